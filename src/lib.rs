@@ -1,0 +1,5 @@
+//! cheaproute
+#![deny(unsafe_code)]
+pub mod config;
+pub mod link;
+pub mod time;
