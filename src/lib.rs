@@ -3,4 +3,5 @@
 pub mod config;
 pub mod link;
 pub mod packet;
+pub mod race;
 pub mod time;

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn spans_print_in_a_fitting_unit() {
-        for (us, text) in [(0, "0 µs"), (999, "999 µs"), (21_430, "21.4 ms"), (999_999, "999 ms"), (1_500_000, "1.5 s")] {
+        for (us, text) in [(0, "0 µs"), (999, "999 µs"), (21_430, "21.4 ms"), (999_999, "999 ms"), (1_500_000, "1.5 s")]
+        {
             assert_eq!(Span(us).to_string(), text);
         }
     }

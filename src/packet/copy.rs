@@ -85,7 +85,9 @@ pub fn reset(opening: &Opening, source: IpAddr, port: u16, out: &mut Buffer) {
             head[9] = 6;
             head[12..16].copy_from_slice(&from.octets());
             head[16..20].copy_from_slice(&to.octets());
-            head_checksum(&head).map(|sum| head[10..12].copy_from_slice(&sum));
+            if let Some(sum) = head_checksum(&head) {
+                head[10..12].copy_from_slice(&sum);
+            }
             out.extend_from_slice(&head)
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {

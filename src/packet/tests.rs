@@ -54,8 +54,7 @@ fn echo(version: u8) -> Vec<u8> {
         let builder = PacketBuilder::ipv4([10, 0, 0, 2], [192, 0, 2, 1], 63).icmpv4_echo_request(77, 1);
         builder.write(&mut bytes, b"payload").unwrap();
     } else {
-        let builder =
-            PacketBuilder::ipv6(address6("fd00::2"), address6("2001:db8::1"), 63).icmpv6_echo_request(77, 1);
+        let builder = PacketBuilder::ipv6(address6("fd00::2"), address6("2001:db8::1"), 63).icmpv6_echo_request(77, 1);
         builder.write(&mut bytes, b"payload").unwrap();
     }
     bytes

@@ -1,0 +1,207 @@
+//! The finish: answers arrive, one decides.
+
+use core::hash::BuildHasher;
+
+use super::ports::Want;
+use super::record::Outcome;
+use super::table::{State, Waiting};
+use super::{Action, Actions, Held, REFUSAL_GRACE, RaceId, Racer, Verdict, act};
+use crate::link::{LinkId, LinkSet};
+use crate::packet::{Answer, Says};
+use crate::time::Time;
+
+impl<S: BuildHasher> Racer<S> {
+    /// An answer that waits in a queue, as it came in on `link`.
+    pub fn answer(&mut self, now: Time, link: LinkId, answer: &Answer, held: Held, actions: &mut Actions) {
+        if let Some(verdict) = self.judge(now, link, answer, held, actions) {
+            act(actions, Action::Verdict { held, verdict });
+        }
+    }
+
+    /// `None` if the packet stays held, or its verdict is among the actions already.
+    fn judge(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        answer: &Answer,
+        held: Held,
+        actions: &mut Actions,
+    ) -> Option<Verdict> {
+        let found = self.races.find_answer(answer.protocol, answer.server, answer.local.port());
+        let Some((id, race)) = found.and_then(|id| Some((id, self.races.get(id)?))) else { return Some(Verdict::Pass) };
+        if !race.sent.contains(link) || !acknowledges(answer.says, race.opening.syn.map(|syn| syn.isn)) {
+            return Some(Verdict::Pass);
+        }
+        let state = race.state;
+        if !race.answered.contains(link) {
+            self.first_answer(now, id, link, answer.says);
+        }
+        match state {
+            State::Running => match answer.says {
+                Says::Reset(_) => self.refusal(now, id, link, held, actions),
+                _ => self.acceptance(now, id, link, held, actions),
+            },
+            State::Deciding { .. } => Some(Verdict::Drop),
+            State::Won(winner) | State::Refused(winner) if winner == link => Some(match answer.says {
+                Says::Data => Verdict::Decide,
+                _ => Verdict::Pass,
+            }),
+            State::FellBack { passed: true } => Some(Verdict::Pass),
+            State::Won(_) | State::Refused(_) | State::FellBack { passed: false } => {
+                if let Says::SynAck(_) = answer.says {
+                    self.reset(id, LinkSet::only(link), actions);
+                }
+                Some(Verdict::Drop)
+            }
+        }
+    }
+
+    /// A link says yes: it wins, unless its handicap gives the others time.
+    fn acceptance(
+        &mut self,
+        now: Time,
+        id: RaceId,
+        link: LinkId,
+        held: Held,
+        actions: &mut Actions,
+    ) -> Option<Verdict> {
+        let due = now + self.lane(link).handicap;
+        let race = self.races.get(id)?;
+        let others = race.sent.minus(race.refused).minus(LinkSet::only(link));
+        match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
+            // The other handicapped answer, or this one's repetition, comes of age first.
+            waiting @ Waiting::Handicap { until, .. } if until <= due => {
+                race.waiting = waiting;
+                return Some(Verdict::Drop);
+            }
+            Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. } => {
+                act(actions, Action::Verdict { held, verdict: Verdict::Drop });
+            }
+            Waiting::Nothing | Waiting::FollowUp { .. } => {}
+        }
+        if due > now && !others.is_empty() {
+            self.wait(id, Waiting::Handicap { until: due, link, held });
+        } else {
+            self.decide(id, link, held, false, actions);
+        }
+        None
+    }
+
+    /// A link says no: believed when nobody is left who could say yes.
+    fn refusal(&mut self, now: Time, id: RaceId, link: LinkId, held: Held, actions: &mut Actions) -> Option<Verdict> {
+        let race = self.races.get(id)?;
+        race.refused.insert(link);
+        match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
+            // One refusal is no reason to believe that link alone.
+            Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
+            waiting => race.waiting = waiting,
+        }
+        let race = self.races.get(id)?;
+        let others = race.sent.minus(race.refused);
+        match race.waiting {
+            Waiting::Handicap { link: accepted, held: acceptance, .. } => {
+                if others.minus(LinkSet::only(accepted)).is_empty() {
+                    race.waiting = Waiting::Nothing;
+                    self.decide(id, accepted, acceptance, false, actions);
+                }
+                Some(Verdict::Drop)
+            }
+            Waiting::Refusal { held: first, .. } if others.is_empty() => {
+                race.waiting = Waiting::Nothing;
+                act(actions, Action::Verdict { held: first, verdict: Verdict::Drop });
+                self.decide(id, link, held, true, actions);
+                None
+            }
+            Waiting::Refusal { .. } => Some(Verdict::Drop),
+            _ if others.is_empty() => {
+                self.decide(id, link, held, true, actions);
+                None
+            }
+            _ => {
+                self.wait(id, Waiting::Refusal { until: now + REFUSAL_GRACE, link, held });
+                None
+            }
+        }
+    }
+
+    /// Asks for the flow over `link`, whose answer is `held`.
+    pub(super) fn decide(&mut self, id: RaceId, link: LinkId, held: Held, refused: bool, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        race.state = State::Deciding { link, held, refused };
+        act(actions, Action::Establish { race: id, link, opening: race.opening, port: race.port });
+    }
+
+    /// What came of [`Action::Establish`].
+    pub(super) fn settle(&mut self, id: RaceId, actions: &mut Actions, established: bool) {
+        let Some(race) = self.races.get(id) else { return };
+        let State::Deciding { link, held, refused } = race.state else { return };
+        let (record, port, opening) = (race.record, race.port, race.opening);
+        let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
+        let (state, outcome, verdict) = match (established, refused) {
+            (false, _) => (State::FellBack { passed: false }, Outcome::FellBack, Verdict::Drop),
+            (true, true) => (State::Refused(link), Outcome::Refused(link), Verdict::Pass),
+            // Only TCP has anything more to expect: the winner's repeated SYN-ACK, the losers' first.
+            (true, false) if opening.syn.is_some() => (State::Won(link), Outcome::Won(link), Verdict::Pass),
+            (true, false) => (State::Won(link), Outcome::Won(link), Verdict::Decide),
+        };
+        race.state = state;
+        act(actions, Action::Verdict { held, verdict });
+        match outcome {
+            Outcome::Won(_) => {
+                self.log.counters.won += 1;
+                self.log.tally_mut(link).won += 1;
+                let want =
+                    Want { protocol: opening.protocol, client: opening.client, server: opening.server, links: losers };
+                self.ports.take(self.races.hasher(), &want, link, port);
+                self.reset(id, losers, actions);
+            }
+            Outcome::Refused(_) => {
+                self.log.counters.refused += 1;
+                self.reset(id, losers, actions);
+            }
+            _ => {
+                self.log.counters.fell_back += 1;
+                // The port's owner may be an honest connection of another client: only a copy that was answered by a
+                // SYN-ACK, and thus is a connection of its own, is reset.
+                self.reset(id, if refused { LinkSet::EMPTY } else { LinkSet::only(link) }, actions);
+            }
+        }
+        self.tell(record, outcome);
+    }
+
+    fn first_answer(&mut self, now: Time, id: RaceId, link: LinkId, says: Says) {
+        let Some(race) = self.races.get(id) else { return };
+        race.answered.insert(link);
+        let round_trip = now.since(race.sent_at);
+        // RFC 6298 3 (Karn): after a repetition nobody knows which copy was answered.
+        let (certain, full_race) = (race.tries == 1, race.sent.len() > 1);
+        let (record, to) = (race.record, (race.opening.protocol, race.opening.server));
+        let tally = self.log.tally_mut(link);
+        tally.answers += 1;
+        tally.last_answer = now;
+        if let Some(record) = self.log.continue_(record) {
+            let _ = record.answers.push((link, round_trip)); // the fifth and later go untold
+        }
+        if certain && !matches!(says, Says::Reset(_)) {
+            self.memory.note(self.races.hasher(), now, to, (link, round_trip), full_race);
+        }
+    }
+
+    fn reset(&mut self, id: RaceId, links: LinkSet, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        if race.opening.syn.is_none() || links.is_empty() {
+            return;
+        }
+        self.log.counters.resets += links.len() as u64;
+        act(actions, Action::Reset { links, port: race.port, opening: race.opening });
+    }
+}
+
+/// Whether an answer acknowledges the SYN (RFC 9293 3.10.7.3); other protocols have nothing to acknowledge.
+fn acknowledges(says: Says, isn: Option<u32>) -> bool {
+    match (says, isn) {
+        (Says::SynAck(ack) | Says::Reset(ack), Some(isn)) => ack == isn.wrapping_add(1),
+        (Says::Data, None) => true,
+        _ => false,
+    }
+}

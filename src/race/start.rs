@@ -1,0 +1,186 @@
+//! The start: an opening begins a race, joins the one that it began before, or passes.
+
+use core::hash::BuildHasher;
+
+use super::ports::Want;
+use super::record::{Outcome, Record};
+use super::table::{Race, State, Waiting};
+use super::{Action, Actions, FOLLOW_UP_SLACK, Held, LIFETIME, MAX_KEPT, RaceId, Racer, Rules, Verdict, act};
+use crate::link::LinkSet;
+use crate::packet::Opening;
+use crate::time::{Span, Time};
+
+impl<S: BuildHasher> Racer<S> {
+    /// An opening that waits in a queue: `packet` is what `opening` was parsed from, `policy` an index into the policies.
+    pub fn open(
+        &mut self,
+        now: Time,
+        (opening, packet): (&Opening, &[u8]),
+        policy: usize,
+        held: Held,
+        actions: &mut Actions,
+    ) {
+        let verdict = match self.races.find_opening(opening.protocol, opening.client, opening.server) {
+            Some(id) => match self.repeat(now, id, opening, actions) {
+                Some(verdict) => verdict,
+                None => {
+                    self.forget(id, actions);
+                    self.start(now, opening, packet, policy, actions)
+                }
+            },
+            None => self.start(now, opening, packet, policy, actions),
+        };
+        act(actions, Action::Verdict { held, verdict });
+    }
+
+    /// Counts an opening that could not be parsed: it passes.
+    pub fn not_raced(&mut self) {
+        self.log.counters.passed_other += 1;
+    }
+
+    fn start(&mut self, now: Time, opening: &Opening, packet: &[u8], policy: usize, actions: &mut Actions) -> Verdict {
+        if opening.syn.is_some_and(|syn| syn.carries_data) {
+            self.log.counters.passed_fast_open += 1;
+            return Verdict::Pass;
+        }
+        let rules = self.policies.get(policy).copied();
+        let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, opening));
+        let Some(rules) = rules.filter(|_| !links.is_empty()) else {
+            self.log.counters.passed_no_link += 1;
+            return Verdict::Pass;
+        };
+        if self.races.is_full() {
+            self.log.counters.passed_full += 1;
+            return Verdict::Pass;
+        }
+        let want = Want { protocol: opening.protocol, client: opening.client, server: opening.server, links };
+        let in_flight = |port| self.races.find_answer(opening.protocol, opening.server, port).is_some();
+        let Some(port) = self.ports.pick(self.races.hasher(), &want, in_flight) else {
+            self.log.counters.passed_other += 1;
+            return Verdict::Pass;
+        };
+        let alone = self.race_of_one(now, &rules, opening, links);
+        let sent = alone.map_or(links, |(link, _)| link);
+        let record = self.log.begin(Record {
+            at: now,
+            protocol: opening.protocol,
+            client: opening.client,
+            server: opening.server,
+            outcome: Outcome::Running,
+            links: sent.len() as u8,
+            answers: heapless::Vec::new(),
+        });
+        let race = Race {
+            opening: *opening,
+            port,
+            state: State::Running,
+            policy: policy as u8,
+            tries: 1,
+            sent,
+            answered: LinkSet::EMPTY,
+            refused: LinkSet::EMPTY,
+            sent_at: now,
+            expires: now + LIFETIME,
+            waiting: Waiting::Nothing,
+            record,
+        };
+        let Some(id) = self.races.insert(race) else { return Verdict::Pass };
+        if let Some((_, round_trip)) = alone {
+            let patience = Span::from_micros(round_trip.as_micros() * 3 / 2) + FOLLOW_UP_SLACK;
+            self.wait(id, Waiting::FollowUp { until: now + patience, packet: packet.into() });
+        }
+        self.log.counters.races += 1;
+        self.send(sent, port, None, actions);
+        Verdict::Drop
+    }
+
+    /// The same opening again. `None`: it belongs to a new connection, the race before it is history.
+    fn repeat(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> Option<Verdict> {
+        let rules = self.races.get(id).and_then(|race| self.policies.get(usize::from(race.policy)).copied());
+        let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, opening));
+        let lanes = self.lanes;
+        let race = self.races.get(id)?;
+        // A SYN with another initial sequence number is another connection (RFC 9293 3.4.1).
+        if race.opening.syn.map(|syn| syn.isn) != opening.syn.map(|syn| syn.isn) {
+            return None;
+        }
+        let (port, tcp) = (race.port, opening.syn.is_some());
+        match &mut race.state {
+            State::Running => {
+                if links.is_empty() {
+                    return Some(Verdict::Pass);
+                }
+                race.sent = links.iter().chain(race.sent.iter()).collect();
+                race.tries = race.tries.saturating_add(1);
+                race.sent_at = now;
+                if matches!(race.waiting, Waiting::FollowUp { .. }) {
+                    race.waiting = Waiting::Nothing;
+                }
+                self.races.renew(id, now + LIFETIME);
+                self.log.counters.repeats += 1;
+                self.send(links, port, None, actions);
+                Some(Verdict::Drop)
+            }
+            State::Won(link) if !lanes[link.index()].up => None,
+            // It crossed the answer on its way; the client has its connection.
+            State::Won(_) | State::Deciding { .. } if tcp => Some(Verdict::Drop),
+            // A datagram that was queued before its flow was established: follow the winner.
+            State::Won(link) => {
+                let links = LinkSet::only(*link);
+                self.send(links, port, None, actions);
+                Some(Verdict::Drop)
+            }
+            State::Deciding { .. } => Some(Verdict::Drop),
+            State::FellBack { passed } => {
+                *passed = true;
+                Some(Verdict::Pass)
+            }
+            State::Refused(_) => None,
+        }
+    }
+
+    /// The other copies of a race of one, whose link did not answer in time.
+    pub(super) fn follow_up(&mut self, now: Time, id: RaceId, packet: Box<[u8]>, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        let (opening, policy) = (race.opening, usize::from(race.policy));
+        let rules = self.policies.get(policy).copied();
+        let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, &opening));
+        let Some(race) = self.races.get(id) else { return };
+        let rest = links.minus(race.sent);
+        race.sent = links.iter().chain(race.sent.iter()).collect();
+        // From here on nobody knows how long an answer took: the copies left at different times.
+        race.tries = race.tries.saturating_add(1);
+        race.sent_at = now;
+        let port = race.port;
+        self.memory.doubt(self.races.hasher(), opening.protocol, opening.server);
+        if !rest.is_empty() {
+            self.send(rest, port, Some(packet), actions);
+        }
+    }
+
+    fn race_of_one(&mut self, now: Time, rules: &Rules, opening: &Opening, links: LinkSet) -> Option<(LinkSet, Span)> {
+        if rules.remember == Span::ZERO || links.len() < 2 || self.waiting() >= MAX_KEPT {
+            return None;
+        }
+        let lanes = &self.lanes;
+        let to = (opening.protocol, opening.server);
+        let (link, round_trip) =
+            self.memory.choose(self.races.hasher(), now, to, links, (rules.remember, rules.tie), |link| {
+                lanes[link.index()].weight
+            })?;
+        Some((LinkSet::only(link), round_trip))
+    }
+
+    fn field(&self, rules: &Rules, opening: &Opening) -> LinkSet {
+        // A SYN's copy is clamped to what its link takes, and never long; datagrams must fit as they are.
+        let length = if opening.syn.is_some() { 0 } else { opening.length };
+        self.eligible(rules.links, opening.client.is_ipv4(), length)
+    }
+
+    fn send(&mut self, links: LinkSet, port: u16, kept: Option<Box<[u8]>>, actions: &mut Actions) {
+        for link in links.iter() {
+            self.log.tally_mut(link).copies += 1;
+        }
+        act(actions, Action::Copy { links, port, kept });
+    }
+}
