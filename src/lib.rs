@@ -5,3 +5,5 @@ pub mod link;
 pub mod packet;
 pub mod race;
 pub mod time;
+#[cfg(feature = "linux")]
+pub mod linux;

@@ -1,0 +1,129 @@
+//! Conntrack: the flow that a race's winner gets (`linux/netfilter/nfnetlink_conntrack.h`).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::netlink::{ACK, CREATE, EXCLUSIVE, Message, Socket};
+use crate::packet::{Opening, Protocol};
+use crate::time::Span;
+
+const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
+const MSG_NEW: u16 = 0;
+
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_PROTOINFO: u16 = 4;
+const CTA_NAT_SRC: u16 = 6;
+const CTA_TIMEOUT: u16 = 7;
+const CTA_MARK: u16 = 8;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V4_DST: u16 = 2;
+const CTA_IP_V6_SRC: u16 = 3;
+const CTA_IP_V6_DST: u16 = 4;
+const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_SRC_PORT: u16 = 2;
+const CTA_PROTO_DST_PORT: u16 = 3;
+const CTA_PROTO_ICMP_ID: u16 = 4;
+const CTA_PROTO_ICMP_TYPE: u16 = 5;
+const CTA_PROTO_ICMP_CODE: u16 = 6;
+const CTA_PROTO_ICMPV6_ID: u16 = 7;
+const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
+const CTA_PROTO_ICMPV6_CODE: u16 = 9;
+const CTA_NAT_V4_MINIP: u16 = 1;
+const CTA_NAT_V4_MAXIP: u16 = 2;
+const CTA_NAT_PROTO: u16 = 3;
+const CTA_NAT_V6_MINIP: u16 = 4;
+const CTA_NAT_V6_MAXIP: u16 = 5;
+const CTA_PROTONAT_PORT_MIN: u16 = 1;
+const CTA_PROTONAT_PORT_MAX: u16 = 2;
+const CTA_PROTOINFO_TCP: u16 = 1;
+const CTA_PROTOINFO_TCP_STATE: u16 = 1;
+const CTA_PROTOINFO_TCP_WSCALE_ORIGINAL: u16 = 2;
+const CTA_PROTOINFO_TCP_WSCALE_REPLY: u16 = 3;
+const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL: u16 = 4;
+const CTA_PROTOINFO_TCP_FLAGS_REPLY: u16 = 5;
+
+/// `nf_conntrack_tcp.h`: the state after a SYN, and what its options said.
+const TCP_CONNTRACK_SYN_SENT: u8 = 1;
+const IP_CT_TCP_FLAG_WINDOW_SCALE: u8 = 0x01;
+const IP_CT_TCP_FLAG_SACK_PERM: u8 = 0x02;
+
+/// How long the new entry lives unless its answer follows, as it does at once.
+const TIMEOUT: Span = Span::from_secs(30);
+
+pub struct Conntrack {
+    socket: Socket,
+}
+
+impl Conntrack {
+    pub fn open() -> io::Result<Self> {
+        Ok(Conntrack { socket: Socket::open(libc::NETLINK_NETFILTER, 0)? })
+    }
+
+    /// Creates the flow of `opening` as if it had left from `source` with `mark`. `AlreadyExists`: either direction of it
+    /// belongs to another flow.
+    pub fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
+        let family = if source.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let mut message = Message::new(SUBSYSTEM | MSG_NEW, CREATE | EXCLUSIVE | ACK, &[family as u8, 0, 0, 0]);
+        let Opening { protocol, client, server, .. } = *opening;
+        message.nested(CTA_TUPLE_ORIG, |m| tuple(m, protocol, client, server, false));
+        message.nested(CTA_TUPLE_REPLY, |m| tuple(m, protocol, server, client, true));
+        message.be32(CTA_TIMEOUT, TIMEOUT.as_secs() as u32).be32(CTA_MARK, mark);
+        message.nested(CTA_NAT_SRC, |m| {
+            let (low, high) = match source.ip() {
+                IpAddr::V4(_) => (CTA_NAT_V4_MINIP, CTA_NAT_V4_MAXIP),
+                IpAddr::V6(_) => (CTA_NAT_V6_MINIP, CTA_NAT_V6_MAXIP),
+            };
+            m.address(low, source.ip()).address(high, source.ip()).nested(CTA_NAT_PROTO, |m| {
+                m.be16(CTA_PROTONAT_PORT_MIN, source.port()).be16(CTA_PROTONAT_PORT_MAX, source.port());
+            });
+        });
+        if let Some(syn) = opening.syn {
+            let mut flags = 0;
+            if syn.window_scale.is_some() {
+                flags |= IP_CT_TCP_FLAG_WINDOW_SCALE;
+            }
+            if syn.sack_permitted {
+                flags |= IP_CT_TCP_FLAG_SACK_PERM;
+            }
+            message.nested(CTA_PROTOINFO, |m| {
+                m.nested(CTA_PROTOINFO_TCP, |m| {
+                    m.attribute(CTA_PROTOINFO_TCP_STATE, &[TCP_CONNTRACK_SYN_SENT])
+                        .attribute(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[syn.window_scale.unwrap_or(0)])
+                        .attribute(CTA_PROTOINFO_TCP_WSCALE_REPLY, &[0])
+                        .attribute(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &[flags, flags])
+                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[0, 0]);
+                });
+            });
+        }
+        self.socket.request(message)
+    }
+}
+
+fn tuple(message: &mut Message, protocol: Protocol, from: SocketAddr, to: SocketAddr, reply: bool) {
+    let (source, destination) = match from.ip() {
+        IpAddr::V4(_) => (CTA_IP_V4_SRC, CTA_IP_V4_DST),
+        IpAddr::V6(_) => (CTA_IP_V6_SRC, CTA_IP_V6_DST),
+    };
+    message.nested(CTA_TUPLE_IP, |m| {
+        m.address(source, from.ip()).address(destination, to.ip());
+    });
+    message.nested(CTA_TUPLE_PROTO, |m| {
+        m.attribute(CTA_PROTO_NUM, &[protocol.number(from.ip())]);
+        if protocol == Protocol::Echo {
+            // The identifier stands where the client's port would.
+            let id = if reply { to.port() } else { from.port() };
+            let (attributes, kind) = match (from.ip(), reply) {
+                (IpAddr::V4(_), false) => ([CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE], 8),
+                (IpAddr::V4(_), true) => ([CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE], 0),
+                (IpAddr::V6(_), false) => ([CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_ICMPV6_CODE], 128),
+                (IpAddr::V6(_), true) => ([CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_ICMPV6_CODE], 129),
+            };
+            m.be16(attributes[0], id).attribute(attributes[1], &[kind]).attribute(attributes[2], &[0]);
+        } else {
+            m.be16(CTA_PROTO_SRC_PORT, from.port()).be16(CTA_PROTO_DST_PORT, to.port());
+        }
+    });
+}

@@ -1,0 +1,63 @@
+//! The only folder with system calls and unsafe code.
+//!
+//! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
+//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`nft`] (the ruleset), [`echo`] and [`connect`]
+//! (probes), [`poll`], [`signal`], [`clock`], [`sysctl`], [`lock`]. All of it is Linux's own interface, without libraries: the headers that
+//! say so are named where they are used.
+#![allow(unsafe_code)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+pub mod clock;
+pub mod conntrack;
+pub mod netlink;
+pub mod nfqueue;
+pub mod nft;
+pub mod poll;
+pub mod raw;
+pub mod route;
+pub mod signal;
+pub mod sysctl;
+
+/// A system call's result as Rust has it: -1 is the error that errno names.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn check_size(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// A socket that is closed on exec, so that no child inherits it.
+fn socket(domain: libc::c_int, kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed, and a result that is not negative is a descriptor nobody else owns.
+    unsafe {
+        let fd = check(libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// `setsockopt` with a value that has no padding: an integer or an array of bytes.
+fn set_option<T: Plain>(fd: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let (data, length) = ((value as *const T).cast(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: `data` points at `length` readable bytes for the time of the call.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, data, length) }).map(drop)
+}
+
+/// Values that the kernel may read byte by byte.
+trait Plain {}
+impl Plain for libc::c_int {}
+impl Plain for u32 {}
+impl<const N: usize> Plain for [u8; N] {}
+
+/// Ties a socket to a device and gives its packets a mark.
+fn bind_to(fd: &impl AsRawFd, device: &str, mark: u32) -> io::Result<()> {
+    let mut name = [0u8; libc::IFNAMSIZ];
+    let length = device.len();
+    let place = name.get_mut(..length).filter(|_| length < libc::IFNAMSIZ);
+    place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.copy_from_slice(device.as_bytes());
+    set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
+    set_option(fd, libc::SOL_SOCKET, libc::SO_MARK, &mark)
+}

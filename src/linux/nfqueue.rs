@@ -1,0 +1,183 @@
+//! NFQUEUE: packets that the kernel holds until their verdict (`linux/netfilter/nfnetlink_queue.h`).
+//!
+//! Read in batches (`recvmmsg`) and answered in batches (several verdicts a datagram). The crate `nfq` does one system call
+//! a packet each way and hides its descriptor; what that costs stands in tests/bench/RESULTS.md.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::check;
+use super::netlink::{ACK, Message, Messages, Socket, array};
+
+const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_QUEUE as u16) << 8;
+const MSG_PACKET: u16 = 0;
+const MSG_VERDICT: u16 = 1;
+const MSG_CONFIG: u16 = 2;
+const CFG_CMD: u16 = 1;
+const CFG_PARAMS: u16 = 2;
+const CFG_QUEUE_MAXLEN: u16 = 3;
+const CFG_MASK: u16 = 4;
+const CFG_FLAGS: u16 = 5;
+const CMD_BIND: u8 = 1;
+const COPY_PACKET: u8 = 2;
+const FAIL_OPEN: u32 = 1;
+const PACKET_HDR: u16 = 1;
+const VERDICT_HDR: u16 = 2;
+const MARK: u16 = 3;
+const IFINDEX_INDEV: u16 = 5;
+const PAYLOAD: u16 = 10;
+
+/// Datagrams taken by one system call, and bytes for each: a full packet and its attributes.
+const BATCH: usize = 16;
+const DATAGRAM: usize = 2048;
+
+pub struct Queues {
+    socket: Socket,
+    buffers: Box<[[u8; DATAGRAM]; BATCH]>,
+    verdicts: Message,
+}
+
+/// A packet in a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    pub queue: u16,
+    pub id: u32,
+    pub mark: u32,
+    /// The index of the device that it came in by; 0: none.
+    pub in_device: u32,
+    pub bytes: &'a [u8],
+}
+
+impl Queues {
+    /// `memory`: the receive buffer, in bytes.
+    pub fn open(memory: u32) -> io::Result<Self> {
+        let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
+        // A burst that overflows the socket is the queue's business (it fails open), not an error of the next read.
+        socket.set_netlink_option(libc::NETLINK_NO_ENOBUFS)?;
+        socket.set_receive_buffer(memory)?;
+        let buffers = vec![[0; DATAGRAM]; BATCH].into_boxed_slice();
+        let buffers = buffers.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(Queues { socket, buffers, verdicts: Message::default() })
+    }
+
+    /// Takes a queue: packets are copied up to `range` bytes; past `length` waiting packets, it lets them pass unseen.
+    /// `EBUSY` (`ResourceBusy`) or `PermissionDenied`: another program has this queue.
+    pub fn bind(&mut self, queue: u16, range: u32, length: u32) -> io::Result<()> {
+        let mut message = config(queue);
+        message.attribute(CFG_CMD, &[CMD_BIND, 0, 0, 0]);
+        self.socket.request(message)?;
+        let mut message = config(queue);
+        let mut params = [0; 5];
+        params[..4].copy_from_slice(&range.to_be_bytes());
+        params[4] = COPY_PACKET;
+        message.attribute(CFG_PARAMS, &params).be32(CFG_QUEUE_MAXLEN, length);
+        message.be32(CFG_MASK, FAIL_OPEN).be32(CFG_FLAGS, FAIL_OPEN);
+        self.socket.request(message)
+    }
+
+    /// Hands every packet that waits, up to a batch, to `each`, and returns their number. Does not block.
+    pub fn receive(&mut self, mut each: impl FnMut(Packet, &mut Verdicts)) -> io::Result<usize> {
+        // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
+        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { core::mem::zeroed() };
+        for (n, buffer) in self.buffers.iter_mut().enumerate() {
+            vectors[n] = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: DATAGRAM };
+            headers[n].msg_hdr.msg_iov = &mut vectors[n];
+            headers[n].msg_hdr.msg_iovlen = 1;
+        }
+        let fd = self.socket.as_fd().as_raw_fd();
+        // SAFETY: each header points at one vector, which points at a buffer of DATAGRAM bytes; all live through the call.
+        let got = unsafe {
+            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
+        };
+        let got = check(got)? as usize;
+        let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
+        for (buffer, header) in self.buffers.iter().zip(&headers).take(got) {
+            let bytes = buffer.get(..header.msg_len as usize).unwrap_or(buffer);
+            for message in Messages(bytes) {
+                if message.kind == SUBSYSTEM | MSG_PACKET
+                    && let Some(packet) = parse(message.body)
+                {
+                    each(packet, &mut verdicts);
+                }
+            }
+        }
+        self.verdicts = verdicts.0;
+        self.flush()?;
+        Ok(got)
+    }
+
+    /// Adds verdicts outside of [`Self::receive`], and sends them.
+    pub fn verdicts(&mut self, give: impl FnOnce(&mut Verdicts)) -> io::Result<()> {
+        let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
+        give(&mut verdicts);
+        self.verdicts = verdicts.0;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.verdicts.is_empty() {
+            return Ok(());
+        }
+        let sent = self.socket.send(self.verdicts.bytes());
+        self.verdicts.clear();
+        sent
+    }
+}
+
+/// Verdicts on their way to the kernel.
+pub struct Verdicts(Message);
+
+impl Verdicts {
+    /// `mark`: what the packet's mark becomes.
+    pub fn accept(&mut self, queue: u16, id: u32, mark: u32) {
+        self.verdict(queue, id, libc::NF_ACCEPT as u32);
+        self.0.be32(MARK, mark);
+    }
+
+    pub fn drop(&mut self, queue: u16, id: u32) {
+        self.verdict(queue, id, libc::NF_DROP as u32);
+    }
+
+    fn verdict(&mut self, queue: u16, id: u32, verdict: u32) {
+        self.0.begin(SUBSYSTEM | MSG_VERDICT, 0, 0, &header(queue));
+        let mut value = [0; 8];
+        value[..4].copy_from_slice(&verdict.to_be_bytes());
+        value[4..].copy_from_slice(&id.to_be_bytes());
+        self.0.attribute(VERDICT_HDR, &value);
+    }
+}
+
+impl AsFd for Queues {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// `nfgenmsg`: any family, version 0, the queue's number.
+fn header(queue: u16) -> [u8; 4] {
+    let [high, low] = queue.to_be_bytes();
+    [libc::AF_UNSPEC as u8, 0, high, low]
+}
+
+fn config(queue: u16) -> Message {
+    Message::new(SUBSYSTEM | MSG_CONFIG, ACK, &header(queue))
+}
+
+fn parse(body: &[u8]) -> Option<Packet<'_>> {
+    let queue = u16::from_be_bytes(array(body, 2)?);
+    let mut packet = Packet { queue, id: 0, mark: 0, in_device: 0, bytes: &[] };
+    let mut found = false;
+    for (kind, value) in super::netlink::Attributes(body.get(4..)?) {
+        match kind {
+            PACKET_HDR => {
+                packet.id = u32::from_be_bytes(array(value, 0)?);
+                found = true;
+            }
+            MARK => packet.mark = u32::from_be_bytes(array(value, 0)?),
+            IFINDEX_INDEV => packet.in_device = u32::from_be_bytes(array(value, 0)?),
+            PAYLOAD => packet.bytes = value,
+            _ => {}
+        }
+    }
+    found.then_some(packet)
+}

@@ -1,0 +1,80 @@
+//! The ruleset, loaded by `nft`; and the two jumps of kernels without `nft queue`, by `iptables`.
+//!
+//! Programs run at start, at stop, at a reload and when a link's state changes; never for a connection.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::clock::now;
+use crate::time::Span;
+
+/// How long a program may take: loading 1,000 rules takes 2 s on the slowest router that we know of.
+const PATIENCE: Span = Span::from_secs(20);
+
+/// What went wrong with a program, as a sentence.
+pub type Failure = String;
+
+/// Loads `ruleset` in one transaction: all of it or nothing.
+pub fn load(ruleset: &str) -> Result<(), Failure> {
+    run(&["nft", "-f", "-"], ruleset)
+}
+
+/// Whether the kernel would take `ruleset`.
+pub fn would_load(ruleset: &str) -> Result<(), Failure> {
+    run(&["nft", "-c", "-f", "-"], ruleset)
+}
+
+/// Runs a program with `input`; it failed if it says so, cannot be started, or takes longer than [`PATIENCE`].
+pub fn run(command: &[&str], input: &str) -> Result<(), Failure> {
+    output(command, input).map(drop)
+}
+
+/// As [`run`], with what the program printed.
+pub fn output(command: &[&str], input: &str) -> Result<String, Failure> {
+    let (program, arguments) = command.split_first().ok_or("no program to run")?;
+    let mut child = start(program, arguments).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("the program `{program}` is not installed"),
+        _ => format!("cannot start `{program}`: {error}"),
+    })?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A program that stops reading says why when it ends.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    // Its output is bounded by what a pipe holds (64 KB, pipe(7)): one that prints more would wait for us, and run out of time.
+    let end = now() + PATIENCE;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if now() < end => sleep(Duration::from_millis(1)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("`{program}` did not end within {PATIENCE}"));
+            }
+            Err(error) => return Err(format!("cannot wait for `{program}`: {error}")),
+        }
+    };
+    let text = |pipe: Option<&mut dyn Read>| {
+        let mut bytes = Vec::new();
+        pipe.map(|pipe| pipe.take(64 * 1024).read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let printed = text(child.stdout.as_mut().map(|pipe| pipe as &mut dyn Read));
+    if status.success() {
+        return Ok(printed);
+    }
+    let complaint = text(child.stderr.as_mut().map(|pipe| pipe as &mut dyn Read));
+    let first = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+    Err(format!("`{}` failed: {}", command.join(" "), first.trim()))
+}
+
+fn start(program: &str, arguments: &[&str]) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // SAFETY: between fork and exec it only changes the child's signal mask, which is async-signal-safe.
+    unsafe { command.pre_exec(super::signal::unblock_all) };
+    command.spawn()
+}

@@ -1,0 +1,78 @@
+//! Waiting: one epoll instance a thread (epoll(7)).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use super::check;
+use crate::time::Span;
+
+/// Events taken by one wait.
+const EVENTS: usize = 32;
+
+pub struct Poll {
+    fd: OwnedFd,
+}
+
+impl Poll {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers are passed, and a result that is not negative is a descriptor nobody else owns.
+        unsafe { Ok(Poll { fd: OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) }) }
+    }
+
+    /// Reports `key` when `fd` can be read (or, with `writable`, written).
+    pub fn add(&self, fd: impl AsFd, key: u64, writable: bool) -> io::Result<()> {
+        let events = if writable { libc::EPOLLOUT } else { libc::EPOLLIN };
+        let mut event = libc::epoll_event { events: events as u32, u64: key };
+        let (epoll, fd) = (self.fd.as_raw_fd(), fd.as_fd().as_raw_fd());
+        // SAFETY: `event` is readable for the time of the call.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map(drop)
+    }
+
+    /// Waits for what was added, at most for `timeout` (`None`: for ever), and hands out the keys. Rounds a timeout up to
+    /// whole milliseconds, the unit of epoll_wait(2): a deadline is late by 1 ms at most, never early.
+    pub fn wait(&self, timeout: Option<Span>, mut each: impl FnMut(u64)) -> io::Result<()> {
+        let millis = timeout.map_or(-1, |span| i32::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX));
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        // SAFETY: `events` is writable for EVENTS entries.
+        let got = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.as_mut_ptr(), EVENTS as i32, millis) };
+        match check(got) {
+            Ok(got) => events.iter().take(got as usize).for_each(|event| each(event.u64)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Wakes another thread's [`Poll`] (eventfd(2)).
+pub struct Waker {
+    fd: OwnedFd,
+}
+
+impl Waker {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers are passed, and a result that is not negative is a descriptor nobody else owns.
+        unsafe {
+            let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
+            Ok(Waker { fd: OwnedFd::from_raw_fd(fd) })
+        }
+    }
+
+    pub fn wake(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: the 8 bytes are readable. The write fails only when the counter is full, and then the waker is set.
+        unsafe { libc::write(self.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    pub fn reset(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: the 8 bytes are writable. The read fails only when the counter is 0, which is what we want.
+        unsafe { libc::read(self.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

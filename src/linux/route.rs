@@ -1,0 +1,311 @@
+//! Routing: devices, addresses and routes as they are, and the rules and tables that are ours (`linux/rtnetlink.h`,
+//! `linux/fib_rules.h`).
+//!
+//! Everything that we add carries [`PROTOCOL`], so that the remains of a crash are told from everybody else's.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, REPLACE, Socket, address, array};
+
+/// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
+pub const PROTOCOL: u8 = 99;
+
+/// A network device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    pub index: u32,
+    pub name: String,
+    /// Bytes.
+    pub mtu: u32,
+    /// Administratively up, and its carrier is there.
+    pub running: bool,
+}
+
+/// An address of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address {
+    pub device: u32,
+    pub address: IpAddr,
+    /// Usable as a source towards the Internet: global scope, not tentative, deprecated or temporary.
+    pub global: bool,
+}
+
+/// A route of the main table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    pub destination: (IpAddr, u8),
+    pub gateway: Option<IpAddr>,
+    /// 0: none (unreachable, or several next hops).
+    pub device: u32,
+    pub metric: u32,
+}
+
+/// What the kernel knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Snapshot {
+    pub devices: Vec<Device>,
+    pub addresses: Vec<Address>,
+    pub routes: Vec<Route>,
+}
+
+/// An ip rule of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    pub preference: u32,
+    pub mark: u32,
+    pub mask: u32,
+    pub table: u32,
+    /// Any other mark than this one, and of that table no default route.
+    pub specific_only: bool,
+}
+
+pub struct Routing {
+    socket: Socket,
+}
+
+impl Routing {
+    pub fn open() -> io::Result<Self> {
+        Ok(Routing { socket: Socket::open(libc::NETLINK_ROUTE, 0)? })
+    }
+
+    pub fn snapshot(&mut self) -> io::Result<Snapshot> {
+        let mut now = Snapshot::default();
+        self.socket.dump(Message::new(libc::RTM_GETLINK, 0, &[0; 16]), |answer| now.devices.extend(device(answer)))?;
+        self.socket.dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let message = Message::new(libc::RTM_GETROUTE, 0, &header(family, 0));
+            self.socket.dump(message, |answer| {
+                now.routes.extend(route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0));
+            })?;
+        }
+        Ok(now)
+    }
+
+    /// Adds a rule to a family. One that is there already is fine.
+    pub fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        self.rule(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, ipv6, rule)
+    }
+
+    /// Makes the default route of one of our tables what it should be.
+    pub fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
+        let family = family(ipv6);
+        let mut head = header(family, 0);
+        head[5] = PROTOCOL;
+        // Without a gateway the far end is on the link itself.
+        head[6] = if gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
+        head[7] = libc::RTN_UNICAST;
+        // The gateway need not be in a connected network: PPP and DHCP with a /32 are common.
+        head[8..].copy_from_slice(&(if gateway.is_some() { RTNH_F_ONLINK } else { 0 }).to_ne_bytes());
+        let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &head);
+        message.u32(libc::RTA_TABLE, table).u32(libc::RTA_OIF, device);
+        if let Some(gateway) = gateway {
+            message.address(libc::RTA_GATEWAY, gateway);
+        }
+        self.socket.request(message)
+    }
+
+    /// Removes every rule and route of ours whose table passes `wanted`.
+    pub fn remove(&mut self, wanted: impl Fn(u32) -> bool) -> io::Result<()> {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut rules: Vec<Vec<u8>> = Vec::new();
+            self.socket.dump(Message::new(libc::RTM_GETRULE, 0, &header(family, 0)), |answer| {
+                if is_our_rule(answer) && rule_table(answer).is_some_and(&wanted) {
+                    rules.push(answer.body.to_vec());
+                }
+            })?;
+            let mut routes: Vec<Vec<u8>> = Vec::new();
+            self.socket.dump(Message::new(libc::RTM_GETROUTE, 0, &header(family, 0)), |answer| {
+                if route(answer).is_some_and(|(_, table, protocol)| protocol == PROTOCOL && wanted(table)) {
+                    routes.push(answer.body.to_vec());
+                }
+            })?;
+            // What the kernel says of an object is also its description for removal.
+            for (kind, body) in
+                rules.iter().map(|rule| (libc::RTM_DELRULE, rule)).chain(routes.iter().map(|r| (libc::RTM_DELROUTE, r)))
+            {
+                match self.socket.request(Message::new(kind, 0, body)) {
+                    Err(error) if !gone(&error) => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        const ACTION_TO_TABLE: u8 = 1;
+        const INVERT: u32 = 2;
+        let mut head = header(family(ipv6), 0);
+        head[7] = ACTION_TO_TABLE;
+        head[8..].copy_from_slice(&(if rule.specific_only { INVERT } else { 0 }).to_ne_bytes());
+        let mut message = Message::new(kind, flags, &head);
+        message.u32(FRA_PRIORITY, rule.preference).u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.mask);
+        message.u32(FRA_TABLE, rule.table).attribute(FRA_PROTOCOL, &[PROTOCOL]);
+        if rule.specific_only {
+            message.u32(FRA_SUPPRESS_PREFIXLEN, 0);
+        }
+        match self.socket.request(message) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// Tells when a snapshot is out of date.
+pub struct Changes {
+    socket: Socket,
+}
+
+impl Changes {
+    pub fn open() -> io::Result<Self> {
+        let groups = libc::RTMGRP_LINK
+            | libc::RTMGRP_IPV4_IFADDR
+            | libc::RTMGRP_IPV6_IFADDR
+            | libc::RTMGRP_IPV4_ROUTE
+            | libc::RTMGRP_IPV6_ROUTE;
+        Ok(Changes { socket: Socket::open(libc::NETLINK_ROUTE, groups as u32)? })
+    }
+
+    /// Whether anything but our own routes changed since the last call.
+    pub fn drain(&self) -> bool {
+        let mut changed = false;
+        let mut buffer = [0u8; 8192];
+        loop {
+            match self.socket.receive(&mut buffer, false) {
+                Ok(bytes) => {
+                    changed |= super::netlink::Messages(bytes)
+                        .any(|answer| route(&answer).is_none_or(|(_, _, protocol)| protocol != PROTOCOL));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return changed,
+                // ENOBUFS: there was more than the kernel could keep for us.
+                Err(_) => return true,
+            }
+        }
+    }
+}
+
+impl AsFd for Changes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// `linux/rtnetlink.h`: the gateway is on the device, whatever the addresses say.
+const RTNH_F_ONLINK: u32 = 4;
+
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
+const FRA_PROTOCOL: u16 = 21;
+
+fn family(ipv6: bool) -> libc::c_int {
+    if ipv6 { libc::AF_INET6 } else { libc::AF_INET }
+}
+
+/// `rtmsg` and `fib_rule_hdr` have the same 12 bytes: family, lengths, tos, table, three more, flags.
+fn header(family: libc::c_int, table: u8) -> [u8; 12] {
+    [family as u8, 0, 0, 0, table, 0, 0, 0, 0, 0, 0, 0]
+}
+
+fn gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT | libc::ENODEV))
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    Some(u32::from_ne_bytes(array(value, 0)?))
+}
+
+fn device(answer: &Answer) -> Option<Device> {
+    if answer.kind != libc::RTM_NEWLINK {
+        return None;
+    }
+    let index = u32::from_ne_bytes(array(answer.body, 4)?);
+    let flags = u32::from_ne_bytes(array(answer.body, 8)?);
+    let wanted = (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP) as u32;
+    let mut device = Device { index, name: String::new(), mtu: 0, running: flags & wanted == wanted };
+    for (kind, value) in answer.attributes(16) {
+        match kind {
+            libc::IFLA_IFNAME => device.name = String::from_utf8_lossy(value.strip_suffix(&[0])?).into_owned(),
+            libc::IFLA_MTU => device.mtu = number(value)?,
+            _ => {}
+        }
+    }
+    Some(device)
+}
+
+fn of_device(answer: &Answer) -> Option<Address> {
+    if answer.kind != libc::RTM_NEWADDR {
+        return None;
+    }
+    let [_, _, flags, scope] = array::<4>(answer.body, 0)?;
+    let (mut flags, mut own, mut other) = (u32::from(flags), None, None);
+    for (kind, value) in answer.attributes(8) {
+        match kind {
+            libc::IFA_LOCAL => own = address(value),
+            libc::IFA_ADDRESS => other = address(value),
+            libc::IFA_FLAGS => flags = number(value)?,
+            _ => {}
+        }
+    }
+    let unfit = libc::IFA_F_TENTATIVE | libc::IFA_F_DEPRECATED | libc::IFA_F_DADFAILED | libc::IFA_F_TEMPORARY;
+    // On a point-to-point device IFA_ADDRESS is the far end's.
+    let address = own.or(other)?;
+    // IFA_F_SECONDARY and IFA_F_TEMPORARY are the same bit: it means the latter for IPv6 only.
+    let unfit = if address.is_ipv4() { unfit & !libc::IFA_F_TEMPORARY } else { unfit };
+    let global = scope == libc::RT_SCOPE_UNIVERSE && flags & unfit == 0;
+    Some(Address { device: u32::from_ne_bytes(array(answer.body, 4)?), address, global })
+}
+
+/// A route, its table, and who made it.
+fn route(answer: &Answer) -> Option<(Route, u32, u8)> {
+    if answer.kind != libc::RTM_NEWROUTE && answer.kind != libc::RTM_DELROUTE {
+        return None;
+    }
+    let [family, length, _, _, table, protocol, _, kind] = array::<8>(answer.body, 0)?;
+    let any = match i32::from(family) {
+        libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let mut table = u32::from(table);
+    let mut route = Route { destination: (any, length), gateway: None, device: 0, metric: 0 };
+    for (kind, value) in answer.attributes(12) {
+        match kind {
+            libc::RTA_DST => route.destination.0 = address(value)?,
+            libc::RTA_GATEWAY => route.gateway = address(value),
+            libc::RTA_OIF => route.device = number(value)?,
+            libc::RTA_PRIORITY => route.metric = number(value)?,
+            libc::RTA_TABLE => table = number(value)?,
+            libc::RTA_MULTIPATH if route.device == 0 => first_hop(value, &mut route),
+            _ => {}
+        }
+    }
+    matches!(kind, libc::RTN_UNICAST | libc::RTN_UNREACHABLE | libc::RTN_BLACKHOLE | libc::RTN_PROHIBIT)
+        .then_some((route, table, protocol))
+}
+
+/// Takes the first next hop of several: `rtnexthop` is length, flags, weight and device, then attributes.
+fn first_hop(value: &[u8], route: &mut Route) {
+    let (Some(length), Some(device)) = (array(value, 0).map(u16::from_ne_bytes), array(value, 4).map(u32::from_ne_bytes))
+    else {
+        return;
+    };
+    route.device = device;
+    let attributes = Attributes(value.get(8..usize::from(length)).unwrap_or_default());
+    let gateway = attributes.into_iter().find(|(kind, _)| *kind == libc::RTA_GATEWAY);
+    route.gateway = gateway.and_then(|(_, value)| address(value));
+}
+
+fn is_our_rule(answer: &Answer) -> bool {
+    answer.kind == libc::RTM_NEWRULE
+        && answer.attributes(12).any(|(kind, value)| kind == FRA_PROTOCOL && value == [PROTOCOL])
+}
+
+fn rule_table(answer: &Answer) -> Option<u32> {
+    let attribute = answer.attributes(12).find(|(kind, _)| *kind == FRA_TABLE);
+    attribute.and_then(|(_, value)| number(value))
+}

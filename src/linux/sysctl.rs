@@ -1,0 +1,34 @@
+//! Kernel settings under /proc/sys.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// Reads a setting such as `net/ipv4/ip_forward`, without the line's end.
+pub fn read(name: &str) -> io::Result<String> {
+    Ok(fs::read_to_string(path(name))?.trim_end().to_owned())
+}
+
+pub fn write(name: &str, value: &str) -> io::Result<()> {
+    fs::write(path(name), value)
+}
+
+/// The machine's memory in bytes, from /proc/meminfo; `None` if it does not say.
+pub fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// This process's resident memory in bytes, from /proc/self/status.
+pub fn resident() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from("/proc/sys").join(name)
+}
