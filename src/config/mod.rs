@@ -1,1 +1,154 @@
+//! The configuration: `/etc/config/cheaproute`, from UCI's grammar to plain values, with every fault at once.
+//!
+//! Text goes through [`uci`] (grammar), [`options`] (the table of what there is) and `check` (what fits together).
 
+pub mod options;
+pub mod uci;
+
+mod check;
+mod cross;
+mod fault;
+mod sample;
+mod section;
+mod values;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::link::{LinkId, Marks};
+use crate::time::Span;
+
+pub use fault::{Fault, Severity};
+pub use values::{NftSet, PortRange, Prefix, Protocol, Target};
+
+/// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with
+/// warnings, or all that is wrong, warnings among it; both in the order of the file.
+pub fn read(text: impl AsRef<[u8]>) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
+    check::check(&String::from_utf8_lossy(text.as_ref()))
+}
+
+/// A new connection takes the policy of the first of [`rules`](Config::rules) that matches it. Where none does, it takes
+/// the first of [`policies`](Config::policies): there always is one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub main: Main,
+    /// Those that are enabled, in the order of the file: at most [`MAX_LINKS`](crate::link::MAX_LINKS), and at least one
+    /// while `main.enabled`.
+    pub links: Vec<LinkConfig>,
+    /// In the order of the file. Without any there, one named `fastest` that races all links.
+    pub policies: Vec<PolicyConfig>,
+    /// Those that are enabled, in the order of the file: at most [`MAX_RULES`].
+    pub rules: Vec<RuleConfig>,
+}
+
+/// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
+pub const MAX_RULES: usize = 1_000;
+
+/// As many as there are links: a policy in mode race is more than one link, so that more of them only repeat each other.
+pub const MAX_RACES: usize = 15;
+
+impl Config {
+    /// The number and the settings of the link of this name.
+    pub fn link(&self, name: &str) -> Option<(LinkId, &LinkConfig)> {
+        let numbers = (1..).map_while(LinkId::new);
+        numbers.zip(&self.links).find(|(_, link)| link.name == name)
+    }
+
+    pub fn policy(&self, name: &str) -> Option<&PolicyConfig> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+}
+
+/// The fields of these structs are the options of the table in [`options`], which documents them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Main {
+    pub enabled: bool,
+    pub log_level: log::LevelFilter,
+    pub mark_mask: Marks,
+    pub local_traffic: bool,
+    /// Empty: all devices but the links.
+    pub lan_device: Vec<String>,
+    pub race_ports_udp: Vec<PortRange>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkConfig {
+    /// The section's.
+    pub name: String,
+    pub attach: Attach,
+    /// Delegated IPv6 prefixes; no two links' overlap.
+    pub prefix: Vec<Prefix>,
+    pub weight: u16,
+    pub metric: u16,
+    pub metered: bool,
+    pub handicap: Span,
+    pub probe: Vec<Target>,
+    pub interval: Span,
+    pub timeout: Span,
+    pub down: u16,
+    pub up: u16,
+    /// At most the number of probes, if there are any.
+    pub reliability: u16,
+}
+
+/// Where a link's device, addresses and gateways come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Attach {
+    /// From netifd, by the interface's name.
+    Interface(String),
+    /// From the kernel. A gateway that is `None` is that of the default route through the device.
+    Device { device: String, gateway: Option<Ipv4Addr>, gateway6: Option<Ipv6Addr> },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyConfig {
+    /// The section's.
+    pub name: String,
+    pub mode: Mode,
+    /// Names in [`Config::links`], in order of preference; without disabled ones, so it may be empty: then `last_resort`
+    /// decides. Always empty in modes that use no link.
+    pub link: Vec<String>,
+    /// Zero: every connection is raced.
+    pub remember: Span,
+    pub tie: Span,
+    pub last_resort: LastResort,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    Race,
+    Weighted,
+    Failover,
+    Blackhole,
+    Unreachable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LastResort {
+    Default,
+    Unreachable,
+    Blackhole,
+}
+
+/// A connection matches if it matches every field; an empty list matches all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleConfig {
+    /// The section's; `@rule[2]`, as the `uci` command says it, for an anonymous one.
+    pub name: String,
+    pub family: Family,
+    pub proto: Vec<Protocol>,
+    pub src_ip: Vec<Prefix>,
+    pub dest_ip: Vec<Prefix>,
+    pub src_port: Vec<PortRange>,
+    pub dest_port: Vec<PortRange>,
+    pub src_device: Option<String>,
+    pub nftset: Option<NftSet>,
+    /// A name in [`Config::policies`].
+    pub policy: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Family {
+    Any,
+    Ipv4,
+    Ipv6,
+}

@@ -1,0 +1,254 @@
+//! From sections to a [`Config`], with everything that is wrong on the way.
+
+use super::cross;
+use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
+use super::options::Kind;
+use super::section::Known;
+use super::uci::{self, Place, Section, SyntaxError};
+use super::values::Protocol;
+use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, PolicyConfig, RuleConfig};
+use crate::link::Marks;
+use crate::time::Span;
+
+/// Documented at [`super::read`].
+pub fn check(text: &str) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
+    let (sections, errors) = uci::parse(text);
+    let mut all = All {
+        // A lost header is a lost name: what refers to it is no further fault.
+        complete: errors.is_empty(),
+        faults: errors.into_iter().map(syntax_fault).collect(),
+        ..All::default()
+    };
+    all.sort(&sections);
+    let no_main = Section {
+        kind: Kind::Main.name().into(),
+        name: Some("main".into()),
+        place: Place { line: 1, column: 1 },
+        entries: Vec::new(),
+    };
+    if all.mains.is_empty() {
+        all.mains.push(Known::new(Kind::Main, &no_main, 0));
+    }
+    all.finish()
+}
+
+/// A section and what was read from it.
+pub struct Read<'a, T> {
+    pub known: Known<'a>,
+    pub enabled: bool,
+    pub config: T,
+}
+
+#[derive(Default)]
+struct All<'a> {
+    complete: bool,
+    faults: Vec<Fault>,
+    mains: Vec<Known<'a>>,
+    links: Vec<Read<'a, LinkConfig>>,
+    policies: Vec<Read<'a, PolicyConfig>>,
+    rules: Vec<Read<'a, RuleConfig>>,
+}
+
+impl<'a> All<'a> {
+    fn sort(&mut self, sections: &'a [Section]) {
+        for section in sections {
+            let Some(kind) = Kind::from_name(&section.kind) else {
+                self.faults.push(unknown_kind(section));
+                continue;
+            };
+            let index = match kind {
+                Kind::Main => self.mains.len(),
+                Kind::Link => self.links.len(),
+                Kind::Policy => self.policies.len(),
+                Kind::Rule => self.rules.len(),
+            };
+            let known = Known::new(kind, section, index);
+            known.check(&mut self.faults);
+            match kind {
+                Kind::Main => self.mains.push(known),
+                Kind::Link => self.links.push(read_as(known, link)),
+                Kind::Policy => self.policies.push(read_as(known, policy)),
+                Kind::Rule => self.rules.push(read_as(known, rule)),
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
+        let main = self.mains.first().map_or_else(Main::default, main);
+        let checks = cross::Checks {
+            main: &main,
+            mains: &self.mains,
+            links: &self.links,
+            policies: &self.policies,
+            rules: &self.rules,
+            complete: self.complete,
+        };
+        checks.run(&mut self.faults);
+        self.faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+        if self.faults.iter().any(|fault| fault.severity == Severity::Fault) {
+            if self.faults.len() > MAX_FAULTS {
+                self.faults.truncate(MAX_FAULTS);
+                self.faults.push(Fault::of_file("there is more; put these right first"));
+            }
+            return Err(self.faults);
+        }
+        let links: Vec<LinkConfig> = enabled(self.links).collect();
+        let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
+        let mut policies: Vec<PolicyConfig> = enabled(self.policies)
+            .map(|mut policy| {
+                if !policy.mode.uses_links() {
+                    policy.link.clear();
+                } else if policy.link.is_empty() {
+                    policy.link = names.clone();
+                } else {
+                    policy.link.retain(|name| names.contains(name));
+                }
+                policy
+            })
+            .collect();
+        if policies.is_empty() {
+            policies.push(PolicyConfig { link: names, ..PolicyConfig::default() });
+        }
+        Ok((Config { main, links, policies, rules: enabled(self.rules).collect() }, self.faults))
+    }
+}
+
+fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
+    read.into_iter().filter(|read| read.enabled).map(|read| read.config)
+}
+
+fn syntax_fault(error: SyntaxError) -> Fault {
+    Fault {
+        severity: Severity::Fault,
+        line: Some(error.place.line),
+        column: Some(error.place.column),
+        section: None,
+        option: None,
+        text: error.text,
+    }
+}
+
+fn unknown_kind(section: &Section) -> Fault {
+    let kinds = Kind::ALL.map(Kind::name);
+    let hint = match nearest(&section.kind, kinds) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => format!("there are {}", kinds.join(", ")),
+    };
+    Fault {
+        severity: Severity::Warning,
+        line: Some(section.place.line),
+        column: None,
+        section: None,
+        option: None,
+        text: format!("unknown section type {} is ignored; {hint}", shown(&section.kind)),
+    }
+}
+
+fn read_as<'a, T>(known: Known<'a>, read: fn(&Known) -> T) -> Read<'a, T> {
+    let config = read(&known);
+    // A policy has no such option: it is used if something refers to it.
+    let enabled = known.one("enabled").unwrap_or(true);
+    Read { known, enabled, config }
+}
+
+// The fallbacks of `unwrap_or` below stand for options whose default the table lacks. A test compares them with it.
+
+fn main(known: &Known) -> Main {
+    let other = Main::default();
+    Main {
+        enabled: known.one("enabled").unwrap_or(other.enabled),
+        log_level: known.one("log_level").unwrap_or(other.log_level),
+        mark_mask: known.one("mark_mask").unwrap_or(other.mark_mask),
+        local_traffic: known.one("local_traffic").unwrap_or(other.local_traffic),
+        lan_device: known.list("lan_device"),
+        race_ports_udp: known.list("race_ports_udp"),
+    }
+}
+
+impl Default for Main {
+    fn default() -> Self {
+        Main {
+            enabled: true,
+            log_level: log::LevelFilter::Info,
+            mark_mask: Marks::default(),
+            local_traffic: false,
+            lan_device: Vec::new(),
+            race_ports_udp: Vec::new(),
+        }
+    }
+}
+
+fn link(known: &Known) -> LinkConfig {
+    let attach = match known.one("device") {
+        Some(device) => Attach::Device { device, gateway: known.one("gateway"), gateway6: known.one("gateway6") },
+        None => Attach::Interface(known.one("interface").unwrap_or_else(|| known.name.clone())),
+    };
+    LinkConfig {
+        name: known.name.clone(),
+        attach,
+        prefix: known.list("prefix"),
+        weight: known.one("weight").unwrap_or(1),
+        metric: known.one("metric").unwrap_or(0),
+        metered: known.one("metered").unwrap_or(false),
+        handicap: known.one("handicap").unwrap_or(Span::ZERO),
+        probe: known.list("probe"),
+        interval: known.one("interval").unwrap_or(Span::from_secs(1)),
+        timeout: known.one("timeout").unwrap_or(Span::from_secs(1)),
+        down: known.one("down").unwrap_or(3),
+        up: known.one("up").unwrap_or(3),
+        reliability: known.one("reliability").unwrap_or(1),
+    }
+}
+
+fn policy(known: &Known) -> PolicyConfig {
+    let other = PolicyConfig::default();
+    PolicyConfig {
+        name: known.name.clone(),
+        mode: known.one("mode").unwrap_or(other.mode),
+        link: known.list("link"),
+        remember: known.one("remember").unwrap_or(other.remember),
+        tie: known.one("tie").unwrap_or(other.tie),
+        last_resort: known.one("last_resort").unwrap_or(other.last_resort),
+    }
+}
+
+/// The policy that there is when the file has none; its links are still to be filled in.
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        PolicyConfig {
+            name: "fastest".into(),
+            mode: Mode::Race,
+            link: Vec::new(),
+            remember: Span::ZERO,
+            tie: Span::from_millis(2),
+            last_resort: LastResort::Default,
+        }
+    }
+}
+
+impl Mode {
+    /// Whether connections leave by a link at all.
+    pub const fn uses_links(self) -> bool {
+        matches!(self, Mode::Race | Mode::Weighted | Mode::Failover)
+    }
+}
+
+fn rule(known: &Known) -> RuleConfig {
+    let proto: Vec<Option<Protocol>> = known.list("proto");
+    RuleConfig {
+        name: known.name.clone(),
+        family: known.one("family").unwrap_or(Family::Any),
+        proto: proto.into_iter().collect::<Option<_>>().unwrap_or_default(),
+        src_ip: known.list("src_ip"),
+        dest_ip: known.list("dest_ip"),
+        src_port: known.list("src_port"),
+        dest_port: known.list("dest_port"),
+        src_device: known.one("src_device"),
+        nftset: known.one("nftset"),
+        policy: known.one("policy").unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -1,0 +1,325 @@
+//! The one option table. It drives parsing, defaults, ranges and the sample file; the documentation and the LuCI form's
+//! help come from it too, so that none of them can drift apart.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::values::{
+    NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, number, parse_bool, parse_hex,
+    parse_span, span_text,
+};
+use crate::link::Marks;
+use crate::time::Span;
+
+pub use super::sample::sample;
+
+/// A section type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Main,
+    Link,
+    Policy,
+    Rule,
+}
+
+/// An option of a section type.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    pub kind: Kind,
+    pub name: &'static str,
+    pub shape: Shape,
+    /// Takes several values: `list` lines, or one `option` with blanks or commas between the values.
+    pub list: bool,
+    pub without: Without,
+    /// One or two sentences for the sample file, the documentation and the form.
+    pub doc: &'static str,
+}
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    Bool,
+    /// `unit` is what is counted; empty for a bare number.
+    Integer {
+        min: u16,
+        max: u16,
+        unit: &'static str,
+    },
+    Time {
+        min: Span,
+        max: Span,
+    },
+    OneOf(&'static [&'static str]),
+    /// The name of a section or of an interface in `/etc/config/network`.
+    Name,
+    /// A network device of the kernel.
+    Device,
+    Ipv4,
+    Ipv6,
+    /// An address or a prefix of either family.
+    Prefix,
+    PrefixIpv6,
+    Ports,
+    Protocol,
+    Target,
+    NftSet,
+    Mask,
+}
+
+/// What holds while an option is not given.
+#[derive(Clone, Copy, Debug)]
+pub enum Without {
+    /// These values, in UCI's words.
+    Default(&'static [&'static str]),
+    /// What is described; `example` is what a user might write.
+    Otherwise { what: &'static str, example: &'static [&'static str] },
+    /// A fault.
+    Required { example: &'static [&'static str] },
+}
+
+/// A value that fits its option.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    Bool(bool),
+    Integer(u16),
+    Time(Span),
+    Word(&'static str),
+    Text(String),
+    Ipv4(Ipv4Addr),
+    Ipv6(Ipv6Addr),
+    Prefix(Prefix),
+    Ports(PortRange),
+    /// `None` for all.
+    Protocol(Option<Protocol>),
+    Target(Target),
+    NftSet(NftSet),
+    Mask(Marks),
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Main, Kind::Link, Kind::Policy, Kind::Rule];
+
+    /// As the `config` line says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Main => "cheaproute",
+            Kind::Link => "link",
+            Kind::Policy => "policy",
+            Kind::Rule => "rule",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Kind::Main => "The daemon itself.",
+            Kind::Link => "A WAN port that connections can leave by. There may be 15.",
+            Kind::Policy => "How connections choose among links.",
+            Kind::Rule => {
+                "Which connections take which policy. The first rule that matches decides, in the order of this file; where \
+                 none does, the first policy. A rule matches if all of its options do."
+            }
+        }
+    }
+
+    /// This type's options, in the table's order.
+    pub fn options(self) -> impl Iterator<Item = &'static Spec> {
+        OPTIONS.iter().filter(move |spec| spec.kind == self)
+    }
+
+    pub fn option(self, name: &str) -> Option<&'static Spec> {
+        self.options().find(|spec| spec.name == name)
+    }
+}
+
+const fn one(kind: Kind, name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
+    Spec { kind, name, shape, list: false, without, doc }
+}
+
+const fn list(kind: Kind, name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
+    Spec { kind, name, shape, list: true, without, doc }
+}
+
+const fn count(min: u16, max: u16, unit: &'static str) -> Shape {
+    Shape::Integer { min, max, unit }
+}
+
+const fn time(min: Span, max: Span) -> Shape {
+    Shape::Time { min, max }
+}
+
+const fn otherwise(what: &'static str, example: &'static [&'static str]) -> Without {
+    Without::Otherwise { what, example }
+}
+
+use Kind::{Link, Main, Policy, Rule};
+use Shape::{Bool, OneOf};
+use Without::{Default, Required};
+
+const HOUR: Span = Span::from_secs(3_600);
+const DAY: Span = Span::from_secs(86_400);
+
+/// Every option that there is.
+#[rustfmt::skip]
+pub static OPTIONS: &[Spec] = &[
+    one(Main, "enabled", Bool, Default(&["1"]),
+        "Whether the daemon runs."),
+    one(Main, "log_level", OneOf(&["error", "warn", "info", "debug", "trace"]), Default(&["info"]),
+        "How much is logged: this level and the graver ones. Addresses of clients appear only in debug and trace."),
+    one(Main, "mark_mask", Shape::Mask, Default(&["0x3F000000"]),
+        "The six adjacent bits of the packet mark that are cheaproute's. Move them if another program uses the same ones."),
+    one(Main, "local_traffic", Bool, Default(&["0"]),
+        "Whether the router's own connections are handled as those of clients are."),
+    list(Main, "lan_device", Shape::Device, otherwise("all devices but the links", &["br-lan"]),
+        "Devices whose clients are served."),
+    list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),
+        "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the best link."),
+
+    one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
+        "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
+    one(Link, "device", Shape::Device, otherwise("what netifd says of the interface", &["eth1"]),
+        "The kernel's device, for systems without netifd. It stands in place of interface."),
+    one(Link, "gateway", Shape::Ipv4, otherwise("the default route through the device", &["192.0.2.1"]),
+        "The next hop for IPv4. Only with device."),
+    one(Link, "gateway6", Shape::Ipv6, otherwise("the default route through the device", &["fe80::1"]),
+        "The next hop for IPv6. Only with device."),
+    list(Link, "prefix", Shape::PrefixIpv6, otherwise("none", &["2001:db8:1000::/56"]),
+        "IPv6 prefixes that this link's provider delegated. Clients with such an address leave by this link and are not \
+         raced."),
+    one(Link, "enabled", Bool, Default(&["1"]),
+        "Whether the link is used. Policies may name a link that is not."),
+    one(Link, "weight", count(1, 1000, ""), Default(&["1"]),
+        "The link's share of connections among links that are otherwise equal. With 3 and 1, three of four take the first."),
+    one(Link, "metric", count(0, 65535, ""), Default(&["0"]),
+        "The link's place in a failover policy: the lowest comes first, and equal ones keep the policy's order."),
+    one(Link, "metered", Bool, Default(&["0"]),
+        "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
+    one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),
+        "How long the link's answer to a race is held back in favour of the others."),
+    list(Link, "probe", Shape::Target, otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
+        "Hosts that are asked, through this link, whether it works. IPv6 is written icmp:2001:db8::1 and \
+         tcp:[2001:db8::1]:443."),
+    one(Link, "interval", time(Span::from_millis(100), HOUR), Default(&["1s"]),
+        "The time from one round of probes to the next."),
+    one(Link, "timeout", time(Span::from_millis(50), Span::from_secs(60)), Default(&["1s"]),
+        "How long a probe's answer is waited for. It may exceed the interval."),
+    one(Link, "down", count(1, 100, "rounds"), Default(&["3"]),
+        "After this many failed rounds in a row the link is down."),
+    one(Link, "up", count(1, 100, "rounds"), Default(&["3"]),
+        "After this many good rounds in a row the link is up again."),
+    one(Link, "reliability", count(1, 100, "probes"), Default(&["1"]),
+        "A round is good if at least this many of the probes were answered."),
+
+    one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
+        "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; blackhole: \
+         drop in silence; unreachable: refuse."),
+    list(Policy, "link", Shape::Name, otherwise("all links", &["wan", "wanb"]),
+        "The links to choose from, in order of preference."),
+    one(Policy, "remember", time(Span::ZERO, DAY), Default(&["0"]),
+        "For how long the winner of a race is tried first by later connections to the same service. 0 races each of them. \
+         Only in mode race."),
+    one(Policy, "tie", time(Span::ZERO, Span::from_secs(1)), Default(&["2ms"]),
+        "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. Only in \
+         mode race."),
+    one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
+        "What happens while no link of the policy is up. default: the router's default route."),
+
+    one(Rule, "policy", Shape::Name, Required { example: &["fastest"] },
+        "The policy that the connections take."),
+    one(Rule, "enabled", Bool, Default(&["1"]),
+        "Whether the rule is used."),
+    one(Rule, "family", OneOf(&["any", "ipv4", "ipv6"]), Default(&["any"]),
+        "The address family."),
+    list(Rule, "proto", Shape::Protocol, Default(&["all"]),
+        "Protocols. icmp means that of either family."),
+    list(Rule, "src_ip", Shape::Prefix, otherwise("any", &["192.168.1.0/24", "2001:db8::10"]),
+        "The client's address."),
+    list(Rule, "dest_ip", Shape::Prefix, otherwise("any", &["198.51.100.7", "2001:db8:2::/48"]),
+        "The server's address."),
+    list(Rule, "src_port", Shape::Ports, otherwise("any", &["1024-65535"]),
+        "The client's port. It needs proto tcp, udp or both."),
+    list(Rule, "dest_port", Shape::Ports, otherwise("any", &["80", "8000-8100"]),
+        "The server's port. It needs proto tcp, udp or both."),
+    one(Rule, "src_device", Shape::Device, otherwise("any", &["br-guest"]),
+        "The device that the connection comes in by."),
+    one(Rule, "nftset", Shape::NftSet, otherwise("none", &["inet#fw4#video4"]),
+        "An nft set that holds the server's address, named as for dnsmasq's nftset: family, table and set, or a set of table \
+         inet cheaproute alone."),
+];
+
+impl Spec {
+    /// The default, or else what a user might write: never empty.
+    pub fn example(&self) -> &'static [&'static str] {
+        match self.without {
+            Default(values) => values,
+            Without::Otherwise { example, .. } | Required { example } => example,
+        }
+    }
+}
+
+impl Shape {
+    /// `None` if `text` does not fit.
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        match *self {
+            Bool => parse_bool(text).map(Value::Bool),
+            Shape::Integer { min, max, .. } => number(text).filter(|n| (min..=max).contains(n)).map(Value::Integer),
+            Shape::Time { min, max } => parse_span(text).filter(|t| (min..=max).contains(t)).map(Value::Time),
+            OneOf(words) => words.iter().find(|word| **word == text).map(|word| Value::Word(word)),
+            Shape::Name => is_name(text).then(|| Value::Text(text.into())),
+            Shape::Device => is_device(text).then(|| Value::Text(text.into())),
+            Shape::Ipv4 => text.parse().ok().filter(|a: &Ipv4Addr| is_host((*a).into())).map(Value::Ipv4),
+            Shape::Ipv6 => text.parse().ok().filter(|a: &Ipv6Addr| is_host((*a).into())).map(Value::Ipv6),
+            Shape::Prefix => text.parse().ok().map(Value::Prefix),
+            Shape::PrefixIpv6 => {
+                let fits = |prefix: &Prefix| !prefix.is_ipv4() && prefix.length() > 0;
+                text.parse().ok().filter(fits).map(Value::Prefix)
+            }
+            Shape::Ports => text.parse().ok().map(Value::Ports),
+            Shape::Protocol if text.eq_ignore_ascii_case("all") => Some(Value::Protocol(None)),
+            Shape::Protocol => text.parse().ok().map(Some).map(Value::Protocol),
+            Shape::Target => text.parse().ok().map(Value::Target),
+            Shape::NftSet => text.parse().ok().map(Value::NftSet),
+            Shape::Mask => parse_hex(text).and_then(Marks::new).map(Value::Mask),
+        }
+    }
+
+    /// What fits, in short; `None` where an example says it better.
+    pub fn range(&self) -> Option<String> {
+        match *self {
+            Shape::Integer { min, max, .. } => Some(format!("{min} to {max}")),
+            Shape::Time { min, max } => Some(format!("{} to {}", span_text(min), span_text(max))),
+            OneOf(words) => Some(words.join(" | ")),
+            _ => None,
+        }
+    }
+
+    /// What fits, after "must be".
+    pub fn describe(&self) -> String {
+        match *self {
+            Bool => "1 or 0 (or on, off, yes, no, true, false, enabled, disabled)".into(),
+            Shape::Integer { min, max, unit: "" } => format!("a whole number from {min} to {max}"),
+            Shape::Integer { min, max, unit } => format!("a whole number of {unit} from {min} to {max}"),
+            Shape::Time { min, max } => {
+                format!("a time from {} to {}, written like 200ms, 10s, 5m or 1h", span_text(min), span_text(max))
+            }
+            OneOf(words) => format!("one of {}", words.join(", ")),
+            Shape::Name => "a name of up to 255 letters, digits, '_' and '-'".into(),
+            Shape::Device => "a network device's name of up to 15 characters, such as eth1 or pppoe-wan".into(),
+            Shape::Ipv4 => "the IPv4 address of a host, such as 192.0.2.1".into(),
+            Shape::Ipv6 => "the IPv6 address of a host, such as 2001:db8::1".into(),
+            Shape::Prefix => "an address or prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48".into(),
+            Shape::PrefixIpv6 => "an IPv6 prefix, such as 2001:db8::/56".into(),
+            Shape::Ports => "a port from 1 to 65535 or a range such as 8000-8100".into(),
+            Shape::Protocol => "tcp, udp, icmp, all or a protocol number from 1 to 255".into(),
+            Shape::Target => "icmp:ADDRESS or tcp:ADDRESS:PORT, such as icmp:1.1.1.1 or tcp:[2001:db8::1]:443".into(),
+            Shape::NftSet => "an nft set's name, such as inet#fw4#video4".into(),
+            Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use crate::config::read;
+
+const COMMITTED: &str = include_str!("../../files/cheaproute.config");
+
+/// Run with `CHEAPROUTE_WRITE_SAMPLE=1` to write the file instead.
+#[test]
+fn the_sample_is_the_table() {
+    if std::env::var_os("CHEAPROUTE_WRITE_SAMPLE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/files/cheaproute.config"), sample()).unwrap();
+        return;
+    }
+    let how = "CHEAPROUTE_WRITE_SAMPLE=1 cargo test the_sample_is_the_table";
+    assert!(sample() == COMMITTED, "files/cheaproute.config differs from the option table; write it anew with: {how}");
+}
+
+#[test]
+fn the_sample_can_be_read() {
+    let (config, warnings) = read(sample()).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>(), ["wan", "wanb"]);
+    assert_eq!(config.policies.len(), 1);
+    assert_eq!(config.policies[0].link, ["wan", "wanb"]);
+    assert!(config.rules.is_empty());
+    assert!(sample().lines().all(|line| line.chars().count() <= 120));
+}
+
+#[test]
+fn the_sample_shows_every_option() {
+    let sample = sample();
+    for spec in OPTIONS {
+        let keyword = if spec.list { "list" } else { "option" };
+        for value in spec.example() {
+            let line = format!("{keyword} {} '{value}'", spec.name);
+            assert!(sample.lines().any(|shown| shown.trim_start_matches(['#', '\t']) == line), "{line}");
+        }
+    }
+}
+
+/// Each option's commented line can be put in force alone.
+#[test]
+fn what_the_sample_comments_out_can_be_used() {
+    let sample = sample();
+    for spec in OPTIONS.iter().filter(|spec| !matches!(spec.name, "interface" | "gateway" | "gateway6" | "policy")) {
+        let mut text = sample.replace(&format!("\t#option {} ", spec.name), &format!("\toption {} ", spec.name));
+        text = text.replace(&format!("\t#list {} ", spec.name), &format!("\tlist {} ", spec.name));
+        text = text.replace("#config rule", "config rule").replace("#\toption policy", "\toption policy");
+        if spec.kind == Rule {
+            text = text.replace(&format!("#\tlist {} ", spec.name), &format!("\tlist {} ", spec.name));
+            text = text.replace(&format!("#\toption {} ", spec.name), &format!("\toption {} ", spec.name));
+            text = text.replace("#\tlist proto 'all'", "\tlist proto 'tcp'");
+        }
+        if spec.name == "device" {
+            text = text.replace("\toption interface 'wan'\n", "");
+        }
+        assert!(read(&text).is_ok(), "{}: {:?}", spec.name, read(&text));
+    }
+}
+
+#[test]
+fn the_table_fits_itself() {
+    for spec in OPTIONS {
+        assert!(!spec.example().is_empty(), "{}", spec.name);
+        assert!(spec.list || spec.example().len() == 1, "{}", spec.name);
+        for value in spec.example() {
+            assert!(spec.shape.parse(value).is_some(), "{} {value}", spec.name);
+        }
+        let same = |other: &&Spec| other.kind == spec.kind && other.name == spec.name;
+        assert_eq!(OPTIONS.iter().filter(same).count(), 1, "{}", spec.name);
+        assert!(is_name(spec.name) && spec.doc.ends_with('.') && !spec.doc.contains("  "), "{}", spec.name);
+    }
+    for kind in Kind::ALL {
+        assert_eq!(Kind::from_name(kind.name()), Some(kind));
+    }
+}
+
+#[test]
+fn ranges_hold() {
+    for (kind, name, good, bad) in [
+        (Link, "weight", vec!["1", "1000"], vec!["0", "1001", "-1", "+1", "1.5", "", "65537"]),
+        (Link, "metric", vec!["0", "65535"], vec!["65536"]),
+        (Link, "handicap", vec!["0", "2s", "2000ms", "2"], vec!["2001ms", "3", "1us"]),
+        (Link, "interval", vec!["100ms", "1h", "60m"], vec!["99ms", "0", "61m"]),
+        (Link, "timeout", vec!["50ms", "1m"], vec!["49ms", "61s"]),
+        (Policy, "remember", vec!["0", "1d", "24h"], vec!["25h", "forever"]),
+        (Policy, "mode", vec!["race", "failover"], vec!["Race", "aggregate", ""]),
+        (
+            Main,
+            "enabled",
+            vec!["1", "on", "yes", "true", "enabled", "0", "off", "no", "false", "disabled"],
+            vec!["2", "ON", ""],
+        ),
+        (Main, "mark_mask", vec!["0x3F", "0xfc000000"], vec!["0x7F", "63", "0x3E000001", "0"]),
+        (Main, "lan_device", vec!["br-lan"], vec!["eth*", "a b", "0123456789abcdef"]),
+        (Link, "gateway", vec!["192.0.2.1"], vec!["0.0.0.0", "fe80::1", "127.0.0.1", "192.0.2.1/24", "01.2.3.4"]),
+        (Link, "gateway6", vec!["fe80::1", "2001:db8::1"], vec!["::", "192.0.2.1", "ff02::1", "fe80::1%eth0"]),
+        (Link, "prefix", vec!["2001:db8::/56"], vec!["10.0.0.0/8", "::/0"]),
+        (Rule, "proto", vec!["all", "tcp", "UDP", "47"], vec!["0", "sctp"]),
+    ] {
+        let shape = kind.option(name).unwrap().shape;
+        good.iter().for_each(|text| assert!(shape.parse(text).is_some(), "{name} {text}"));
+        bad.iter().for_each(|text| assert!(shape.parse(text).is_none(), "{name} {text}"));
+    }
+}

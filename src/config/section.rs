@@ -1,0 +1,243 @@
+//! A section of the file against the option table: what does not fit is reported once, and the rest is read with its
+//! type.
+
+use core::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
+use super::options::{Kind, Shape, Spec, Value, Without};
+use super::uci::{Entry, Section};
+use super::values::{NftSet, PortRange, Prefix, Protocol, Target, is_name};
+use super::{Family, LastResort, MAX_RULES, Mode};
+use crate::link::Marks;
+use crate::time::Span;
+
+/// Values of one list: as many as rules, and for the same reason.
+pub const MAX_VALUES: usize = MAX_RULES;
+
+/// A section of a known type.
+pub struct Known<'a> {
+    pub kind: Kind,
+    /// `@rule[2]` for an anonymous section.
+    pub name: String,
+    section: &'a Section,
+}
+
+impl<'a> Known<'a> {
+    /// `index` counts the sections of this type from 0.
+    pub fn new(kind: Kind, section: &'a Section, index: usize) -> Self {
+        let name = section.name.clone().unwrap_or_else(|| format!("@{}[{index}]", kind.name()));
+        Known { kind, name, section }
+    }
+
+    /// Reports every option that does not fit the table, and a name that cannot be one.
+    pub fn check(&self, faults: &mut Vec<Fault>) {
+        self.check_name(faults);
+        for entry in &self.section.entries {
+            match self.kind.option(&entry.name) {
+                Some(spec) => self.check_entry(entry, spec, faults),
+                None => {
+                    let known: Vec<&str> = self.kind.options().map(|spec| spec.name).collect();
+                    let text = match nearest(&entry.name, known.iter().copied()) {
+                        Some(near) => format!("is unknown; did you mean '{near}'?"),
+                        None => format!("is unknown; a {} has {}", self.kind.name(), known.join(", ")),
+                    };
+                    let fault = Fault { option: Some(entry.name.clone()), ..self.fault(text) };
+                    faults.push(Fault { line: Some(entry.place.line), ..fault });
+                }
+            }
+        }
+        for spec in self.kind.options() {
+            if matches!(spec.without, Without::Required { .. }) && self.entry(spec.name).is_none() {
+                faults.push(self.fault(format!("option '{}' is missing: {}", spec.name, spec.doc)));
+            }
+        }
+    }
+
+    fn check_name(&self, faults: &mut Vec<Fault>) {
+        let kind = self.kind.name();
+        match (self.kind, &self.section.name) {
+            (Kind::Main, name) if name.as_deref() != Some("main") => {
+                faults.push(self.fault(format!("the only section of this type is config {kind} 'main'")));
+            }
+            (Kind::Link | Kind::Policy, None) => {
+                faults.push(self.fault(format!("a {kind} needs a name: config {kind} 'name'")));
+            }
+            (_, Some(name)) if !is_name(name) => {
+                faults.push(self.fault(format!("the section's name must be {}", Shape::Name.describe())));
+            }
+            (_, Some(name)) if name.contains('-') => {
+                let text = "the uci command and LuCI refuse a '-' in a section's name; write '_'";
+                faults.push(Fault { severity: Severity::Warning, ..self.fault(text.into()) });
+            }
+            _ => {}
+        }
+    }
+
+    fn check_entry(&self, entry: &Entry, spec: &Spec, faults: &mut Vec<Fault>) {
+        if entry.list && !spec.list {
+            faults
+                .push(self.fault_of(spec.name, format!("takes one value: write option {0}, not list {0}", spec.name)));
+            return;
+        }
+        let words = words(entry, spec);
+        if words.len() > MAX_VALUES {
+            let text = format!("takes at most {MAX_VALUES} values; larger sets of addresses belong into an nftset");
+            faults.push(self.fault_of(spec.name, text));
+            return;
+        }
+        for (word, line) in &words {
+            if faults.len() < MAX_FAULTS && spec.shape.parse(word).is_none() {
+                let text = format!("must be {} (got {}){}", spec.shape.describe(), shown(word), hint(spec.shape, word));
+                faults.push(Fault { line: Some(*line), ..self.fault_of(spec.name, text) });
+            }
+        }
+        if words.is_empty() {
+            faults.push(self.fault_of(spec.name, "has no value; leave it out for the default".into()));
+        }
+    }
+
+    /// The option's values as far as they fit; else its default.
+    pub fn list<T: FromValue>(&self, name: &'static str) -> Vec<T> {
+        let Some(spec) = self.kind.option(name) else { return Vec::new() };
+        let parse = |text: &str| spec.shape.parse(text).and_then(T::from_value);
+        match (self.entry(name), spec.without) {
+            (Some(entry), _) if entry.list && !spec.list => Vec::new(),
+            (Some(entry), _) => words(entry, spec).iter().filter_map(|(word, _)| parse(word)).collect(),
+            (None, Without::Default(values)) => values.iter().filter_map(|text| parse(text)).collect(),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// The option's value if it fits; else its default, if it has one.
+    pub fn one<T: FromValue>(&self, name: &'static str) -> Option<T> {
+        let default = || match self.kind.option(name)?.without {
+            Without::Default([text]) => self.kind.option(name)?.shape.parse(text).and_then(T::from_value),
+            _ => None,
+        };
+        self.list(name).pop().or_else(default)
+    }
+
+    /// No value of it is reported by [`Known::check`].
+    pub fn is_sound(&self, name: &str) -> bool {
+        let (Some(entry), Some(spec)) = (self.entry(name), self.kind.option(name)) else { return true };
+        let words = words(entry, spec);
+        let fits = |(word, _): &(&str, u32)| spec.shape.parse(word).is_some();
+        (spec.list || !entry.list) && (1..=MAX_VALUES).contains(&words.len()) && words.iter().all(fits)
+    }
+
+    pub fn is_given(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// About the section.
+    pub fn fault(&self, text: String) -> Fault {
+        Fault {
+            severity: Severity::Fault,
+            line: Some(self.section.place.line),
+            column: None,
+            section: Some(format!("{} {}", self.kind.name(), shown(&self.name))),
+            option: None,
+            text,
+        }
+    }
+
+    /// About an option; at the section's header if it is not given.
+    pub fn fault_of(&self, option: &str, text: String) -> Fault {
+        let line = self.entry(option).map_or(self.section.place.line, |entry| entry.place.line);
+        Fault { line: Some(line), option: Some(option.into()), ..self.fault(text) }
+    }
+
+    /// About one value of an option.
+    pub fn fault_at(&self, option: &str, value: &str, text: String) -> Fault {
+        let fault = self.fault_of(option, text);
+        let spec = self.kind.option(option);
+        let line = self.entry(option).zip(spec).and_then(|(entry, spec)| {
+            // The last one: of two equal values the second is the one too many.
+            words(entry, spec).iter().rev().find(|(word, _)| *word == value).map(|(_, line)| *line)
+        });
+        Fault { line: line.or(fault.line), ..fault }
+    }
+
+    fn entry(&self, name: &str) -> Option<&'a Entry> {
+        self.section.entries.iter().find(|entry| entry.name == name)
+    }
+}
+
+/// The values of an option with their lines, at most one more than allowed. No value that lists hold has blanks or commas in it.
+fn words<'a>(entry: &'a Entry, spec: &Spec) -> Vec<(&'a str, u32)> {
+    let mut words = Vec::new();
+    for value in &entry.values {
+        let line = value.place.line;
+        if spec.list {
+            let parts = value.text.split(|c: char| c.is_whitespace() || c == ',');
+            let room = (MAX_VALUES + 1).saturating_sub(words.len());
+            words.extend(parts.filter(|part| !part.is_empty()).map(|part| (part, line)).take(room));
+        } else {
+            words.push((value.text.as_str(), line));
+        }
+    }
+    words
+}
+
+/// What the user may have had in mind.
+fn hint(shape: Shape, text: &str) -> String {
+    match shape {
+        Shape::Ipv4 if text.parse::<Ipv6Addr>().is_ok() => "; an IPv6 gateway goes into 'gateway6'".into(),
+        Shape::Ipv6 if text.parse::<Ipv4Addr>().is_ok() => "; an IPv4 gateway goes into 'gateway'".into(),
+        Shape::Target if text.parse::<IpAddr>().is_ok() => format!("; did you mean 'icmp:{text}'?"),
+        Shape::OneOf(words) => match nearest(text, words.iter().copied()) {
+            Some(near) => format!("; did you mean '{near}'?"),
+            None => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
+/// A value of the table as a field's type. `None` where the table and the field disagree, which the tests would show.
+pub trait FromValue: Sized {
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($variant:ident => $field:ty),* $(,)?) => {$(
+        impl FromValue for $field {
+            fn from_value(value: Value) -> Option<Self> {
+                if let Value::$variant(value) = value { Some(value) } else { None }
+            }
+        }
+    )*};
+}
+
+from_value! {
+    Bool => bool, Integer => u16, Time => Span, Text => String, Ipv4 => Ipv4Addr, Ipv6 => Ipv6Addr, Prefix => Prefix,
+    Ports => PortRange, Protocol => Option<Protocol>, Target => Target, NftSet => NftSet, Mask => Marks,
+}
+
+macro_rules! from_word {
+    ($($field:ty { $($word:literal => $variant:ident),* })*) => {$(
+        impl FromValue for $field {
+            fn from_value(value: Value) -> Option<Self> {
+                match value {
+                    $(Value::Word($word) => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+from_word! {
+    Mode {
+        "race" => Race, "weighted" => Weighted, "failover" => Failover, "blackhole" => Blackhole,
+        "unreachable" => Unreachable
+    }
+    LastResort { "default" => Default, "unreachable" => Unreachable, "blackhole" => Blackhole }
+    Family { "any" => Any, "ipv4" => Ipv4, "ipv6" => Ipv6 }
+}
+
+impl FromValue for log::LevelFilter {
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Word(word) = value { Self::from_str(word).ok() } else { None }
+    }
+}

@@ -1,0 +1,313 @@
+//! What the options hold: prefixes, ports, protocols, probe targets, times; each from its UCI text and back.
+
+use core::fmt;
+use core::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::time::Span;
+
+/// Text that is no value of the kind asked for. The option table knows what would be one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Invalid;
+
+/// An address and how many of its bits count; the others are zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// `None` if `length` exceeds the address. Bits beyond it are cleared: `192.168.1.1/24` means the network.
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(v4) => {
+                let host = 32_u32.checked_sub(length.into())?;
+                let mask = u32::MAX.checked_shl(host).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+            }
+            IpAddr::V6(v6) => {
+                let host = 128_u32.checked_sub(length.into())?;
+                let mask = u128::MAX.checked_shl(host).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+            }
+        };
+        Some(Prefix { address, length })
+    }
+
+    pub const fn address(self) -> IpAddr {
+        self.address
+    }
+
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
+    pub const fn is_ipv4(self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.is_ipv4() == address.is_ipv4() && Prefix::new(address, self.length) == Some(self)
+    }
+
+    /// Whether some address is in both.
+    pub fn overlaps(self, other: Prefix) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+}
+
+/// A lone address is the prefix of all its bits.
+impl FromStr for Prefix {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(number::<u8>(length).ok_or(Invalid)?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| Invalid)?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        Prefix::new(address, length.unwrap_or(all)).ok_or(Invalid)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// Ports from `first` to `last`, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl PortRange {
+    pub const fn only(port: u16) -> Self {
+        PortRange { first: port, last: port }
+    }
+
+    pub const fn contains(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let first = number(first).ok_or(Invalid)?;
+        let last = number(last).ok_or(Invalid)?;
+        if first == 0 || first > last { Err(Invalid) } else { Ok(PortRange { first, last }) }
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
+/// What a rule's `proto` names. "All" is the empty list of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    /// ICMP in IPv4 (1) and ICMPv6 in IPv6 (58).
+    Icmp,
+    /// Another IP protocol, 1 to 255; never that of TCP or UDP.
+    Number(u8),
+}
+
+impl FromStr for Protocol {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.to_ascii_lowercase().as_str() {
+            "tcp" | "6" => Ok(Protocol::Tcp),
+            "udp" | "17" => Ok(Protocol::Udp),
+            "icmp" => Ok(Protocol::Icmp),
+            text => number(text).filter(|number| *number != 0).map(Protocol::Number).ok_or(Invalid),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Protocol::Tcp => f.write_str("tcp"),
+            Protocol::Udp => f.write_str("udp"),
+            Protocol::Icmp => f.write_str("icmp"),
+            Protocol::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// Where a health probe goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Target {
+    /// Echo request; the answer is an echo reply.
+    Icmp(IpAddr),
+    /// SYN; the answer is anything of TCP.
+    Tcp(SocketAddr),
+}
+
+type ReadTarget = fn(&str) -> Option<Target>;
+
+impl Target {
+    /// What stands before the colon, and how to read what stands after it.
+    const SCHEMES: &[(&str, ReadTarget)] = &[
+        ("icmp", |rest| {
+            let bare = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let address = match bare {
+                Some(bare) => bare.parse::<Ipv6Addr>().ok()?.into(),
+                None => rest.parse().ok()?,
+            };
+            is_host(address).then_some(Target::Icmp(address))
+        }),
+        ("tcp", |rest| {
+            let to: SocketAddr = rest.parse().ok()?;
+            // A scope (`%eth0`) would contradict the link that the probe leaves by.
+            let scoped = matches!(to, SocketAddr::V6(v6) if v6.scope_id() != 0);
+            (is_host(to.ip()) && to.port() != 0 && !scoped).then_some(Target::Tcp(to))
+        }),
+    ];
+
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Target::Icmp(address) => address,
+            Target::Tcp(to) => to.ip(),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (scheme, rest) = text.split_once(':').ok_or(Invalid)?;
+        let (_, read) = Target::SCHEMES.iter().find(|(name, _)| *name == scheme).ok_or(Invalid)?;
+        read(rest).ok_or(Invalid)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Icmp(address) => write!(f, "icmp:{address}"),
+            Target::Tcp(to) => write!(f, "tcp:{to}"),
+        }
+    }
+}
+
+/// A set of addresses in nftables, as dnsmasq's `nftset` option names it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NftSet {
+    /// `inet`, `ip` or `ip6`.
+    pub family: String,
+    pub table: String,
+    pub name: String,
+}
+
+impl FromStr for NftSet {
+    type Err = Invalid;
+
+    /// `inet#fw4#name`, or `name` for a set in our own table.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let parts: Vec<&str> = text.split('#').collect();
+        let (family, table, name) = match parts.as_slice() {
+            [family @ ("inet" | "ip" | "ip6"), table, name] => (*family, *table, *name),
+            [name] => ("inet", "cheaproute", *name),
+            _ => return Err(Invalid),
+        };
+        if !is_nft_name(table) || !is_nft_name(name) {
+            return Err(Invalid);
+        }
+        Ok(NftSet { family: family.into(), table: table.into(), name: name.into() })
+    }
+}
+
+impl fmt::Display for NftSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}#{}", self.family, self.table, self.name)
+    }
+}
+
+/// The longest name of a section, an interface or a set: what nftables and netifd take.
+pub const MAX_NAME: usize = 255;
+
+/// A section's or an interface's name.
+pub fn is_name(text: &str) -> bool {
+    let letter = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(letter)
+}
+
+/// A name that the kernel takes for a device and that nft takes between quotes. The kernel allows more, among it `*`,
+/// which nft would read as a wildcard.
+pub fn is_device(text: &str) -> bool {
+    let letter = |c: u8| c.is_ascii_alphanumeric() || b"_-.@+~".contains(&c);
+    (1..=15).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(letter)
+}
+
+fn is_nft_name(text: &str) -> bool {
+    let letter = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+    let first = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
+    first && text.len() <= MAX_NAME && text.bytes().all(letter)
+}
+
+/// An address that a host elsewhere can have.
+pub fn is_host(address: IpAddr) -> bool {
+    let everyone = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || everyone)
+}
+
+/// UCI's words for yes and no.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "on" | "yes" | "true" | "enabled" => Some(true),
+        "0" | "off" | "no" | "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+/// Largest first, as [`span_text`] tries them.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// `200ms`, `10s`, `5m`, `1h`, `1d`; a bare number counts seconds.
+pub fn parse_span(text: &str) -> Option<Span> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at_checked(end)?;
+    let millis = match unit {
+        "" => 1_000,
+        unit => UNITS.iter().find(|(name, _)| *name == unit)?.1,
+    };
+    Some(Span::from_millis(number::<u64>(count)?.checked_mul(millis)?))
+}
+
+/// The shortest text that [`parse_span`] reads as `span`, whole milliseconds.
+pub fn span_text(span: Span) -> String {
+    let millis = span.as_millis();
+    match UNITS.iter().find(|(_, unit)| millis != 0 && millis.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("{}{name}", millis / unit),
+        None => "0".into(),
+    }
+}
+
+/// Decimal digits and nothing else, where `from_str` also takes a `+`.
+pub fn number<N: FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|c| c.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// `0x` and one to eight digits.
+pub fn parse_hex(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    if digits.bytes().all(|c| c.is_ascii_hexdigit()) { u32::from_str_radix(digits, 16).ok() } else { None }
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;
