@@ -4,6 +4,7 @@ pub mod config;
 pub mod link;
 pub mod packet;
 pub mod race;
+pub mod steer;
 pub mod time;
 #[cfg(feature = "linux")]
 pub mod linux;

@@ -1,0 +1,71 @@
+//! Steering: which link a new connection takes, written as an nft ruleset. Pure text: `linux` loads it.
+//!
+//! # The life of a forwarded connection's first packet, by netfilter hook
+//! | hook, priority | chain | what happens |
+//! |---|---|---|
+//! | prerouting, mangle | `classify` | the first matching rule's policy writes the mark: a link, and "to be queued" if it is raced |
+//! | (routing) | | an ip rule leads from the link's mark to its table |
+//! | forward, filter + 10 | `race` | after the user's firewall accepted it, a packet to be queued goes to the daemon, while that is alive |
+//! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
+//! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
+//! | prerouting, raw + 10 | `decided` | a decided UDP or echo answer takes its tuple out of the set again |
+//! | postrouting, mangle | `save` | what leaves by a link without a race has its link written to its conntrack entry |
+//!
+//! Every later packet meets only `classify`: it takes the link that conntrack remembers.
+
+use crate::config::{Config, Prefix};
+use crate::link::{Link, LinkId};
+
+mod policy;
+mod rule;
+mod ruleset;
+
+pub use policy::{best, raced_policies};
+pub use ruleset::{Ruleset, removal, ruleset, xtables};
+
+/// The name of our table, family `inet`.
+pub const TABLE: &str = "cheaproute";
+
+/// Our routing tables are this plus the link's number, our ip rules' preferences likewise. mwan3 has 1000 to 3999,
+/// netifd 10000 and up.
+pub const BASE: u32 = 4000;
+
+/// The first of our queues, for answers; the next ones are for the policies that race, in their order. "cr" in ASCII: a
+/// number that other programs' authors hardly choose.
+pub const QUEUE: u16 = 0x6372;
+
+/// How long the kernel expects answers to a copy: one second longer than their race is kept.
+pub const EXPECT_SECONDS: u32 = 5;
+
+/// How long after the daemon's last heartbeat new connections are still queued: a client repeats its SYN after 1 s and
+/// 3 s, so a daemon that hangs costs it the first, and the second goes through.
+pub const ALIVE_SECONDS: u32 = 2;
+
+/// How packets get into a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Queueing {
+    /// By nft's own `queue`.
+    Nft,
+    /// By a mark, and two xtables rules: the kernel has no `nft_queue`.
+    Xtables,
+}
+
+/// All that a ruleset depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    pub config: &'a Config,
+    pub links: &'a [Link],
+    pub queueing: Queueing,
+    /// What the main routing table reaches without a default route: never raced, never steered.
+    pub direct: &'a [Prefix],
+    /// The most races in flight.
+    pub races: usize,
+}
+
+/// The routing table of a link.
+pub fn table(link: LinkId) -> u32 {
+    BASE + u32::from(link.number())
+}
+
+#[cfg(test)]
+mod tests;

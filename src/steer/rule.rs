@@ -1,0 +1,91 @@
+//! A rule: which connections take which policy.
+
+use crate::config::{Family, PortRange, Prefix, Protocol, RuleConfig};
+
+/// The nft rules for one rule of the configuration, without their verdict: one a family that it can match.
+pub(super) fn matches(rule: &RuleConfig) -> Vec<String> {
+    [true, false].into_iter().filter_map(|ipv4| matches_in(rule, ipv4)).collect()
+}
+
+fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
+    if rule.family == if ipv4 { Family::Ipv6 } else { Family::Ipv4 } {
+        return None;
+    }
+    let (ip, name) = if ipv4 { ("ip", "ipv4") } else { ("ip6", "ipv6") };
+    let mut text = format!("meta nfproto {name}");
+    for (field, prefixes) in [("saddr", &rule.src_ip), ("daddr", &rule.dest_ip)] {
+        if let Some(set) = prefix_set(prefixes, ipv4)? {
+            text += &format!(" {ip} {field} {set}");
+        }
+    }
+    if let Some(device) = &rule.src_device {
+        text += &format!(" iifname \"{device}\"");
+    }
+    if let Some(set) = &rule.nftset {
+        text += &format!(" {ip} daddr @{}{}", set.name, if ipv4 { 4 } else { 6 });
+    }
+    let mut protocols: Vec<String> = rule.proto.iter().map(|protocol| number(*protocol, ipv4)).collect();
+    let ports = !rule.src_port.is_empty() || !rule.dest_port.is_empty();
+    if protocols.is_empty() && ports {
+        protocols = vec!["tcp".into(), "udp".into()];
+    }
+    if !protocols.is_empty() {
+        text += &format!(" meta l4proto {{ {} }}", protocols.join(", "));
+    }
+    for (field, ports) in [("sport", &rule.src_port), ("dport", &rule.dest_port)] {
+        if !ports.is_empty() {
+            let ports: Vec<String> = merged(ports).iter().map(ToString::to_string).collect();
+            text += &format!(" th {field} {{ {} }}", ports.join(", "));
+        }
+    }
+    Some(text)
+}
+
+/// `None`: it matches nothing of this family. `Some(None)`: it matches everything.
+fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<String>> {
+    if prefixes.is_empty() {
+        return Some(None);
+    }
+    let mut ours: Vec<Prefix> = prefixes.iter().copied().filter(|prefix| prefix.is_ipv4() == ipv4).collect();
+    if ours.is_empty() {
+        return None;
+    }
+    // A set's elements must not overlap: the widest prefixes say it all.
+    ours.sort_by_key(|prefix| prefix.length());
+    let mut kept: Vec<Prefix> = Vec::new();
+    for prefix in ours {
+        if !kept.iter().any(|wider| wider.overlaps(prefix)) {
+            kept.push(prefix);
+        }
+    }
+    // nft takes no 0.0.0.0/0 in a set, and needs none.
+    if kept.iter().any(|prefix| prefix.length() == 0) {
+        return Some(None);
+    }
+    let list: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    Some(Some(format!("{{ {} }}", list.join(", "))))
+}
+
+fn number(protocol: Protocol, ipv4: bool) -> String {
+    match protocol {
+        Protocol::Tcp => "tcp".into(),
+        Protocol::Udp => "udp".into(),
+        Protocol::Icmp if ipv4 => "icmp".into(),
+        Protocol::Icmp => "ipv6-icmp".into(),
+        Protocol::Number(number) => number.to_string(),
+    }
+}
+
+/// Overlapping and touching ranges made one: a set's elements must not overlap.
+fn merged(ports: &[PortRange]) -> Vec<PortRange> {
+    let mut sorted = ports.to_vec();
+    sorted.sort_by_key(|range| range.first);
+    let mut merged: Vec<PortRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.first <= last.last.saturating_add(1) => last.last = last.last.max(range.last),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}

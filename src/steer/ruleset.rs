@@ -1,0 +1,365 @@
+//! The whole ruleset.
+
+use std::fmt::Write;
+
+use crate::config::Prefix;
+use crate::link::{Marks, Stage};
+
+use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, policy, raced_policies, rule};
+
+/// A ruleset, to be loaded in one of two ways.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ruleset {
+    table: String,
+    chains: Vec<String>,
+}
+
+impl Ruleset {
+    /// Replaces whatever table of ours is there.
+    pub fn fresh(&self) -> String {
+        format!("add table inet {TABLE}\ndelete table inet {TABLE}\n{}", self.table)
+    }
+
+    /// Replaces the rules that `old` loaded and keeps what the kernel learned: races in flight go on.
+    pub fn after(&self, old: &Ruleset) -> String {
+        let mut text = format!("flush table inet {TABLE}\n");
+        for set in STATIC_SETS {
+            let _ = writeln!(text, "flush set inet {TABLE} {set}");
+        }
+        text += &self.table;
+        for chain in old.chains.iter().filter(|chain| !self.chains.contains(chain)) {
+            let _ = writeln!(text, "delete chain inet {TABLE} {chain}");
+        }
+        text
+    }
+}
+
+/// Sets whose elements stand in the ruleset; the others learn theirs.
+const STATIC_SETS: [&str; 3] = ["links", "ipv4_direct", "ipv6_direct"];
+
+/// What takes the table away.
+pub fn removal() -> String {
+    format!("add table inet {TABLE}\ndelete table inet {TABLE}\n")
+}
+
+/// The ruleset for a plan.
+pub fn ruleset(plan: &Plan) -> Ruleset {
+    let mut out = Writer { text: format!("table inet {TABLE} {{\n"), chains: Vec::new(), open: false };
+    write_sets(&mut out, plan);
+    write_link_chains(&mut out, plan);
+    for family in FAMILIES {
+        write_tuples(&mut out, plan, family);
+    }
+    write_answers(&mut out, plan);
+    write_sent(&mut out, plan);
+    let raced = raced_policies(plan.config);
+    for (number, policy) in plan.config.policies.iter().enumerate() {
+        let place = raced.iter().position(|(index, _)| *index == number);
+        policy::write(&mut out, plan, policy, number, place);
+    }
+    write_rules(&mut out, plan);
+    write_classify(&mut out, plan);
+    write_race(&mut out, plan, raced.len());
+    write_save(&mut out, plan);
+    out.close();
+    out.text += "}\n";
+    Ruleset { table: out.text, chains: out.chains }
+}
+
+/// A table's text as it grows.
+pub(super) struct Writer {
+    text: String,
+    chains: Vec<String>,
+    open: bool,
+}
+
+impl Writer {
+    /// Begins a chain; `hook`: where it hangs, `None` for one that is jumped to.
+    pub fn chain(&mut self, name: &str, hook: Option<&str>) {
+        self.close();
+        self.open = true;
+        self.chains.push(name.to_owned());
+        let _ = writeln!(self.text, "\tchain {name} {{");
+        if let Some(hook) = hook {
+            let _ = writeln!(self.text, "\t\ttype {hook}; policy accept;");
+        }
+    }
+
+    pub fn rule(&mut self, rule: &str) {
+        let _ = writeln!(self.text, "\t\t{rule}");
+    }
+
+    /// The statement that replaces the bits of `mask` in the packet's mark.
+    pub fn set_mark(&self, mask: u32, value: u32) -> String {
+        format!("meta mark set meta mark & {:#010x} | {value:#010x}", !mask)
+    }
+
+    pub fn set_ct_mark(&self, mask: u32, value: u32) -> String {
+        format!("ct mark set ct mark & {:#010x} | {value:#010x}", !mask)
+    }
+
+    fn close(&mut self) {
+        if core::mem::take(&mut self.open) {
+            self.text += "\t}\n";
+        }
+    }
+
+    fn set(&mut self, name: &str, kind: &str, flags: &str, more: &str, elements: &[String]) {
+        let _ = write!(self.text, "\tset {name} {{\n\t\t{kind};\n");
+        if !flags.is_empty() {
+            let _ = writeln!(self.text, "\t\tflags {flags};");
+        }
+        self.text += more;
+        if !elements.is_empty() {
+            let _ = writeln!(self.text, "\t\telements = {{ {} }}", elements.join(", "));
+        }
+        self.text += "\t}\n";
+    }
+}
+
+/// nft's words for a family.
+struct Words {
+    ip: &'static str,
+    ipv: &'static str,
+    icmp: &'static str,
+    ipv4: bool,
+}
+
+const FAMILIES: [Words; 2] = [
+    Words { ip: "ip", ipv: "ipv4", icmp: "icmp", ipv4: true },
+    Words { ip: "ip6", ipv: "ipv6", icmp: "icmpv6", ipv4: false },
+];
+
+fn write_sets(out: &mut Writer, plan: &Plan) {
+    let devices: Vec<String> = plan.links.iter().map(|link| format!("\"{}\"", link.device)).collect();
+    out.set("links", "type ifname", "", "", &devices);
+    out.set("alive", "typeof meta nfproto", "dynamic, timeout", &format!("\t\ttimeout {ALIVE_SECONDS}s;\n\t\tsize 4;\n"), &[]);
+    let size = plan.races * plan.config.links.len().max(1);
+    let learn = format!("\t\ttimeout {EXPECT_SECONDS}s;\n\t\tsize {size};\n");
+    for Words { ip, ipv, icmp, ipv4 } in FAMILIES {
+        let direct: Vec<String> = widest(plan.direct, ipv4).iter().map(ToString::to_string).collect();
+        out.set(&format!("{ipv}_direct"), &format!("type {ipv}_addr"), "interval", "\t\tauto-merge;\n", &direct);
+        let tuple = format!("type inet_proto . {ipv}_addr . inet_service . {ipv}_addr . inet_service");
+        out.set(&format!("{ipv}_answers"), &tuple, "dynamic, timeout", &learn, &[]);
+        let echo = format!("typeof {ip} saddr . {icmp} id . {ip} daddr");
+        out.set(&format!("{ipv}_echoes"), &echo, "dynamic, timeout", &learn, &[]);
+    }
+    let mut named: Vec<&str> = plan.config.rules.iter().filter_map(|rule| rule.nftset.as_ref()).map(|set| &*set.name).collect();
+    named.sort_unstable();
+    named.dedup();
+    for name in named {
+        out.set(&format!("{name}4"), "type ipv4_addr", "interval, timeout", "\t\tauto-merge;\n", &[]);
+        out.set(&format!("{name}6"), "type ipv6_addr", "interval, timeout", "\t\tauto-merge;\n", &[]);
+    }
+}
+
+/// Where a connection's fate is known: its packets' mark names the link, or its own does.
+fn write_link_chains(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    for link in plan.links {
+        let mark = marks.link(link.id);
+        out.chain(&format!("link_{}", link.id), None);
+        let set = out.set_mark(marks.mask(), mark);
+        out.rule(&format!("{set} accept"));
+        out.chain(&format!("save_{}", link.id), None);
+        let set = out.set_ct_mark(marks.link_mask(), mark);
+        out.rule(&set);
+    }
+    out.chain("restore", None);
+    if !plan.links.is_empty() {
+        let to: Vec<String> =
+            plan.links.iter().map(|link| format!("{:#010x} : goto link_{}", marks.link(link.id), link.id)).collect();
+        out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
+    }
+}
+
+/// Three chains a family: the tuple of a copy is noted, that of an answer is known or not, or is forgotten.
+fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Words) {
+    let marks = plan.config.main.mark_mask;
+    out.chain(&format!("{ipv}_note"), None);
+    // A reset expects no answer.
+    out.rule("tcp flags rst notrack accept");
+    out.rule(&format!(
+        "meta l4proto {{ tcp, udp }} update @{ipv}_answers {{ meta l4proto . {ip} daddr . th dport . {ip} saddr . th sport }}"
+    ));
+    out.rule(&format!("{icmp} type echo-request update @{ipv}_echoes {{ {ip} daddr . {icmp} id . {ip} saddr }}"));
+    out.rule("notrack accept");
+    let answer = format!("meta l4proto . {ip} saddr . th sport . {ip} daddr . th dport");
+    let echo = format!("{ip} saddr . {icmp} id . {ip} daddr");
+    out.chain(&format!("{ipv}_answer"), None);
+    let queue = match plan.queueing {
+        Queueing::Nft => format!("queue num {QUEUE} bypass"),
+        Queueing::Xtables => format!("{} accept", out.set_mark(marks.mask(), marks.stage(Stage::Queue))),
+    };
+    // Of TCP, only what decides a race: a SYN-ACK or a RST.
+    out.rule(&format!("tcp flags & (syn | ack) == (syn | ack) {answer} @{ipv}_answers {queue}"));
+    out.rule(&format!("tcp flags & rst == rst {answer} @{ipv}_answers {queue}"));
+    out.rule(&format!("meta l4proto udp {answer} @{ipv}_answers {queue}"));
+    out.rule(&format!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
+    out.chain(&format!("{ipv}_forget"), None);
+    out.rule(&format!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
+    out.rule(&format!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));
+}
+
+fn write_answers(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    out.chain("answers", Some("filter hook prerouting priority raw - 10"));
+    out.rule("iifname != @links return");
+    out.rule("meta nfproto ipv4 goto ipv4_answer");
+    out.rule("meta nfproto ipv6 goto ipv6_answer");
+    out.chain("decided", Some("filter hook prerouting priority raw + 10"));
+    out.rule("iifname != @links return");
+    let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
+    out.rule(&format!("{decided} meta nfproto ipv4 jump ipv4_forget"));
+    out.rule(&format!("{decided} meta nfproto ipv6 jump ipv6_forget"));
+    let clear = out.set_mark(marks.mask(), 0);
+    out.rule(&format!("meta mark & {:#010x} != 0 {clear}", marks.mask()));
+}
+
+fn write_sent(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    let stage = format!("meta mark & {:#010x} ==", marks.stage_mask());
+    out.chain("sent", Some("filter hook output priority raw - 10"));
+    out.rule(&format!("{stage} {:#010x} meta nfproto ipv4 goto ipv4_note", marks.stage(Stage::Copy)));
+    out.rule(&format!("{stage} {:#010x} meta nfproto ipv6 goto ipv6_note", marks.stage(Stage::Copy)));
+    // The daemon's heartbeat goes no further.
+    out.rule(&format!("{stage} {:#010x} update @alive {{ meta nfproto }} drop", marks.stage(Stage::Decided)));
+}
+
+fn write_rules(out: &mut Writer, plan: &Plan) {
+    out.chain("rules", None);
+    for (link, config) in plan.links.iter().zip(&plan.config.links) {
+        if link.up && link.ipv6.is_some() && !config.prefix.is_empty() {
+            let prefixes: Vec<String> = widest(&config.prefix, false).iter().map(ToString::to_string).collect();
+            out.rule(&format!("ip6 saddr {{ {} }} goto link_{}", prefixes.join(", "), link.id));
+        }
+    }
+    for rule in &plan.config.rules {
+        let Some(number) = plan.config.policies.iter().position(|policy| policy.name == rule.policy) else { continue };
+        for matches in rule::matches(rule) {
+            // nft keeps up to 128 bytes of a comment.
+            let name: String = rule.name.chars().take(100).collect();
+            out.rule(&format!("{matches} goto policy_{number} comment \"{name}\""));
+        }
+    }
+    if !plan.config.policies.is_empty() {
+        out.rule("goto policy_0");
+    }
+}
+
+fn write_classify(out: &mut Writer, plan: &Plan) {
+    let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
+    let known = format!("ct mark & {:#010x} != 0 goto restore", marks.link_mask());
+    out.chain("new", None);
+    // What began before us keeps the way that it has.
+    out.rule("ct state != new return");
+    out.rule("fib daddr type != unicast return");
+    out.rule("ip daddr @ipv4_direct return");
+    out.rule("ip6 daddr @ipv6_direct return");
+    out.rule("goto rules");
+    out.chain("classify", Some("filter hook prerouting priority mangle"));
+    // A connection from outside is answered through the link that it came in by.
+    if !plan.links.is_empty() {
+        let by = by_device(plan, "save");
+        out.rule(&format!("ct state new ct mark & {:#010x} == 0 iifname vmap {{ {by} }}", marks.link_mask()));
+    }
+    out.rule("iifname @links return");
+    if !main.lan_device.is_empty() {
+        let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
+        out.rule(&format!("iifname != {{ {} }} return", devices.join(", ")));
+    }
+    out.rule(&known);
+    out.rule("goto new");
+    out.chain("local", Some("route hook output priority mangle"));
+    // The daemon's own packets know their way.
+    out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
+    out.rule(&known);
+    if main.local_traffic {
+        out.rule("goto new");
+    }
+}
+
+fn write_race(out: &mut Writer, plan: &Plan, raced: usize) {
+    let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
+    out.chain("plain", None);
+    let clear = out.set_mark(marks.stage_mask(), 0);
+    out.rule(&clear);
+    let other = format!("meta mark & {:#010x} != {:#010x} return", marks.stage_mask(), marks.stage(Stage::Queue));
+    out.chain("queues", None);
+    out.rule("meta nfproto != @alive goto plain");
+    if plan.queueing == Queueing::Nft {
+        for place in 0..raced {
+            let policy = (place as u32 + 1) << marks.mask().trailing_zeros();
+            let queue = QUEUE + 1 + place as u16;
+            out.rule(&format!("ct mark & {:#010x} == {policy:#010x} queue num {queue} bypass", marks.link_mask()));
+        }
+        out.rule("goto plain");
+    }
+    out.chain("race", Some("filter hook forward priority filter + 10"));
+    out.rule(&other);
+    // Another route than a link's, such as a VPN's: there is nothing to race.
+    out.rule("oifname != @links goto plain");
+    out.rule("goto queues");
+    if main.local_traffic {
+        out.chain("local_race", Some("filter hook output priority filter + 10"));
+        out.rule(&other);
+        out.rule("goto queues");
+    }
+}
+
+fn write_save(out: &mut Writer, plan: &Plan) {
+    out.chain("save", Some("filter hook postrouting priority mangle"));
+    if !plan.links.is_empty() {
+        let by = by_device(plan, "save");
+        out.rule(&format!("ct state new oifname vmap {{ {by} }}"));
+    }
+}
+
+fn by_device(plan: &Plan, chain: &str) -> String {
+    let to: Vec<String> =
+        plan.links.iter().map(|link| format!("\"{}\" : jump {chain}_{}", link.device, link.id)).collect();
+    to.join(", ")
+}
+
+/// The prefixes of a family, without those inside another.
+fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
+    let mut ours: Vec<Prefix> = prefixes.iter().copied().filter(|prefix| prefix.is_ipv4() == ipv4).collect();
+    ours.sort_by_key(|prefix| prefix.length());
+    let mut kept: Vec<Prefix> = Vec::new();
+    for prefix in ours {
+        if !kept.iter().any(|wider| wider.overlaps(prefix)) {
+            kept.push(prefix);
+        }
+    }
+    kept
+}
+
+/// The commands that queue by mark, for kernels without `nft_queue`, and those that take them away again; each a program and
+/// its arguments. `security` runs after `filter`, as our own forward chain does.
+pub fn xtables(marks: Marks, raced: usize) -> (Vec<String>, Vec<String>) {
+    let (mut add, mut remove) = (Vec::new(), Vec::new());
+    let stage = format!("-m mark --mark {:#x}/{:#x}", marks.stage(Stage::Queue), marks.stage_mask());
+    for program in ["iptables", "ip6tables"] {
+        for (table, hooks) in [("raw", &["PREROUTING"][..]), ("security", &["FORWARD", "OUTPUT"][..])] {
+            let run = format!("{program} -w -t {table}");
+            add.push(format!("{run} -N {TABLE}"));
+            if table == "raw" {
+                add.push(format!("{run} -A {TABLE} -j NFQUEUE --queue-num {QUEUE} --queue-bypass"));
+            } else {
+                for place in 0..raced {
+                    let policy = (place as u32 + 1) << marks.mask().trailing_zeros();
+                    let connection = format!("-m connmark --mark {policy:#x}/{:#x}", marks.link_mask());
+                    let queue = QUEUE + 1 + place as u16;
+                    add.push(format!("{run} -A {TABLE} {connection} -j NFQUEUE --queue-num {queue} --queue-bypass"));
+                }
+            }
+            for hook in hooks {
+                add.push(format!("{run} -A {hook} {stage} -j {TABLE}"));
+                remove.push(format!("{run} -D {hook} {stage} -j {TABLE}"));
+            }
+            remove.push(format!("{run} -F {TABLE}"));
+            remove.push(format!("{run} -X {TABLE}"));
+        }
+    }
+    (add, remove)
+}
