@@ -183,9 +183,6 @@ impl Relay {
         sys::tighten_timers();
         let mut buffer = vec![0; LARGEST_FRAME];
         while !self.stopped {
-            while let Ok(job) = self.inbox.try_recv() {
-                job(&mut self);
-            }
             let mut busy = false;
             for direction in Direction::BOTH {
                 busy |= self.receive(direction, &mut buffer);
@@ -193,6 +190,10 @@ impl Relay {
             }
             if !busy {
                 self.sleep();
+            }
+            // After the sleep, so that a stop never has to wait for the next frame.
+            while let Ok(job) = self.inbox.try_recv() {
+                job(&mut self);
             }
         }
     }
