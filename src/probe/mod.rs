@@ -34,6 +34,7 @@
 
 mod estimate;
 mod health;
+pub mod icmp;
 mod prober;
 mod round;
 #[cfg(test)]
