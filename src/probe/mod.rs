@@ -25,8 +25,8 @@
 //! interval + min(overdue + (down - 2) * burst, (down - 1) * interval) + patience        (down = 1: interval + patience)
 //! ```
 //! A round leaves within `interval`; its answer is missed after `overdue`; the burst sends the others, unless the plain
-//! schedule is as quick; the last one is waited for. Up again is known `up * interval` after the link works, within one interval: no burst hurries it, for the
-//! other links carry the traffic, and flapping costs more than waiting.
+//! schedule is as quick; the last one is waited for. That a link works again is known after `up * interval` and a round
+//! trip: no burst hurries it, for the other links carry the traffic, and flapping costs more than waiting.
 //!
 //! # The shell's part
 //! Hands over what arrives before it calls [`Prober::poll`], or a daemon that was stopped blames its links; then drains
