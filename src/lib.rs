@@ -1,10 +1,11 @@
 //! cheaproute
 #![deny(unsafe_code)]
 pub mod config;
+#[cfg(feature = "linux")]
+pub mod linux;
 pub mod link;
 pub mod packet;
+pub mod probe;
 pub mod race;
 pub mod steer;
 pub mod time;
-#[cfg(feature = "linux")]
-pub mod linux;

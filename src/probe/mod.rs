@@ -1,0 +1,209 @@
+//! Link health: whether a link carries traffic, and how well.
+//!
+//! # Nouns
+//! - **Target**: a host that answers if the link works.
+//! - **Probe**: one question to one target, known by its [`Token`]. A probe answered within `timeout` is received, else lost.
+//! - **Round**: a probe to every target at the same moment. *Good* when `reliability` targets answered within the link's
+//!   patience; *bad* when they did not, or no longer can.
+//! - **Patience**: how long a round may take. The configured `timeout` until round trips were measured and while the link
+//!   is down; then twice what is usual, at least 400 ms, as a quick path need not be waited for that long.
+//! - **Proof of life**: enough answers to a round, even late ones, or an answer that won a race. Bad rounds count against a
+//!   link only while nothing that came since their start proves that it lives: what takes a link down is silence.
+//! - **Burst**: closely spaced rounds. Begins when an answer is overdue, a round is bad, or a race hints at it; ends with a
+//!   proof of life, or when the link is down.
+//!
+//! # States
+//! | state | is | becomes |
+//! |---|---|---|
+//! | unknown | used as if up | up at the first proof of life, down as from up |
+//! | up | | down after `down` bad rounds without a proof of life, or at once when carrier or address are lost |
+//! | down | not used | up after `up` good rounds in a row, in the order of their sending; with no targets, at once with the address |
+//!
+//! # How soon a silent loss is known
+//! At the latest, counted from the last proof of life ([`Settings::detection`]; a test holds us to it):
+//! ```text
+//! interval + min(overdue + (down - 2) * burst, (down - 1) * interval) + patience        (down = 1: interval + patience)
+//! ```
+//! A round leaves within `interval`; its answer is missed after `overdue`; the burst sends the others, unless the plain
+//! schedule is as quick; the last one is waited for. That a link works again is known after `up * interval` and a round
+//! trip: no burst hurries it, for the other links carry the traffic, and flapping costs more than waiting.
+//!
+//! # The shell's part
+//! Hands over what arrives before it calls [`Prober::poll`], or a daemon that was stopped blames its links; then drains
+//! `poll` until `None` and sleeps until [`Prober::deadline`].
+
+mod estimate;
+mod health;
+pub mod icmp;
+mod prober;
+mod round;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use core::str::FromStr;
+use std::net::{IpAddr, SocketAddr};
+
+pub use estimate::Figures;
+pub use health::{Changed, Reason, State};
+pub use prober::{Action, Prober, Status};
+pub use round::Token;
+
+use crate::time::Span;
+use estimate::Rtt;
+
+/// The most targets of a link that are probed; more are left out. Three decide any vote, the rest is room for both
+/// families.
+pub const MAX_TARGETS: usize = 8;
+
+/// The most rounds that can still be answered: a bound on memory. Sixteen keep a timeout of 1 s free of any effect.
+pub const MAX_ROUNDS: usize = 16;
+
+/// Between the rounds of a burst. The rounds of a verdict must not all fall into the retries of one Wi-Fi frame (tens of
+/// milliseconds), and two such spaces must leave most of a second's detection to interval and patience.
+const BURST: Span = Span::from_millis(100);
+
+/// The least patience, however quick the path. With two spaces of a burst it takes 600 ms of silence to lose a link:
+/// above the usual handover or queue spike, and above two of Linux' 200 ms least TCP retransmission timeouts.
+const MIN_PATIENCE: Span = Span::from_millis(400);
+
+/// Below these a setting is taken for a slip: fifty rounds a second are no health check.
+const MIN_SETTING: Span = Span::from_millis(20);
+
+/// Who is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Target {
+    /// An echo request.
+    Icmp(IpAddr),
+    /// A connection's handshake.
+    Tcp(SocketAddr),
+}
+
+/// How a link is probed. Values out of range act as the nearest that makes sense; the configuration's check reports them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The first [`MAX_TARGETS`] count. None: the link is up while it has an address.
+    pub targets: Vec<Target>,
+    /// From one round's start to the next one's.
+    pub interval: Span,
+    /// An answer after this is no answer.
+    pub timeout: Span,
+    /// Bad rounds until the link is down, at least 1.
+    pub down: u8,
+    /// Good rounds until it is up again, at least 1.
+    pub up: u8,
+    /// Answers that make a round good, 1 to the number of targets.
+    pub reliability: u8,
+}
+
+/// Detection within 0.9 s on paths of up to 90 ms, whose variation is small.
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            targets: Vec::new(),
+            interval: Span::from_millis(300),
+            timeout: Span::from_secs(1),
+            down: 3,
+            up: 3,
+            reliability: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// From one round to the next in a burst: 100 ms, less if `interval` is less, and more if the timeout is so long that
+    /// more than [`MAX_ROUNDS`] could wait for an answer.
+    pub fn burst(&self) -> Span {
+        self.interval.min(BURST.max(room(self.timeout)))
+    }
+
+    /// How long a round may take when `rtt` is the slowest target's: 2 SRTT, as TCP's probe timeout (RFC 8985, 7.2), and
+    /// 4 RTTVAR for the variation, as in RFC 6298; at least 400 ms, at most `timeout`.
+    fn patience(&self, rtt: Option<&Rtt>) -> Span {
+        match rtt {
+            Some(rtt) => self.timeout.min(MIN_PATIENCE.max(rtt.smoothed() + rtt.retransmit())),
+            None => self.timeout,
+        }
+    }
+
+    /// When a missing answer starts a burst: RFC 6298's retransmission timeout, at least the burst's own spacing.
+    fn overdue(&self, rtt: Option<&Rtt>) -> Span {
+        let patience = self.patience(rtt);
+        rtt.map_or(patience, |rtt| patience.min(rtt.retransmit().max(self.burst())))
+    }
+
+    /// The longest that a silent loss stays unnoticed before any round trip is measured, for settings in range.
+    pub fn detection(&self) -> Span {
+        self.detection_at(None)
+    }
+
+    /// The same on a path like `rtt`.
+    fn detection_at(&self, rtt: Option<&Rtt>) -> Span {
+        let times = |span: Span, n: u8| Span(span.0.saturating_mul(u64::from(n)));
+        let more = self.down.saturating_sub(1);
+        let burst = self.overdue(rtt).max(self.burst()) + times(self.burst(), more.saturating_sub(1));
+        self.interval + burst.min(times(self.interval, more)) + self.patience(rtt)
+    }
+
+    /// With every value in its range, as a [`Prober`] takes it.
+    pub fn in_range(mut self) -> Settings {
+        self.targets.truncate(MAX_TARGETS);
+        self.timeout = self.timeout.max(MIN_SETTING);
+        self.interval = self.interval.max(MIN_SETTING).max(room(self.timeout));
+        self.down = self.down.max(1);
+        self.up = self.up.max(1);
+        self.reliability = self.reliability.clamp(1, self.targets.len().max(1) as u8);
+        self
+    }
+}
+
+/// The least space between rounds that keeps those within `timeout` down to [`MAX_ROUNDS`].
+fn room(timeout: Span) -> Span {
+    Span(timeout.0.div_ceil(MAX_ROUNDS as u64 - 1))
+}
+
+/// As in the configuration: `icmp:1.1.1.1`, `tcp:[2620:fe::fe]:443`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Icmp(address) => write!(f, "icmp:{address}"),
+            Target::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
+/// Why a text names no target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TargetError {
+    /// Neither `icmp:` nor `tcp:`.
+    Method,
+    /// Not an address; for `tcp:`, not an address with a port above 0.
+    Address,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TargetError::Method => "expected icmp:ADDRESS or tcp:ADDRESS:PORT",
+            TargetError::Address => "not an IP address, or the port is missing",
+        })
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let (method, rest) = text.split_once(':').ok_or(TargetError::Method)?;
+        match method {
+            "icmp" => rest.parse().map(Target::Icmp).map_err(|_| TargetError::Address),
+            "tcp" => match rest.parse::<SocketAddr>() {
+                Ok(address) if address.port() != 0 => Ok(Target::Tcp(address)),
+                _ => Err(TargetError::Address),
+            },
+            _ => Err(TargetError::Method),
+        }
+    }
+}
