@@ -1,7 +1,7 @@
 //! What only shows when options and sections are seen together.
 
 use super::check::Read;
-use super::fault::{Fault, Severity, nearest, shown};
+use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::section::Known;
 use super::values::{Prefix, Protocol};
 use super::{Attach, Family, LinkConfig, MAX_RACES, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
@@ -35,6 +35,9 @@ impl Checks<'_, '_> {
         }
         self.lan_devices(faults);
         for policy in self.policies {
+            if faults.len() >= MAX_FAULTS {
+                return;
+            }
             self.policy(policy, faults);
         }
         let races = self.policies.iter().filter(|policy| policy.config.mode == Mode::Race);
@@ -43,6 +46,9 @@ impl Checks<'_, '_> {
             faults.push(policy.known.fault_of("mode", text));
         }
         for rule in self.rules {
+            if faults.len() >= MAX_FAULTS {
+                return;
+            }
             self.rule(rule, faults);
         }
         let used = self.rules.iter().filter(|rule| rule.enabled);

@@ -43,7 +43,7 @@ pub struct Config {
 /// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
 pub const MAX_RULES: usize = 1_000;
 
-/// As many as there are links: a policy in mode race is more than one link, so that more of them only repeat each other.
+/// What the mark's four link bits can name: a queued packet belongs to no link yet, and carries its policy's number there.
 pub const MAX_RACES: usize = 15;
 
 impl Config {

@@ -1,8 +1,9 @@
 //! UCI's grammar, as libuci's `file.c` reads it: text to sections, with the place of everything.
 //!
-//! Where libuci stops at its first error, this goes on with the next line, so that a user sees all of them. It is more
-//! patient at two points where libuci's refusal looks like an accident: a `;` may end a line, and a backslash before a
-//! line break is a blank between words.
+//! Where libuci stops at its first error, this goes on with the next line, so that a user sees all of them. Compared with
+//! libuci of December 2025 over 80,000 random files, it differs where that looks like an accident: `;` separates commands
+//! anywhere (libuci refuses it at the start of a line and loses what follows an unquoted `word;`), and a backslash before a
+//! line break is a blank between words. Names are the table's to judge.
 
 use super::fault::{MAX_FAULTS, nearest, shown};
 
@@ -191,11 +192,8 @@ impl Parser<'_> {
             return Err(SyntaxError { place, text });
         };
         match section.entries.iter().position(|entry| entry.name == name) {
-            // libuci: an empty value unsets the option.
-            Some(index) if !list && value.text.is_empty() => {
-                section.entries.remove(index);
-            }
-            None if !list && value.text.is_empty() => {}
+            // libuci: as if the line were not there. It does not unset an earlier value.
+            _ if !list && value.text.is_empty() => {}
             Some(index) => {
                 if let Some(entry) = section.entries.get_mut(index) {
                     if !list {
@@ -227,14 +225,15 @@ impl Parser<'_> {
         }
     }
 
+    /// libuci minds no empty word here.
     fn end(&mut self) -> Result<(), SyntaxError> {
-        match self.lexer.word()? {
-            None => Ok(()),
-            Some(word) => {
+        while let Some(word) = self.lexer.word()? {
+            if !word.text.is_empty() {
                 let text = format!("{} is one word too many; a value with blanks needs quotes", shown(&word.text));
-                Err(SyntaxError { place: word.place, text })
+                return Err(SyntaxError { place: word.place, text });
             }
         }
+        Ok(())
     }
 }
 

@@ -50,8 +50,9 @@ fn what_libuci_reads() {
             "config foo x\noption a 1\nconfig bar y\nconfig foo x\noption a 2\noption b 3",
             vec!["foo.x: a=2 b=3", "bar.y:"],
         ),
+        ("config foo\noption a 'x' '' \\", vec!["foo.?: a=x"]),
         ("config foo\nconfig foo", vec!["foo.?:", "foo.?:"]),
-        ("config foo ''\noption a 1\noption a ''\noption b", vec!["foo.?:"]),
+        ("config foo ''\noption a 1\noption a ''\noption b", vec!["foo.?: a=1"]),
         ("config foo\noption a 1\nlist a 2\nlist b 1\noption b 2", vec!["foo.?: a[]=1|2 b=2"]),
     ] {
         assert_eq!(read(text), sections, "{text:?}");
