@@ -257,6 +257,15 @@ fn evidence_from_races_keeps_a_link_up() {
 fn late_answers_are_proof_and_teach() {
     let mut lab = Lab::new(defaults());
     lab.answers(Span::from_secs(20), ms(20));
+    let first = lab.sent.len();
+    let mut one = true;
+    lab.run(ms(560), |_, _| if core::mem::take(&mut one) { Answered(ms(450)) } else { Lost });
+    let status = lab.prober.status();
+    assert_eq!(status.last_proof, Some(lab.sent[first].0 + ms(450)));
+    assert_eq!((status.state, status.bad_rounds, status.burst), (State::Up, 0, false));
+
+    let mut lab = Lab::new(defaults());
+    lab.answers(Span::from_secs(20), ms(20));
     // Beyond the patience of 400 ms, within the 600 ms of silence.
     lab.answers(Span::from_secs(20), ms(550));
     assert_eq!((lab.state(), lab.changes.len()), (State::Up, 1));
