@@ -1,9 +1,12 @@
 //! cheaproute
 #![deny(unsafe_code)]
 pub mod config;
+pub mod kernel;
+pub mod link;
+#[cfg(feature = "linux")]
+pub mod daemon;
 #[cfg(feature = "linux")]
 pub mod linux;
-pub mod link;
 pub mod packet;
 pub mod probe;
 pub mod race;

@@ -114,6 +114,8 @@ pub struct Link {
     pub metered: bool,
     /// How long its answer is held back for the others.
     pub handicap: Span,
+    /// IPv6 prefixes delegated over it, as address and length: clients with such an address leave by it.
+    pub delegated: Vec<(Ipv6Addr, u8)>,
     pub up: bool,
 }
 

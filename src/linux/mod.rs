@@ -1,8 +1,8 @@
 //! The only folder with system calls and unsafe code.
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
-//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`nft`] (the ruleset), [`echo`] and [`connect`]
-//! (probes), [`poll`], [`signal`], [`clock`], [`sysctl`], [`lock`]. All of it is Linux's own interface, without libraries: the headers that
+//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`program`] (nft), [`echo`] and [`connect`]
+//! (probes), [`poll`], [`signal`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -11,15 +11,19 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 pub mod clock;
+pub mod connect;
 pub mod conntrack;
+pub mod echo;
+pub mod heartbeat;
 pub mod netlink;
 pub mod nfqueue;
-pub mod nft;
 pub mod poll;
+pub mod program;
 pub mod raw;
 pub mod route;
 pub mod signal;
 pub mod sysctl;
+pub mod system;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -1,10 +1,10 @@
 //! Raw sockets: whole packets out of one link, with one mark (raw(7), `IPPROTO_RAW`).
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::{bind_to, check_size, set_option, socket};
+use super::{bind_to, check, check_size, set_option, socket};
 
 /// A link's way out, in both families.
 pub struct Raw {
@@ -28,29 +28,47 @@ impl Raw {
 
     /// Sends an IP packet to `to`. Never blocks: a full device queue loses it, as it would any packet.
     pub fn send(&self, packet: &[u8], to: IpAddr) -> io::Result<()> {
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let (data, length) = (packet.as_ptr().cast(), packet.len());
-        let sent = match (to, &self.ipv6) {
-            (IpAddr::V4(to), _) => {
-                // SAFETY: sockaddr_in is plain integers, for which zeroes are valid.
-                let mut address: libc::sockaddr_in = unsafe { core::mem::zeroed() };
-                address.sin_family = libc::AF_INET as libc::sa_family_t;
-                address.sin_addr.s_addr = u32::from_ne_bytes(to.octets());
-                let size = size_of_val(&address) as libc::socklen_t;
-                // SAFETY: packet and address are readable for their lengths.
-                unsafe { libc::sendto(self.ipv4.as_raw_fd(), data, length, flags, (&raw const address).cast(), size) }
-            }
-            (IpAddr::V6(to), Some(ipv6)) => {
-                // SAFETY: sockaddr_in6 is plain integers, for which zeroes are valid.
-                let mut address: libc::sockaddr_in6 = unsafe { core::mem::zeroed() };
-                address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                address.sin6_addr.s6_addr = to.octets();
-                let size = size_of_val(&address) as libc::socklen_t;
-                // SAFETY: packet and address are readable for their lengths.
-                unsafe { libc::sendto(ipv6.as_raw_fd(), data, length, flags, (&raw const address).cast(), size) }
-            }
-            (IpAddr::V6(_), None) => return Err(io::ErrorKind::Unsupported.into()),
-        };
-        check_size(sent).map(drop)
+        match (to, &self.ipv6) {
+            (IpAddr::V4(_), _) => send_to(&self.ipv4, packet, (to, 0).into()),
+            (IpAddr::V6(_), Some(ipv6)) => send_to(ipv6, packet, (to, 0).into()),
+            (IpAddr::V6(_), None) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+pub(super) fn send_to(fd: &impl AsRawFd, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let sent = with_address(to, |address, size| {
+        // SAFETY: `bytes` is readable for its length, `address` for `size` bytes.
+        unsafe { libc::sendto(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags, address, size) }
+    });
+    check_size(sent).map(drop)
+}
+
+pub(super) fn connect(fd: &impl AsRawFd, to: SocketAddr) -> io::Result<()> {
+    // SAFETY: `address` is readable for `size` bytes.
+    let done = with_address(to, |address, size| unsafe { libc::connect(fd.as_raw_fd(), address, size) });
+    check(done).map(drop)
+}
+
+/// Calls `with` with the kernel's form of an address and its size.
+fn with_address<T>(to: SocketAddr, with: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> T) -> T {
+    match to {
+        SocketAddr::V4(to) => {
+            // SAFETY: sockaddr_in is plain integers, for which zeroes are valid.
+            let mut address: libc::sockaddr_in = unsafe { core::mem::zeroed() };
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = to.port().to_be();
+            address.sin_addr.s_addr = u32::from_ne_bytes(to.ip().octets());
+            with((&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
+        }
+        SocketAddr::V6(to) => {
+            // SAFETY: sockaddr_in6 is plain integers, for which zeroes are valid.
+            let mut address: libc::sockaddr_in6 = unsafe { core::mem::zeroed() };
+            address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            address.sin6_port = to.port().to_be();
+            address.sin6_addr.s6_addr = to.ip().octets();
+            with((&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
+        }
     }
 }

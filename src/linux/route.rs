@@ -8,58 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, REPLACE, Socket, address, array};
-
-/// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
-pub const PROTOCOL: u8 = 99;
-
-/// A network device.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Device {
-    pub index: u32,
-    pub name: String,
-    /// Bytes.
-    pub mtu: u32,
-    /// Administratively up, and its carrier is there.
-    pub running: bool,
-}
-
-/// An address of a device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Address {
-    pub device: u32,
-    pub address: IpAddr,
-    /// Usable as a source towards the Internet: global scope, not tentative, deprecated or temporary.
-    pub global: bool,
-}
-
-/// A route of the main table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Route {
-    pub destination: (IpAddr, u8),
-    pub gateway: Option<IpAddr>,
-    /// 0: none (unreachable, or several next hops).
-    pub device: u32,
-    pub metric: u32,
-}
-
-/// What the kernel knows.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Snapshot {
-    pub devices: Vec<Device>,
-    pub addresses: Vec<Address>,
-    pub routes: Vec<Route>,
-}
-
-/// An ip rule of ours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rule {
-    pub preference: u32,
-    pub mark: u32,
-    pub mask: u32,
-    pub table: u32,
-    /// Any other mark than this one, and of that table no default route.
-    pub specific_only: bool,
-}
+use crate::kernel::{Address, Device, PROTOCOL, Route, Rule, Snapshot};
 
 pub struct Routing {
     socket: Socket,
@@ -73,19 +22,41 @@ impl Routing {
     pub fn snapshot(&mut self) -> io::Result<Snapshot> {
         let mut now = Snapshot::default();
         self.socket.dump(Message::new(libc::RTM_GETLINK, 0, &[0; 16]), |answer| now.devices.extend(device(answer)))?;
-        self.socket.dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
+        self.socket
+            .dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
         for family in [libc::AF_INET, libc::AF_INET6] {
             let message = Message::new(libc::RTM_GETROUTE, 0, &header(family, 0));
             self.socket.dump(message, |answer| {
-                now.routes.extend(route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0));
+                now.routes.extend(
+                    route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0),
+                );
             })?;
         }
         Ok(now)
     }
 
-    /// Adds a rule to a family. One that is there already is fine.
+    /// Every ip rule, with who made it.
+    pub fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
+        let mut rules = Vec::new();
+        let request = Message::new(libc::RTM_GETRULE, 0, &header(family(ipv6), 0));
+        self.socket.dump(request, |answer| rules.extend(rule(answer)))?;
+        Ok(rules)
+    }
+
+    /// Adds a rule. One that is there already is fine.
     pub fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        self.rule(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, ipv6, rule)
+        match self.change_rule(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, ipv6, rule) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Removes a rule of ours. One that is gone already is fine.
+    pub fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        match self.change_rule(libc::RTM_DELRULE, 0, ipv6, rule) {
+            Err(error) if gone(&error) => Ok(()),
+            done => done,
+        }
     }
 
     /// Makes the default route of one of our tables what it should be.
@@ -106,37 +77,25 @@ impl Routing {
         self.socket.request(message)
     }
 
-    /// Removes every rule and route of ours whose table passes `wanted`.
-    pub fn remove(&mut self, wanted: impl Fn(u32) -> bool) -> io::Result<()> {
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            let mut rules: Vec<Vec<u8>> = Vec::new();
-            self.socket.dump(Message::new(libc::RTM_GETRULE, 0, &header(family, 0)), |answer| {
-                if is_our_rule(answer) && rule_table(answer).is_some_and(&wanted) {
-                    rules.push(answer.body.to_vec());
-                }
-            })?;
-            let mut routes: Vec<Vec<u8>> = Vec::new();
-            self.socket.dump(Message::new(libc::RTM_GETROUTE, 0, &header(family, 0)), |answer| {
-                if route(answer).is_some_and(|(_, table, protocol)| protocol == PROTOCOL && wanted(table)) {
-                    routes.push(answer.body.to_vec());
-                }
-            })?;
-            // What the kernel says of an object is also its description for removal.
-            for (kind, body) in
-                rules.iter().map(|rule| (libc::RTM_DELRULE, rule)).chain(routes.iter().map(|r| (libc::RTM_DELROUTE, r)))
-            {
-                match self.socket.request(Message::new(kind, 0, body)) {
-                    Err(error) if !gone(&error) => return Err(error),
-                    _ => {}
-                }
+    /// Removes the routes of ours that stand in tables which `wanted` does not want.
+    pub fn remove_routes(&mut self, ipv6: bool, wanted: impl Fn(u32) -> bool) -> io::Result<()> {
+        let mut routes: Vec<Vec<u8>> = Vec::new();
+        self.socket.dump(Message::new(libc::RTM_GETROUTE, 0, &header(family(ipv6), 0)), |answer| {
+            if route(answer).is_some_and(|(_, table, protocol)| protocol == PROTOCOL && !wanted(table)) {
+                routes.push(answer.body.to_vec());
+            }
+        })?;
+        for body in routes {
+            // What the kernel says of a route is also its description for removal.
+            match self.socket.request(Message::new(libc::RTM_DELROUTE, 0, &body)) {
+                Err(error) if !gone(&error) => return Err(error),
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        const ACTION_TO_TABLE: u8 = 1;
-        const INVERT: u32 = 2;
+    fn change_rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
         let mut head = header(family(ipv6), 0);
         head[7] = ACTION_TO_TABLE;
         head[8..].copy_from_slice(&(if rule.specific_only { INVERT } else { 0 }).to_ne_bytes());
@@ -146,10 +105,7 @@ impl Routing {
         if rule.specific_only {
             message.u32(FRA_SUPPRESS_PREFIXLEN, 0);
         }
-        match self.socket.request(message) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            done => done,
-        }
+        self.socket.request(message)
     }
 }
 
@@ -195,6 +151,9 @@ impl AsFd for Changes {
 /// `linux/rtnetlink.h`: the gateway is on the device, whatever the addresses say.
 const RTNH_F_ONLINK: u32 = 4;
 
+/// `linux/fib_rules.h`.
+const ACTION_TO_TABLE: u8 = 1;
+const INVERT: u32 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
 const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
@@ -226,11 +185,17 @@ fn device(answer: &Answer) -> Option<Device> {
     let index = u32::from_ne_bytes(array(answer.body, 4)?);
     let flags = u32::from_ne_bytes(array(answer.body, 8)?);
     let wanted = (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP) as u32;
-    let mut device = Device { index, name: String::new(), mtu: 0, running: flags & wanted == wanted };
+    let running = flags & wanted == wanted;
+    let mut device = Device { index, name: String::new(), mtu: 0, running, received: 0, sent: 0 };
     for (kind, value) in answer.attributes(16) {
         match kind {
             libc::IFLA_IFNAME => device.name = String::from_utf8_lossy(value.strip_suffix(&[0])?).into_owned(),
             libc::IFLA_MTU => device.mtu = number(value)?,
+            // `rtnl_link_stats64`: packets in and out, then bytes in and out.
+            libc::IFLA_STATS64 => {
+                device.received = u64::from_ne_bytes(array(value, 16)?);
+                device.sent = u64::from_ne_bytes(array(value, 24)?);
+            }
             _ => {}
         }
     }
@@ -290,7 +255,8 @@ fn route(answer: &Answer) -> Option<(Route, u32, u8)> {
 
 /// Takes the first next hop of several: `rtnexthop` is length, flags, weight and device, then attributes.
 fn first_hop(value: &[u8], route: &mut Route) {
-    let (Some(length), Some(device)) = (array(value, 0).map(u16::from_ne_bytes), array(value, 4).map(u32::from_ne_bytes))
+    let (Some(length), Some(device)) =
+        (array(value, 0).map(u16::from_ne_bytes), array(value, 4).map(u32::from_ne_bytes))
     else {
         return;
     };
@@ -300,12 +266,23 @@ fn first_hop(value: &[u8], route: &mut Route) {
     route.gateway = gateway.and_then(|(_, value)| address(value));
 }
 
-fn is_our_rule(answer: &Answer) -> bool {
-    answer.kind == libc::RTM_NEWRULE
-        && answer.attributes(12).any(|(kind, value)| kind == FRA_PROTOCOL && value == [PROTOCOL])
-}
-
-fn rule_table(answer: &Answer) -> Option<u32> {
-    let attribute = answer.attributes(12).find(|(kind, _)| *kind == FRA_TABLE);
-    attribute.and_then(|(_, value)| number(value))
+fn rule(answer: &Answer) -> Option<(Rule, u8)> {
+    if answer.kind != libc::RTM_NEWRULE {
+        return None;
+    }
+    let flags = u32::from_ne_bytes(array(answer.body, 8)?);
+    let table = u32::from(*answer.body.get(4)?);
+    let mut rule = Rule { preference: 0, mark: 0, mask: 0, table, specific_only: flags & INVERT != 0 };
+    let mut protocol = 0;
+    for (kind, value) in answer.attributes(12) {
+        match kind {
+            FRA_PRIORITY => rule.preference = number(value)?,
+            FRA_FWMARK => rule.mark = number(value)?,
+            FRA_FWMASK => rule.mask = number(value)?,
+            FRA_TABLE => rule.table = number(value)?,
+            FRA_PROTOCOL => protocol = *value.first()?,
+            _ => {}
+        }
+    }
+    Some((rule, protocol))
 }

@@ -86,6 +86,8 @@ pub struct Held {
     pub queue: u16,
     /// The kernel's id of the packet in that queue.
     pub packet: u32,
+    /// The packet's mark.
+    pub mark: u32,
 }
 
 /// What becomes of a held packet.

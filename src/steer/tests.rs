@@ -50,6 +50,7 @@ pub(crate) fn links(config: &config::Config) -> Vec<Link> {
             metric: link.metric,
             metered: link.metered,
             handicap: Span::ZERO,
+            delegated: Vec::new(),
             up: true,
         })
         .collect()

@@ -1,6 +1,6 @@
-//! The ruleset, loaded by `nft`; and the two jumps of kernels without `nft queue`, by `iptables`.
+//! Other programs: `nft` loads the ruleset, `iptables` the two jumps of kernels without `nft queue`.
 //!
-//! Programs run at start, at stop, at a reload and when a link's state changes; never for a connection.
+//! They run at start, at stop, at a reload and when a link's state changes; never for a connection.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -9,31 +9,15 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::clock::now;
+use crate::kernel::Failure;
 use crate::time::Span;
 
 /// How long a program may take: loading 1,000 rules takes 2 s on the slowest router that we know of.
 const PATIENCE: Span = Span::from_secs(20);
 
-/// What went wrong with a program, as a sentence.
-pub type Failure = String;
-
-/// Loads `ruleset` in one transaction: all of it or nothing.
-pub fn load(ruleset: &str) -> Result<(), Failure> {
-    run(&["nft", "-f", "-"], ruleset)
-}
-
-/// Whether the kernel would take `ruleset`.
-pub fn would_load(ruleset: &str) -> Result<(), Failure> {
-    run(&["nft", "-c", "-f", "-"], ruleset)
-}
-
-/// Runs a program with `input`; it failed if it says so, cannot be started, or takes longer than [`PATIENCE`].
-pub fn run(command: &[&str], input: &str) -> Result<(), Failure> {
-    output(command, input).map(drop)
-}
-
-/// As [`run`], with what the program printed.
-pub fn output(command: &[&str], input: &str) -> Result<String, Failure> {
+/// Runs a program with `input` and returns what it printed; it failed if it says so, cannot be started, or takes longer than
+/// [`PATIENCE`].
+pub fn run(command: &[&str], input: &str) -> Result<String, Failure> {
     let (program, arguments) = command.split_first().ok_or("no program to run")?;
     let mut child = start(program, arguments).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("the program `{program}` is not installed"),

@@ -1,0 +1,161 @@
+//! Where the links are: from the configuration, the kernel's view and netifd's, to [`Link`]s. No system calls.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::config::{Attach, Config, LinkConfig, Prefix};
+use crate::link::{Link, LinkId, Side};
+use crate::kernel::{Device, Route, Snapshot};
+
+/// A link as it stands, or what it lacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attached {
+    /// Complete but for `up`, which health decides.
+    pub link: Link,
+    pub lacks: Option<Lack>,
+}
+
+/// Why a link cannot carry anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lack {
+    Carrier,
+    /// What is missing and where it would come from.
+    Address(String),
+}
+
+/// What netifd says of an interface.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Interface {
+    pub name: String,
+    pub up: bool,
+    pub device: Option<String>,
+    pub ipv4: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+    pub gateway: Option<Ipv4Addr>,
+    pub gateway6: Option<Ipv6Addr>,
+    pub prefixes: Vec<(Ipv6Addr, u8)>,
+}
+
+/// Every link of the configuration, in its order. `netifd`: what it says of an interface; `None` where it does not run.
+pub fn attach(
+    config: &Config,
+    now: &Snapshot,
+    netifd: Option<&dyn Fn(&str) -> Option<Interface>>,
+) -> Vec<Attached> {
+    let numbers = (1..).map_while(LinkId::new);
+    numbers.zip(&config.links).map(|(id, link)| attach_one(id, link, now, netifd)).collect()
+}
+
+/// What the main table reaches without a default route.
+pub fn direct(now: &Snapshot) -> Vec<Prefix> {
+    let specific = now.routes.iter().filter(|route| route.destination.1 > 0);
+    let mut direct: Vec<Prefix> =
+        specific.filter_map(|route| Prefix::new(route.destination.0, route.destination.1)).collect();
+    direct.sort_by_key(|prefix| (prefix.address(), prefix.length()));
+    direct.dedup();
+    direct
+}
+
+fn attach_one(
+    id: LinkId,
+    config: &LinkConfig,
+    now: &Snapshot,
+    netifd: Option<&dyn Fn(&str) -> Option<Interface>>,
+) -> Attached {
+    let mut link = Link {
+        id,
+        name: config.name.clone(),
+        device: String::new(),
+        ifindex: 0,
+        ipv4: None,
+        ipv6: None,
+        mtu: 0,
+        weight: config.weight,
+        metric: config.metric,
+        metered: config.metered,
+        handicap: config.handicap,
+        delegated: config.prefix.iter().filter_map(|prefix| six(*prefix)).collect(),
+        up: false,
+    };
+    let lacks = match &config.attach {
+        Attach::Device { device, gateway, gateway6 } => by_device(&mut link, now, device, *gateway, *gateway6),
+        Attach::Interface(name) => match netifd {
+            None => Some(Lack::Address(format!("netifd is not running: set option device instead of interface '{name}'"))),
+            Some(netifd) => by_interface(&mut link, now, name, netifd(name)),
+        },
+    };
+    Attached { link, lacks }
+}
+
+fn by_device(
+    link: &mut Link,
+    now: &Snapshot,
+    name: &str,
+    gateway: Option<Ipv4Addr>,
+    gateway6: Option<Ipv6Addr>,
+) -> Option<Lack> {
+    link.device = name.to_owned();
+    let Some(device) = adopt(link, now) else { return Some(Lack::Address(format!("there is no device {name}"))) };
+    let address = |ipv4: bool| {
+        let of_device = now.addresses.iter().filter(|address| address.device == device.index && address.global);
+        of_device.map(|address| address.address).find(|address| address.is_ipv4() == ipv4)
+    };
+    // The default route through the device that the system prefers.
+    let route = |ipv4: bool| {
+        let default = |route: &&Route| {
+            route.device == device.index && route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4
+        };
+        now.routes.iter().filter(default).min_by_key(|route| route.metric)
+    };
+    if let Some(IpAddr::V4(address)) = address(true) {
+        let gateway = gateway.map(|gateway| Some(gateway.into())).or_else(|| route(true).map(|route| route.gateway));
+        link.ipv4 = gateway.map(|gateway| Side { address, gateway: gateway.and_then(four) });
+    }
+    if let Some(IpAddr::V6(address)) = address(false) {
+        let gateway = gateway6.map(|gateway| Some(gateway.into())).or_else(|| route(false).map(|route| route.gateway));
+        link.ipv6 = gateway.map(|gateway| Side {
+            address,
+            gateway: gateway.and_then(|gateway| if let IpAddr::V6(six) = gateway { Some(six) } else { None }),
+        });
+    }
+    let missing = match (address(true).or(address(false)), link.ipv4.is_some() || link.ipv6.is_some()) {
+        (None, _) => format!("{name} has no address"),
+        (_, false) => format!("no default route through {name}: set option gateway"),
+        _ => return (!device.running).then_some(Lack::Carrier),
+    };
+    if device.running { Some(Lack::Address(missing)) } else { Some(Lack::Carrier) }
+}
+
+fn by_interface(link: &mut Link, now: &Snapshot, name: &str, interface: Option<Interface>) -> Option<Lack> {
+    let Some(interface) = interface else { return Some(Lack::Address(format!("netifd has no interface {name}"))) };
+    link.device = interface.device.unwrap_or_default();
+    if !interface.up || link.device.is_empty() {
+        return Some(Lack::Address(format!("interface {name} is down")));
+    }
+    let Some(device) = adopt(link, now) else {
+        return Some(Lack::Address(format!("there is no device {}", link.device)));
+    };
+    link.ipv4 = interface.ipv4.map(|address| Side { address, gateway: interface.gateway });
+    link.ipv6 = interface.ipv6.map(|address| Side { address, gateway: interface.gateway6 });
+    link.delegated.extend(interface.prefixes);
+    if !device.running {
+        return Some(Lack::Carrier); // netifd keeps a static interface up without one
+    }
+    let none = link.ipv4.is_none() && link.ipv6.is_none();
+    none.then(|| Lack::Address(format!("interface {name} has no address")))
+}
+
+/// Takes over what the kernel says of the link's device.
+fn adopt<'a>(link: &mut Link, now: &'a Snapshot) -> Option<&'a Device> {
+    let device = now.devices.iter().find(|device| device.name == link.device)?;
+    link.ifindex = device.index;
+    link.mtu = u16::try_from(device.mtu).unwrap_or(u16::MAX);
+    Some(device)
+}
+
+fn four(address: IpAddr) -> Option<Ipv4Addr> {
+    if let IpAddr::V4(four) = address { Some(four) } else { None }
+}
+
+fn six(prefix: Prefix) -> Option<(Ipv6Addr, u8)> {
+    if let IpAddr::V6(six) = prefix.address() { Some((six, prefix.length())) } else { None }
+}

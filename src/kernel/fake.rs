@@ -1,0 +1,106 @@
+//! A kernel that does nothing but remember.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Control, Data, Failure, PROTOCOL, Rule, Snapshot};
+use crate::link::LinkId;
+use crate::packet::Opening;
+
+/// What it was told, and what it shall say.
+#[derive(Clone, Default, Debug)]
+pub struct Fake {
+    pub snapshot: Snapshot,
+    /// (IPv6, rule, who made it)
+    pub rules: Vec<(bool, Rule, u8)>,
+    /// (IPv6, table, device, gateway)
+    pub routes: Vec<(bool, u32, u32, Option<IpAddr>)>,
+    pub settings: Vec<(String, String)>,
+    /// Rulesets loaded, in their order.
+    pub loaded: Vec<String>,
+    pub commands: Vec<String>,
+    /// Text that no ruleset may contain.
+    pub refuses: Option<String>,
+    pub sent: Vec<(LinkId, Vec<u8>)>,
+    pub established: Vec<(Opening, SocketAddr, u32)>,
+    /// Source ports that belong to other flows.
+    pub taken: Vec<u16>,
+}
+
+impl Control for Fake {
+    fn snapshot(&mut self) -> io::Result<Snapshot> {
+        Ok(self.snapshot.clone())
+    }
+
+    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
+        let of_family = self.rules.iter().filter(|(six, ..)| *six == ipv6);
+        Ok(of_family.map(|(_, rule, protocol)| (*rule, *protocol)).collect())
+    }
+
+    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        if !self.rules.contains(&(ipv6, *rule, PROTOCOL)) {
+            self.rules.push((ipv6, *rule, PROTOCOL));
+        }
+        Ok(())
+    }
+
+    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        self.rules.retain(|known| *known != (ipv6, *rule, PROTOCOL));
+        Ok(())
+    }
+
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
+        self.routes.retain(|(six, known, ..)| (*six, *known) != (ipv6, table));
+        self.routes.push((ipv6, table, device, gateway));
+        Ok(())
+    }
+
+    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
+        self.routes.retain(|(six, table, ..)| *six != ipv6 || wanted(*table));
+        Ok(())
+    }
+
+    fn load(&mut self, ruleset: &str) -> Result<(), Failure> {
+        self.would_load(ruleset)?;
+        self.loaded.push(ruleset.to_owned());
+        Ok(())
+    }
+
+    fn would_load(&mut self, ruleset: &str) -> Result<(), Failure> {
+        match &self.refuses {
+            Some(text) if ruleset.contains(text.as_str()) => Err(format!("no {text} here")),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(&mut self, command: &str) -> Result<String, Failure> {
+        self.commands.push(command.to_owned());
+        Ok(String::new())
+    }
+
+    fn setting(&mut self, name: &str) -> io::Result<String> {
+        let known = self.settings.iter().rev().find(|(known, _)| known == name);
+        known.map(|(_, value)| value.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> io::Result<()> {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+}
+
+impl Data for Fake {
+    fn send(&mut self, link: LinkId, packet: &[u8], _to: IpAddr) -> io::Result<()> {
+        self.sent.push((link, packet.to_vec()));
+        Ok(())
+    }
+
+    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
+        if self.taken.contains(&source.port()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.established.push((*opening, source, mark));
+        Ok(())
+    }
+}

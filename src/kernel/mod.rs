@@ -1,0 +1,117 @@
+//! The kernel as the daemon sees it: what it says, and what it can be told.
+//!
+//! [`Control`] is what happens at start, at stop and when a link changes; [`Data`] is what happens to packets. `linux` is the
+//! real one, [`fake`] stands beside it: the daemon's parts run against either.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::link::LinkId;
+use crate::packet::Opening;
+
+pub mod fake;
+
+/// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
+pub const PROTOCOL: u8 = 99;
+
+/// The main routing table (`RT_TABLE_MAIN`).
+pub const MAIN_TABLE: u32 = 254;
+
+/// What a program that failed said, as a sentence.
+pub type Failure = String;
+
+/// The slow way: links, routes, rules, settings.
+pub trait Control {
+    fn snapshot(&mut self) -> io::Result<Snapshot>;
+
+    /// Every ip rule of a family, with who made it.
+    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>>;
+
+    /// Adds a rule of ours. One that is there already is fine.
+    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()>;
+
+    /// Removes a rule of ours. One that is gone already is fine.
+    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()>;
+
+    /// Makes the default route of one of our tables what it should be.
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()>;
+
+    /// Removes our routes from the tables that `wanted` does not want.
+    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
+
+    /// Loads an nft ruleset in one transaction.
+    fn load(&mut self, ruleset: &str) -> Result<(), Failure>;
+
+    /// Whether the kernel would take a ruleset.
+    fn would_load(&mut self, ruleset: &str) -> Result<(), Failure>;
+
+    /// Runs a program and its arguments, given in one line.
+    fn run(&mut self, command: &str) -> Result<String, Failure>;
+
+    /// A setting under /proc/sys, such as `net/ipv4/ip_forward`.
+    fn setting(&mut self, name: &str) -> io::Result<String>;
+
+    fn set(&mut self, name: &str, value: &str) -> io::Result<()>;
+}
+
+/// The fast way: packets.
+pub trait Data {
+    /// Sends an IP packet out of a link.
+    fn send(&mut self, link: LinkId, packet: &[u8], to: IpAddr) -> io::Result<()>;
+
+    /// Creates the conntrack entry of `opening` as if it had left from `source` with `mark`. `AlreadyExists`: either
+    /// direction of it belongs to another flow.
+    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()>;
+}
+
+/// A network device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    pub index: u32,
+    pub name: String,
+    /// Bytes.
+    pub mtu: u32,
+    /// Administratively up, and its carrier is there.
+    pub running: bool,
+    /// Bytes since the device exists.
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// An address of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address {
+    pub device: u32,
+    pub address: IpAddr,
+    /// Usable as a source towards the Internet: global scope, not tentative, deprecated or temporary.
+    pub global: bool,
+}
+
+/// A route of the main table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    pub destination: (IpAddr, u8),
+    pub gateway: Option<IpAddr>,
+    /// 0: none (unreachable, or several next hops).
+    pub device: u32,
+    pub metric: u32,
+}
+
+/// What the kernel knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Snapshot {
+    pub devices: Vec<Device>,
+    pub addresses: Vec<Address>,
+    pub routes: Vec<Route>,
+}
+
+/// An ip rule of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    pub preference: u32,
+    pub mark: u32,
+    pub mask: u32,
+    pub table: u32,
+    /// For every mark but this one, and of that table no default route.
+    pub specific_only: bool,
+}

@@ -1,0 +1,64 @@
+//! The real kernel, behind the daemon's [`Control`].
+
+use std::io;
+use std::net::IpAddr;
+
+use super::route::Routing;
+use super::{program, sysctl};
+use crate::kernel::{Control, Failure, Rule, Snapshot};
+
+pub struct System {
+    routing: Routing,
+}
+
+impl System {
+    pub fn open() -> io::Result<Self> {
+        Ok(System { routing: Routing::open()? })
+    }
+}
+
+impl Control for System {
+    fn snapshot(&mut self) -> io::Result<Snapshot> {
+        self.routing.snapshot()
+    }
+
+    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
+        self.routing.rules(ipv6)
+    }
+
+    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        self.routing.add_rule(ipv6, rule)
+    }
+
+    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
+        self.routing.remove_rule(ipv6, rule)
+    }
+
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
+        self.routing.set_default(table, device, gateway, ipv6)
+    }
+
+    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
+        self.routing.remove_routes(ipv6, wanted)
+    }
+
+    fn load(&mut self, ruleset: &str) -> Result<(), Failure> {
+        program::run(&["nft", "-f", "-"], ruleset).map(drop)
+    }
+
+    fn would_load(&mut self, ruleset: &str) -> Result<(), Failure> {
+        program::run(&["nft", "-c", "-f", "-"], ruleset).map(drop)
+    }
+
+    fn run(&mut self, command: &str) -> Result<String, Failure> {
+        program::run(&command.split(' ').collect::<Vec<_>>(), "")
+    }
+
+    fn setting(&mut self, name: &str) -> io::Result<String> {
+        sysctl::read(name)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> io::Result<()> {
+        sysctl::write(name, value)
+    }
+}
