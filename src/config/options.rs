@@ -190,8 +190,7 @@ pub static OPTIONS: &[Spec] = &[
         "The next hop for IPv6. Only with device."),
     list(Link, "prefix", Shape::PrefixIpv6, otherwise("none", &["2001:db8:1000::/56"]),
         "IPv6 prefixes that this link's provider delegated. Clients with such an address leave by this link and are \
-         not \
-         raced."),
+         not raced."),
     one(Link, "enabled", Bool, Default(&["1"]),
         "Whether the link is used. Policies may name a link that is not."),
     one(Link, "weight", count(1, 1000, ""), Default(&["1"]),
@@ -220,18 +219,15 @@ pub static OPTIONS: &[Spec] = &[
 
     one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
         "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
-         blackhole: \
-         drop in silence; unreachable: refuse."),
+         blackhole: drop in silence; unreachable: refuse."),
     list(Policy, "link", Shape::Name, otherwise("all links", &["wan", "wanb"]),
         "The links to choose from, in order of preference."),
     one(Policy, "remember", time(Span::ZERO, DAY), Default(&["0"]),
         "For how long the winner of a race is tried first by later connections to the same service. 0 races each of \
-         them. \
-         Only in mode race."),
+         them. Only in mode race."),
     one(Policy, "tie", time(Span::ZERO, Span::from_secs(1)), Default(&["2ms"]),
         "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. \
-         Only in \
-         mode race."),
+         Only in mode race."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
         "What happens while no link of the policy is up. default: the router's default route."),
 
@@ -255,8 +251,7 @@ pub static OPTIONS: &[Spec] = &[
         "The device that the connection comes in by."),
     one(Rule, "nftset", Shape::NftSet, otherwise("none", &["inet#fw4#video4"]),
         "An nft set that holds the server's address, named as for dnsmasq's nftset: family, table and set, or a set \
-         of table \
-         inet cheaproute alone."),
+         of table inet cheaproute alone."),
 ];
 
 impl Spec {
