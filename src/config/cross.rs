@@ -54,7 +54,7 @@ impl Checks<'_, '_> {
         let used = self.rules.iter().filter(|rule| rule.enabled);
         if let Some(rule) = used.clone().nth(MAX_RULES) {
             let text = format!(
-                "at most {MAX_RULES} rules can be enabled; there are {}: put addresses into one rule's lists or into an nftset",
+                "at most {MAX_RULES} rules can be enabled; there are {}: put addresses into lists or an nftset",
                 used.count()
             );
             faults.push(rule.known.fault(text));

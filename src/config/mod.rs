@@ -26,13 +26,13 @@ pub fn read(text: impl AsRef<[u8]>) -> Result<(Config, Vec<Fault>), Vec<Fault>> 
     check::check(&String::from_utf8_lossy(text.as_ref()))
 }
 
-/// A new connection takes the policy of the first of [`rules`](Config::rules) that matches it. Where none does, it takes
-/// the first of [`policies`](Config::policies): there always is one.
+/// A new connection takes the policy of the first of [`rules`](Config::rules) that matches it. Where none does, it
+/// takes the first of [`policies`](Config::policies): there always is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     pub main: Main,
-    /// Those that are enabled, in the order of the file: at most [`MAX_LINKS`](crate::link::MAX_LINKS), and at least one
-    /// while `main.enabled`.
+    /// Those that are enabled, in the order of the file: at most [`MAX_LINKS`](crate::link::MAX_LINKS), and at least
+    /// one while `main.enabled`.
     pub links: Vec<LinkConfig>,
     /// In the order of the file. Without any there, one named `fastest` that races all links.
     pub policies: Vec<PolicyConfig>,
@@ -43,7 +43,8 @@ pub struct Config {
 /// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
 pub const MAX_RULES: usize = 1_000;
 
-/// What the mark's four link bits can name: a queued packet belongs to no link yet, and carries its policy's number there.
+/// What the mark's four link bits can name: a queued packet belongs to no link yet, and carries its policy's number
+/// there.
 pub const MAX_RACES: usize = 15;
 
 impl Config {
@@ -104,8 +105,8 @@ pub struct PolicyConfig {
     /// The section's.
     pub name: String,
     pub mode: Mode,
-    /// Names in [`Config::links`], in order of preference; without disabled ones, so it may be empty: then `last_resort`
-    /// decides. Always empty in modes that use no link.
+    /// Names in [`Config::links`], in order of preference; without disabled ones, so it may be empty: then
+    /// `last_resort` decides. Always empty in modes that use no link.
     pub link: Vec<String>,
     /// Zero: every connection is raced.
     pub remember: Span,

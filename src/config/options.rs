@@ -118,7 +118,8 @@ impl Kind {
             Kind::Link => "A WAN port that connections can leave by. There may be 15.",
             Kind::Policy => "How connections choose among links.",
             Kind::Rule => {
-                "Which connections take which policy. The first rule that matches decides, in the order of this file; where \
+                "Which connections take which policy. The first rule that matches decides, in the order of this \
+                 file; where \
                  none does, the first policy. A rule matches if all of its options do."
             }
         }
@@ -169,13 +170,15 @@ pub static OPTIONS: &[Spec] = &[
     one(Main, "log_level", OneOf(&["error", "warn", "info", "debug", "trace"]), Default(&["info"]),
         "How much is logged: this level and the graver ones. Addresses of clients appear only in debug and trace."),
     one(Main, "mark_mask", Shape::Mask, Default(&["0x3F000000"]),
-        "The six adjacent bits of the packet mark that are cheaproute's. Move them if another program uses the same ones."),
+        "The six adjacent bits of the packet mark that are cheaproute's. Move them if another program uses the same \
+         ones."),
     one(Main, "local_traffic", Bool, Default(&["0"]),
         "Whether the router's own connections are handled as those of clients are."),
     list(Main, "lan_device", Shape::Device, otherwise("all devices but the links", &["br-lan"]),
         "Devices whose clients are served."),
     list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),
-        "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the best link."),
+        "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the \
+         best link."),
 
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
         "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
@@ -186,19 +189,21 @@ pub static OPTIONS: &[Spec] = &[
     one(Link, "gateway6", Shape::Ipv6, otherwise("the default route through the device", &["fe80::1"]),
         "The next hop for IPv6. Only with device."),
     list(Link, "prefix", Shape::PrefixIpv6, otherwise("none", &["2001:db8:1000::/56"]),
-        "IPv6 prefixes that this link's provider delegated. Clients with such an address leave by this link and are not \
-         raced."),
+        "IPv6 prefixes that this link's provider delegated. Clients with such an address leave by this link and are \
+         not raced."),
     one(Link, "enabled", Bool, Default(&["1"]),
         "Whether the link is used. Policies may name a link that is not."),
     one(Link, "weight", count(1, 1000, ""), Default(&["1"]),
-        "The link's share of connections among links that are otherwise equal. With 3 and 1, three of four take the first."),
+        "The link's share of connections among links that are otherwise equal. With 3 and 1, three of four take the \
+         first."),
     one(Link, "metric", count(0, 65535, ""), Default(&["0"]),
         "The link's place in a failover policy: the lowest comes first, and equal ones keep the policy's order."),
     one(Link, "metered", Bool, Default(&["0"]),
         "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
     one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),
         "How long the link's answer to a race is held back in favour of the others."),
-    list(Link, "probe", Shape::Target, otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
+    list(Link, "probe", Shape::Target,
+        otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
         "Hosts that are asked, through this link, whether it works. IPv6 is written icmp:2001:db8::1 and \
          tcp:[2001:db8::1]:443."),
     one(Link, "interval", time(Span::from_millis(100), HOUR), Default(&["1s"]),
@@ -213,16 +218,16 @@ pub static OPTIONS: &[Spec] = &[
         "A round is good if at least this many of the probes were answered."),
 
     one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
-        "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; blackhole: \
-         drop in silence; unreachable: refuse."),
+        "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
+         blackhole: drop in silence; unreachable: refuse."),
     list(Policy, "link", Shape::Name, otherwise("all links", &["wan", "wanb"]),
         "The links to choose from, in order of preference."),
     one(Policy, "remember", time(Span::ZERO, DAY), Default(&["0"]),
-        "For how long the winner of a race is tried first by later connections to the same service. 0 races each of them. \
-         Only in mode race."),
+        "For how long the winner of a race is tried first by later connections to the same service. 0 races each of \
+         them. Only in mode race."),
     one(Policy, "tie", time(Span::ZERO, Span::from_secs(1)), Default(&["2ms"]),
-        "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. Only in \
-         mode race."),
+        "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. \
+         Only in mode race."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
         "What happens while no link of the policy is up. default: the router's default route."),
 
@@ -245,8 +250,8 @@ pub static OPTIONS: &[Spec] = &[
     one(Rule, "src_device", Shape::Device, otherwise("any", &["br-guest"]),
         "The device that the connection comes in by."),
     one(Rule, "nftset", Shape::NftSet, otherwise("none", &["inet#fw4#video4"]),
-        "An nft set that holds the server's address, named as for dnsmasq's nftset: family, table and set, or a set of table \
-         inet cheaproute alone."),
+        "An nft set that holds the server's address, named as for dnsmasq's nftset: family, table and set, or a set \
+         of table inet cheaproute alone."),
 ];
 
 impl Spec {

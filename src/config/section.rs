@@ -164,7 +164,8 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The values of an option with their lines, at most one more than allowed. No value that lists hold has blanks or commas in it.
+/// The values of an option with their lines, at most one more than allowed. No value that lists hold has blanks or
+/// commas in it.
 fn words<'a>(entry: &'a Entry, spec: &Spec) -> Vec<(&'a str, u32)> {
     let mut words = Vec::new();
     for value in &entry.values {

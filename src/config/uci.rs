@@ -1,9 +1,9 @@
 //! UCI's grammar, as libuci's `file.c` reads it: text to sections, with the place of everything.
 //!
-//! Where libuci stops at its first error, this goes on with the next line, so that a user sees all of them. Compared with
-//! libuci of December 2025 over 80,000 random files, it differs where that looks like an accident: `;` separates commands
-//! anywhere (libuci refuses it at the start of a line and loses what follows an unquoted `word;`), and a backslash before a
-//! line break is a blank between words. Names are the table's to judge.
+//! Where libuci stops at its first error, this goes on with the next line, so that a user sees all of them. Compared
+//! with libuci of December 2025 over 80,000 random files, it differs where that looks like an accident: `;` separates
+//! commands anywhere (libuci refuses it at the start of a line and loses what follows an unquoted `word;`), and a
+//! backslash before a line break is a blank between words. Names are the table's to judge.
 
 use super::fault::{MAX_FAULTS, nearest, shown};
 
