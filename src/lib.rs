@@ -1,10 +1,10 @@
 //! cheaproute
 #![deny(unsafe_code)]
 pub mod config;
-pub mod kernel;
-pub mod link;
 #[cfg(feature = "linux")]
 pub mod daemon;
+pub mod kernel;
+pub mod link;
 #[cfg(feature = "linux")]
 pub mod linux;
 pub mod packet;

@@ -147,14 +147,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Where a health probe goes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Target {
-    /// Echo request; the answer is an echo reply.
-    Icmp(IpAddr),
-    /// SYN; the answer is anything of TCP.
-    Tcp(SocketAddr),
-}
+pub use crate::probe::Target;
 
 type ReadTarget = fn(&str) -> Option<Target>;
 
@@ -192,15 +185,6 @@ impl FromStr for Target {
         let (scheme, rest) = text.split_once(':').ok_or(Invalid)?;
         let (_, read) = Target::SCHEMES.iter().find(|(name, _)| *name == scheme).ok_or(Invalid)?;
         read(rest).ok_or(Invalid)
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Icmp(address) => write!(f, "icmp:{address}"),
-            Target::Tcp(to) => write!(f, "tcp:{to}"),
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Attach, Config, LinkConfig, Prefix};
-use crate::link::{Link, LinkId, Side};
 use crate::kernel::{Device, Route, Snapshot};
+use crate::link::{Link, LinkId, LinkSet, Side};
 
 /// A link as it stands, or what it lacks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,14 +35,21 @@ pub struct Interface {
     pub prefixes: Vec<(Ipv6Addr, u8)>,
 }
 
-/// Every link of the configuration, in its order. `netifd`: what it says of an interface; `None` where it does not run.
-pub fn attach(
-    config: &Config,
-    now: &Snapshot,
-    netifd: Option<&dyn Fn(&str) -> Option<Interface>>,
-) -> Vec<Attached> {
-    let numbers = (1..).map_while(LinkId::new);
-    numbers.zip(&config.links).map(|(id, link)| attach_one(id, link, now, netifd)).collect()
+/// Every link of the configuration, in its order, with its number from `ids`. `netifd`: `None` where it does not run.
+pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: Option<Netifd>) -> Vec<Attached> {
+    ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect()
+}
+
+/// Looks an interface of netifd's up.
+pub type Netifd<'a> = &'a dyn Fn(&str) -> Option<Interface>;
+
+/// Numbers for the links of a configuration, in its order. A link keeps the number that it had under `old`: its flows are
+/// marked with it.
+pub fn number(config: &Config, old: &[(String, LinkId)]) -> Vec<LinkId> {
+    let known = |name: &str| old.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+    let kept: LinkSet = config.links.iter().filter_map(|link| known(&link.name)).collect();
+    let mut free = (1..).map_while(LinkId::new).filter(|id| !kept.contains(*id));
+    config.links.iter().map_while(|link| known(&link.name).or_else(|| free.next())).collect()
 }
 
 /// What the main table reaches without a default route.
@@ -55,12 +62,7 @@ pub fn direct(now: &Snapshot) -> Vec<Prefix> {
     direct
 }
 
-fn attach_one(
-    id: LinkId,
-    config: &LinkConfig,
-    now: &Snapshot,
-    netifd: Option<&dyn Fn(&str) -> Option<Interface>>,
-) -> Attached {
+fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: Option<Netifd>) -> Attached {
     let mut link = Link {
         id,
         name: config.name.clone(),
@@ -79,7 +81,9 @@ fn attach_one(
     let lacks = match &config.attach {
         Attach::Device { device, gateway, gateway6 } => by_device(&mut link, now, device, *gateway, *gateway6),
         Attach::Interface(name) => match netifd {
-            None => Some(Lack::Address(format!("netifd is not running: set option device instead of interface '{name}'"))),
+            None => {
+                Some(Lack::Address(format!("netifd is not running: set option device instead of interface '{name}'")))
+            }
             Some(netifd) => by_interface(&mut link, now, name, netifd(name)),
         },
     };

@@ -1,21 +1,22 @@
 //! The race's thread: packets from the queues to the core, the core's actions to the kernel.
 
-use std::hash::RandomState;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::field::Field;
+use crate::kernel::Data;
 use crate::link::{Link, LinkId, MAX_LINKS, Marks, Stage};
 use crate::linux::clock::now;
 use crate::linux::conntrack::Conntrack;
 use crate::linux::heartbeat::Heartbeat;
-use crate::linux::nfqueue::{Packet, Queues, Verdicts};
+use crate::linux::nfqueue::Queues;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::raw::Raw;
-use crate::packet::{self, Buffer, MAX_PACKET};
-use crate::race::{Action, Actions, Held, MAX_POLICIES, Racer, Rules, Verdict};
+use crate::packet::{MAX_PACKET, Opening};
+use crate::race::{MAX_POLICIES, Rules};
 use crate::steer::QUEUE;
 use crate::time::{Span, Time};
 
@@ -32,28 +33,62 @@ const QUEUE_LENGTH: u32 = 1024;
 /// The queues' receive buffer: a burst of 300 SYNs.
 const RECEIVE_BUFFER: u32 = 512 * 1024;
 
+/// `ENOENT`: the kernel dropped the packet meanwhile, since its device went away.
+const NO_SUCH_PACKET: i32 = 2;
+
 /// Batches of packets before timers get their turn.
 const BATCHES: usize = 8;
 
-/// The race core and its ways to the kernel, shared by its thread and the main loop.
-pub struct Field {
-    pub racer: Racer<RandomState>,
+/// The real ways to the kernel.
+pub struct Outlets {
     marks: Marks,
-    ways: [Option<Way>; MAX_LINKS],
     conntrack: Conntrack,
-    buffer: Buffer,
-    complained: bool,
+    raw: [Option<(u32, String, Raw)>; MAX_LINKS],
 }
 
-/// A link as packets see it.
-struct Way {
-    link: Link,
-    raw: Raw,
+impl Outlets {
+    /// A socket for each link that has a device; those of devices that stayed are kept.
+    fn set_links(&mut self, links: &[Link]) {
+        for id in (1..).map_while(LinkId::new) {
+            let place = &mut self.raw[id.index()];
+            let Some(link) = links.iter().find(|link| link.id == id && link.ifindex != 0) else {
+                *place = None;
+                continue;
+            };
+            if let Some((ifindex, device, _)) = place
+                && (*ifindex, &*device) == (link.ifindex, &link.device)
+            {
+                continue;
+            }
+            match Raw::open(&link.device, self.marks.link(id) | self.marks.stage(Stage::Copy)) {
+                Ok(raw) => *place = Some((link.ifindex, link.device.clone(), raw)),
+                Err(error) => {
+                    log::warn!("link {}: cannot send by {}: {error}", link.name, link.device);
+                    *place = None;
+                }
+            }
+        }
+    }
 }
+
+impl Data for Outlets {
+    fn send(&mut self, link: LinkId, packet: &[u8], to: IpAddr) -> io::Result<()> {
+        match &self.raw[link.index()] {
+            Some((.., raw)) => raw.send(packet, to),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
+        self.conntrack.establish(opening, source, mark)
+    }
+}
+
+type SharedField = Arc<Mutex<Field<Outlets>>>;
 
 /// The race's thread; it ends when this is dropped.
 pub struct Racing {
-    field: Arc<Mutex<Field>>,
+    field: SharedField,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -62,14 +97,8 @@ pub struct Racing {
 impl Racing {
     /// Takes the queues and starts the thread.
     pub fn start(races: usize, marks: Marks) -> io::Result<Self> {
-        let field = Arc::new(Mutex::new(Field {
-            racer: Racer::new(races, RandomState::new()),
-            marks,
-            ways: [const { None }; MAX_LINKS],
-            conntrack: Conntrack::open()?,
-            buffer: Buffer::new(),
-            complained: false,
-        }));
+        let outlets = Outlets { marks, conntrack: Conntrack::open()?, raw: [const { None }; MAX_LINKS] };
+        let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
         let mut queues = Queues::open(RECEIVE_BUFFER)?;
         // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
         queues.bind(QUEUE, 128, QUEUE_LENGTH)?;
@@ -92,7 +121,7 @@ impl Racing {
     }
 
     /// The race core; packets wait while it is held.
-    pub fn field(&self) -> MutexGuard<'_, Field> {
+    pub fn field(&self) -> MutexGuard<'_, Field<Outlets>> {
         lock(&self.field)
     }
 
@@ -108,27 +137,13 @@ impl Racing {
     /// What the links are now.
     pub fn set_links(&self, links: &[Link]) {
         let mut field = self.field();
-        let marks = field.marks;
-        for id in (1..).map_while(LinkId::new) {
-            let place = &mut field.ways[id.index()];
-            let Some(link) = links.iter().find(|link| link.id == id && link.ifindex != 0) else {
-                *place = None;
-                continue;
-            };
-            match place {
-                Some(way) if (way.link.ifindex, &way.link.device) == (link.ifindex, &link.device) => {
-                    way.link = link.clone();
-                }
-                place => match Raw::open(&link.device, marks.link(id) | marks.stage(Stage::Copy)) {
-                    Ok(raw) => *place = Some(Way { link: link.clone(), raw }),
-                    Err(error) => {
-                        log::warn!("link {}: cannot send by {}: {error}", link.name, link.device);
-                        *place = None;
-                    }
-                },
-            }
-        }
-        field.racer.set_links(links);
+        field.data.set_links(links);
+        field.set_links(links);
+    }
+
+    /// Tells the kernel now that we live, as it must hear after a fresh ruleset.
+    pub fn beat(&self) {
+        self.waker.wake();
     }
 }
 
@@ -143,12 +158,12 @@ impl Drop for Racing {
 }
 
 /// A panic in one thread (a bug) must not take the other one's data: it is consistent between calls.
-fn lock(field: &Mutex<Field>) -> MutexGuard<'_, Field> {
+fn lock(field: &Mutex<Field<Outlets>>) -> MutexGuard<'_, Field<Outlets>> {
     field.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Runner {
-    field: Arc<Mutex<Field>>,
+    field: SharedField,
     queues: Queues,
     heartbeat: Heartbeat,
     poll: Poll,
@@ -169,6 +184,7 @@ impl Runner {
             self.poll.wait(Some(deadline.since(before)), |key| {
                 if key == 1 {
                     self.waker.reset();
+                    next_beat = before;
                 }
             })?;
             let woken = now();
@@ -185,130 +201,16 @@ impl Runner {
         let mut field = lock(&self.field);
         for _ in 0..BATCHES {
             let got = self.queues.receive(|packet, verdicts| {
-                if stale {
-                    verdicts.accept(packet.queue, packet.id, field.cleared(packet.mark));
-                } else {
-                    field.packet(woken, &packet, verdicts);
-                }
+                if stale { field.pass(&packet, verdicts) } else { field.packet(woken, &packet, verdicts) }
             });
             match got {
                 Ok(1..) => {}
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The kernel dropped the packet meanwhile (its device went away): nothing to answer.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.queues.verdicts(|verdicts| {
-            let mut actions = Actions::new();
-            while field.racer.poll(woken, &mut actions) {
-                field.perform(&mut actions, &[], verdicts);
-            }
-        })
-    }
-}
-
-impl Field {
-    fn packet(&mut self, now: Time, packet: &Packet, verdicts: &mut Verdicts) {
-        let mut actions = Actions::new();
-        let held = Held { queue: packet.queue, packet: packet.id, mark: packet.mark };
-        if packet.queue == QUEUE {
-            let link = self.ways.iter().flatten().find(|way| way.link.ifindex == packet.in_device);
-            let answer = packet::answer(packet.bytes);
-            match (link, answer) {
-                (Some(way), Some(answer)) if way.link.address(answer.local.ip()) == Some(answer.local.ip()) => {
-                    let id = way.link.id;
-                    self.racer.answer(now, id, &answer, held, &mut actions);
-                }
-                _ => verdicts.accept(packet.queue, packet.id, self.cleared(packet.mark)),
-            }
-        } else {
-            match packet::opening(packet.bytes) {
-                Some(opening) => {
-                    let policy = usize::from(packet.queue.wrapping_sub(QUEUE + 1));
-                    self.racer.open(now, (&opening, packet.bytes), policy, held, &mut actions);
-                }
-                None => {
-                    self.racer.not_raced();
-                    verdicts.accept(packet.queue, packet.id, self.unqueued(packet.mark));
-                }
-            }
-        }
-        self.perform(&mut actions, packet.bytes, verdicts);
-    }
-
-    /// Does what the core says, in its order. `packet`: the one in hand.
-    fn perform(&mut self, actions: &mut Actions, packet: &[u8], verdicts: &mut Verdicts) {
-        for action in core::mem::take(actions) {
-            match action {
-                Action::Copy { links, port, kept } => {
-                    let bytes = kept.as_deref().unwrap_or(packet);
-                    let Some(opening) = packet::opening(bytes) else { continue };
-                    for way in self.ways.iter().flatten().filter(|way| links.contains(way.link.id)) {
-                        let Some(source) = way.link.address(opening.server.ip()) else { continue };
-                        if packet::copy_of(bytes, source, port, way.link.mtu, &mut self.buffer) {
-                            // A link that cannot send simply loses; its health is the probes' business.
-                            let _ = way.raw.send(&self.buffer, opening.server.ip());
-                        }
-                    }
-                }
-                Action::Reset { links, port, opening } => {
-                    for way in self.ways.iter().flatten().filter(|way| links.contains(way.link.id)) {
-                        let Some(source) = way.link.address(opening.server.ip()) else { continue };
-                        packet::reset(&opening, source, port, &mut self.buffer);
-                        let _ = way.raw.send(&self.buffer, opening.server.ip());
-                    }
-                }
-                Action::Establish { race, link, opening, port } => {
-                    let way = self.ways[link.index()].as_ref();
-                    let source = way.and_then(|way| way.link.address(opening.server.ip()));
-                    let made = source.map(|source| {
-                        self.conntrack.establish(&opening, SocketAddr::new(source, port), self.marks.link(link))
-                    });
-                    let mut next = Actions::new();
-                    if let Some(Ok(())) = made {
-                        self.racer.established(race, &mut next);
-                    } else {
-                        self.complain(made);
-                        self.racer.taken(race, &mut next);
-                    }
-                    self.perform(&mut next, packet, verdicts);
-                }
-                Action::Verdict { held, verdict } => {
-                    let Held { queue, packet, mark } = held;
-                    let answer = queue == QUEUE;
-                    match verdict {
-                        Verdict::Drop => verdicts.drop(queue, packet),
-                        Verdict::Pass if answer => verdicts.accept(queue, packet, self.cleared(mark)),
-                        Verdict::Pass => verdicts.accept(queue, packet, self.unqueued(mark)),
-                        Verdict::Decide => {
-                            let decided = self.marks.put(mark, self.marks.stage(Stage::Decided));
-                            verdicts.accept(queue, packet, decided);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Says once what keeps races from being won, other than a tuple that is taken.
-    fn complain(&mut self, made: Option<io::Result<()>>) {
-        if let Some(Err(error)) = made
-            && error.kind() != io::ErrorKind::AlreadyExists
-            && !core::mem::replace(&mut self.complained, true)
-        {
-            log::error!("cannot create conntrack entries: {error}; races cannot be won");
-        }
-    }
-
-    /// A mark without our bits.
-    fn cleared(&self, mark: u32) -> u32 {
-        self.marks.put(mark, 0)
-    }
-
-    /// A mark that keeps its link, and is not to be queued any more.
-    fn unqueued(&self, mark: u32) -> u32 {
-        mark & !self.marks.stage_mask()
+        self.queues.verdicts(|verdicts| field.turn(woken, verdicts))
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Control, Data, Failure, PROTOCOL, Rule, Snapshot};
+use super::{Control, Data, Failure, Judge, PROTOCOL, Rule, Snapshot};
 use crate::link::LinkId;
 use crate::packet::Opening;
 
@@ -102,5 +102,19 @@ impl Data for Fake {
         }
         self.established.push((*opening, source, mark));
         Ok(())
+    }
+}
+
+/// Verdicts by (queue, id): the mark that a packet goes on with, or `None` if it was dropped.
+#[derive(Clone, Default, Debug)]
+pub struct FakeJudge(pub Vec<((u16, u32), Option<u32>)>);
+
+impl Judge for FakeJudge {
+    fn accept(&mut self, queue: u16, id: u32, mark: u32) {
+        self.0.push(((queue, id), Some(mark)));
+    }
+
+    fn drop(&mut self, queue: u16, id: u32) {
+        self.0.push(((queue, id), None));
     }
 }

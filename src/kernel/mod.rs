@@ -12,7 +12,7 @@ use crate::packet::Opening;
 pub mod fake;
 
 /// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
-pub const PROTOCOL: u8 = 99;
+pub const PROTOCOL: u8 = 206;
 
 /// The main routing table (`RT_TABLE_MAIN`).
 pub const MAIN_TABLE: u32 = 254;
@@ -62,6 +62,26 @@ pub trait Data {
     /// Creates the conntrack entry of `opening` as if it had left from `source` with `mark`. `AlreadyExists`: either
     /// direction of it belongs to another flow.
     fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()>;
+}
+
+/// A packet in a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Queued<'a> {
+    pub queue: u16,
+    /// The kernel's name for it in that queue.
+    pub id: u32,
+    pub mark: u32,
+    /// The index of the device that it came in by; 0: none.
+    pub in_device: u32,
+    pub bytes: &'a [u8],
+}
+
+/// Takes verdicts.
+pub trait Judge {
+    /// The packet goes on, with this mark.
+    fn accept(&mut self, queue: u16, id: u32, mark: u32);
+
+    fn drop(&mut self, queue: u16, id: u32);
 }
 
 /// A network device.

@@ -49,6 +49,7 @@ const CTA_PROTOINFO_TCP_FLAGS_REPLY: u16 = 5;
 const TCP_CONNTRACK_SYN_SENT: u8 = 1;
 const IP_CT_TCP_FLAG_WINDOW_SCALE: u8 = 0x01;
 const IP_CT_TCP_FLAG_SACK_PERM: u8 = 0x02;
+const IP_CT_TCP_FLAG_BE_LIBERAL: u8 = 0x08;
 
 /// How long the new entry lives unless its answer follows, as it does at once.
 const TIMEOUT: Span = Span::from_secs(30);
@@ -90,11 +91,14 @@ impl Conntrack {
             }
             message.nested(CTA_PROTOINFO, |m| {
                 m.nested(CTA_PROTOINFO_TCP, |m| {
+                    // The entry never saw the SYN, so it takes its sequence number for 0 and finds half of all SYN-ACKs
+                    // outside of its window: it must not judge the server's side. The client's is tracked as always.
+                    let liberal = IP_CT_TCP_FLAG_BE_LIBERAL;
                     m.attribute(CTA_PROTOINFO_TCP_STATE, &[TCP_CONNTRACK_SYN_SENT])
                         .attribute(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[syn.window_scale.unwrap_or(0)])
                         .attribute(CTA_PROTOINFO_TCP_WSCALE_REPLY, &[0])
                         .attribute(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &[flags, flags])
-                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[0, 0]);
+                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[liberal, liberal]);
                 });
             });
         }

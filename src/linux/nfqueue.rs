@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::check;
 use super::netlink::{ACK, Message, Messages, Socket, array};
+use crate::kernel::{Judge, Queued};
 
 const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_QUEUE as u16) << 8;
 const MSG_PACKET: u16 = 0;
@@ -35,17 +36,6 @@ pub struct Queues {
     socket: Socket,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
     verdicts: Message,
-}
-
-/// A packet in a queue.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
-    pub queue: u16,
-    pub id: u32,
-    pub mark: u32,
-    /// The index of the device that it came in by; 0: none.
-    pub in_device: u32,
-    pub bytes: &'a [u8],
 }
 
 impl Queues {
@@ -76,7 +66,7 @@ impl Queues {
     }
 
     /// Hands every packet that waits, up to a batch, to `each`, and returns their number. Does not block.
-    pub fn receive(&mut self, mut each: impl FnMut(Packet, &mut Verdicts)) -> io::Result<usize> {
+    pub fn receive(&mut self, mut each: impl FnMut(Queued, &mut Verdicts)) -> io::Result<usize> {
         // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
         let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { core::mem::zeroed() };
         for (n, buffer) in self.buffers.iter_mut().enumerate() {
@@ -127,17 +117,18 @@ impl Queues {
 /// Verdicts on their way to the kernel.
 pub struct Verdicts(Message);
 
-impl Verdicts {
-    /// `mark`: what the packet's mark becomes.
-    pub fn accept(&mut self, queue: u16, id: u32, mark: u32) {
+impl Judge for Verdicts {
+    fn accept(&mut self, queue: u16, id: u32, mark: u32) {
         self.verdict(queue, id, libc::NF_ACCEPT as u32);
         self.0.be32(MARK, mark);
     }
 
-    pub fn drop(&mut self, queue: u16, id: u32) {
+    fn drop(&mut self, queue: u16, id: u32) {
         self.verdict(queue, id, libc::NF_DROP as u32);
     }
+}
 
+impl Verdicts {
     fn verdict(&mut self, queue: u16, id: u32, verdict: u32) {
         self.0.begin(SUBSYSTEM | MSG_VERDICT, 0, 0, &header(queue));
         let mut value = [0; 8];
@@ -163,9 +154,9 @@ fn config(queue: u16) -> Message {
     Message::new(SUBSYSTEM | MSG_CONFIG, ACK, &header(queue))
 }
 
-fn parse(body: &[u8]) -> Option<Packet<'_>> {
+fn parse(body: &[u8]) -> Option<Queued<'_>> {
     let queue = u16::from_be_bytes(array(body, 2)?);
-    let mut packet = Packet { queue, id: 0, mark: 0, in_device: 0, bytes: &[] };
+    let mut packet = Queued { queue, id: 0, mark: 0, in_device: 0, bytes: &[] };
     let mut found = false;
     for (kind, value) in super::netlink::Attributes(body.get(4..)?) {
         match kind {

@@ -41,7 +41,6 @@ mod round;
 mod tests;
 
 use core::fmt;
-use core::str::FromStr;
 use std::net::{IpAddr, SocketAddr};
 
 pub use estimate::Figures;
@@ -168,42 +167,6 @@ impl fmt::Display for Target {
         match self {
             Target::Icmp(address) => write!(f, "icmp:{address}"),
             Target::Tcp(address) => write!(f, "tcp:{address}"),
-        }
-    }
-}
-
-/// Why a text names no target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TargetError {
-    /// Neither `icmp:` nor `tcp:`.
-    Method,
-    /// Not an address; for `tcp:`, not an address with a port above 0.
-    Address,
-}
-
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TargetError::Method => "expected icmp:ADDRESS or tcp:ADDRESS:PORT",
-            TargetError::Address => "not an IP address, or the port is missing",
-        })
-    }
-}
-
-impl std::error::Error for TargetError {}
-
-impl FromStr for Target {
-    type Err = TargetError;
-
-    fn from_str(text: &str) -> Result<Self, TargetError> {
-        let (method, rest) = text.split_once(':').ok_or(TargetError::Method)?;
-        match method {
-            "icmp" => rest.parse().map(Target::Icmp).map_err(|_| TargetError::Address),
-            "tcp" => match rest.parse::<SocketAddr>() {
-                Ok(address) if address.port() != 0 => Ok(Target::Tcp(address)),
-                _ => Err(TargetError::Address),
-            },
-            _ => Err(TargetError::Method),
         }
     }
 }

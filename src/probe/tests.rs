@@ -351,24 +351,6 @@ fn rounds_overlap() {
     assert_eq!(lab.state(), State::Up);
 }
 
-#[test]
-fn targets_are_read_and_written() {
-    for text in ["icmp:1.1.1.1", "icmp:2606:4700:4700::1111", "tcp:9.9.9.9:443", "tcp:[2620:fe::fe]:443"] {
-        assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
-    }
-    for (text, error) in [
-        ("", TargetError::Method),
-        ("1.1.1.1", TargetError::Method),
-        ("ping:1.1.1.1", TargetError::Method),
-        ("icmp:", TargetError::Address),
-        ("icmp:example.org", TargetError::Address),
-        ("tcp:9.9.9.9", TargetError::Address),
-        ("tcp:9.9.9.9:0", TargetError::Address),
-    ] {
-        assert_eq!(text.parse::<Target>(), Err(error), "{text}");
-    }
-}
-
 fn settings() -> impl Strategy<Value = Settings> {
     (1usize..=4, 20u64..3000, 20u64..5000, 1u8..=6, 1u8..=6, 1u8..=4).prop_map(
         |(count, interval, timeout, down, up, reliability)| Settings {

@@ -12,11 +12,12 @@ use super::ruleset::Writer;
 const HELPED_PORTS: &str = "21, 554, 1720, 1723, 5060, 6566";
 
 /// The policies in mode race with the rules that the race core needs, in the order of their queues.
-pub fn raced_policies(config: &Config) -> Vec<(usize, Rules)> {
+pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
+    let id = |name: &String| links.iter().find(|link| link.name == *name).map(|link| link.id);
     let raced = config.policies.iter().enumerate().filter(|(_, policy)| policy.mode == Mode::Race);
     raced
         .map(|(index, policy)| {
-            let links = policy.link.iter().filter_map(|name| Some(config.link(name)?.0)).collect();
+            let links = policy.link.iter().filter_map(id).collect();
             (index, Rules { links, remember: policy.remember, tie: policy.tie })
         })
         .collect()

@@ -52,7 +52,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     }
     write_answers(&mut out, plan);
     write_sent(&mut out, plan);
-    let raced = raced_policies(plan.config);
+    let raced = raced_policies(plan.config, plan.links);
     for (number, policy) in plan.config.policies.iter().enumerate() {
         let place = raced.iter().position(|(index, _)| *index == number);
         policy::write(&mut out, plan, policy, number, place);

@@ -1,0 +1,160 @@
+//! Between the race core and the kernel: packets in, actions out.
+
+use std::hash::RandomState;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::kernel::{Data, Judge, Queued};
+use crate::link::{Link, LinkId, MAX_LINKS, Marks, Stage};
+use crate::packet::{self, Buffer};
+use crate::race::{Action, Actions, Held, Racer, Verdict};
+use crate::steer::QUEUE;
+use crate::time::Time;
+
+/// The race core, the links as packets see them, and the way to the kernel.
+pub struct Field<D> {
+    pub racer: Racer<RandomState>,
+    pub data: D,
+    marks: Marks,
+    links: [Option<Link>; MAX_LINKS],
+    buffer: Buffer,
+    complained: bool,
+}
+
+impl<D: Data> Field<D> {
+    /// `races`: the most in flight.
+    pub fn new(races: usize, marks: Marks, data: D) -> Self {
+        Field {
+            racer: Racer::new(races, RandomState::new()),
+            data,
+            marks,
+            links: [const { None }; MAX_LINKS],
+            buffer: Buffer::new(),
+            complained: false,
+        }
+    }
+
+    /// What the links are now.
+    pub fn set_links(&mut self, links: &[Link]) {
+        for id in (1..).map_while(LinkId::new) {
+            self.links[id.index()] = links.iter().find(|link| link.id == id && link.ifindex != 0).cloned();
+        }
+        self.racer.set_links(links);
+    }
+
+    /// Does what has become due.
+    pub fn turn(&mut self, now: Time, verdicts: &mut impl Judge) {
+        let mut actions = Actions::new();
+        while self.racer.poll(now, &mut actions) {
+            self.perform(&mut actions, &[], verdicts);
+        }
+    }
+
+    /// Lets a packet from a queue pass, unseen.
+    pub fn pass(&self, packet: &Queued, verdicts: &mut impl Judge) {
+        let mark = if packet.queue == QUEUE { self.cleared(packet.mark) } else { self.unqueued(packet.mark) };
+        verdicts.accept(packet.queue, packet.id, mark);
+    }
+
+    /// A packet from a queue.
+    pub fn packet(&mut self, now: Time, packet: &Queued, verdicts: &mut impl Judge) {
+        let mut actions = Actions::new();
+        let held = Held { queue: packet.queue, packet: packet.id, mark: packet.mark };
+        if packet.queue == QUEUE {
+            let link = self.links.iter().flatten().find(|link| link.ifindex == packet.in_device);
+            let answer = packet::answer(packet.bytes);
+            match (link, answer) {
+                (Some(link), Some(answer)) if link.address(answer.local.ip()) == Some(answer.local.ip()) => {
+                    let id = link.id;
+                    self.racer.answer(now, id, &answer, held, &mut actions);
+                }
+                _ => self.pass(packet, verdicts),
+            }
+        } else {
+            match packet::opening(packet.bytes) {
+                Some(opening) => {
+                    let policy = usize::from(packet.queue.wrapping_sub(QUEUE + 1));
+                    self.racer.open(now, (&opening, packet.bytes), policy, held, &mut actions);
+                }
+                None => {
+                    self.racer.not_raced();
+                    self.pass(packet, verdicts);
+                }
+            }
+        }
+        self.perform(&mut actions, packet.bytes, verdicts);
+    }
+
+    /// Does what the core says, in its order. `packet`: the one in hand.
+    fn perform(&mut self, actions: &mut Actions, packet: &[u8], verdicts: &mut impl Judge) {
+        for action in core::mem::take(actions) {
+            match action {
+                Action::Copy { links, port, kept } => {
+                    let bytes = kept.as_deref().unwrap_or(packet);
+                    let Some(opening) = packet::opening(bytes) else { continue };
+                    for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
+                        let Some(source) = link.address(opening.server.ip()) else { continue };
+                        if packet::copy_of(bytes, source, port, link.mtu, &mut self.buffer) {
+                            // A link that cannot send simply loses; its health is the probes' business.
+                            let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
+                        }
+                    }
+                }
+                Action::Reset { links, port, opening } => {
+                    for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
+                        let Some(source) = link.address(opening.server.ip()) else { continue };
+                        packet::reset(&opening, source, port, &mut self.buffer);
+                        let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
+                    }
+                }
+                Action::Establish { race, link, opening, port } => {
+                    let address = self.links[link.index()].as_ref().and_then(|link| link.address(opening.server.ip()));
+                    let made = address.map(|source| {
+                        self.data.establish(&opening, SocketAddr::new(source, port), self.marks.link(link))
+                    });
+                    let mut next = Actions::new();
+                    if let Some(Ok(())) = made {
+                        self.racer.established(race, &mut next);
+                    } else {
+                        self.complain(made);
+                        self.racer.taken(race, &mut next);
+                    }
+                    self.perform(&mut next, packet, verdicts);
+                }
+                Action::Verdict { held, verdict } => {
+                    let Held { queue, packet, mark } = held;
+                    let answer = queue == QUEUE;
+                    match verdict {
+                        Verdict::Drop => verdicts.drop(queue, packet),
+                        Verdict::Pass if answer => verdicts.accept(queue, packet, self.cleared(mark)),
+                        Verdict::Pass => verdicts.accept(queue, packet, self.unqueued(mark)),
+                        Verdict::Decide => {
+                            let decided = self.marks.put(mark, self.marks.stage(Stage::Decided));
+                            verdicts.accept(queue, packet, decided);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says once what keeps races from being won, other than a tuple that is taken.
+    fn complain(&mut self, made: Option<io::Result<()>>) {
+        if let Some(Err(error)) = made
+            && error.kind() != io::ErrorKind::AlreadyExists
+            && !core::mem::replace(&mut self.complained, true)
+        {
+            log::error!("cannot create conntrack entries: {error}; races cannot be won");
+        }
+    }
+
+    /// A mark without our bits.
+    fn cleared(&self, mark: u32) -> u32 {
+        self.marks.put(mark, 0)
+    }
+
+    /// A mark that keeps its link, and is not to be queued any more.
+    fn unqueued(&self, mark: u32) -> u32 {
+        mark & !self.marks.stage_mask()
+    }
+}

@@ -1,0 +1,229 @@
+//! What stands in the kernel while we run: the nft table, ip rules, routing tables, and a looser rp_filter. Put up and
+//! changed as a whole, taken down without a trace.
+
+use std::io;
+
+use crate::kernel::{Control, Failure, MAIN_TABLE, PROTOCOL, Rule};
+use crate::link::{Link, Marks};
+use crate::steer::{self, BASE, Plan, Queueing, Ruleset, raced_policies, table};
+
+pub struct Installation<K> {
+    pub kernel: K,
+    marks: Marks,
+    queueing: Queueing,
+    /// The families that the kernel has: IPv4, and mostly IPv6.
+    families: Vec<bool>,
+    loaded: Option<Ruleset>,
+    /// How many policies race under the xtables rules that are in place.
+    jumps: Option<usize>,
+    /// Settings that we changed, and what they were.
+    settings: Vec<(String, String)>,
+}
+
+impl<K: Control> Installation<K> {
+    /// Looks the kernel over and changes nothing. The error says what stands in the way, and what to do.
+    pub fn survey(mut kernel: K, marks: Marks) -> Result<Self, Failure> {
+        let mut families = Vec::new();
+        for ipv6 in [false, true] {
+            match kernel.rules(ipv6) {
+                Ok(rules) => {
+                    families.push(ipv6);
+                    rules.iter().try_for_each(|(rule, by)| tolerate(rule, *by, marks))?;
+                }
+                Err(_) if ipv6 => log::info!("this kernel has no IPv6"),
+                Err(error) => return Err(format!("cannot read the ip rules: {error}")),
+            }
+        }
+        let queueing = queueing(&mut kernel)?;
+        let (loaded, jumps, settings) = (None, None, Vec::new());
+        Ok(Installation { kernel, marks, queueing, families, loaded, jumps, settings })
+    }
+
+    pub fn queueing(&self) -> Queueing {
+        self.queueing
+    }
+
+    /// Makes the kernel's state what `plan` says; at first over whatever a crash left behind, then step by step, so that
+    /// flows and races under way stay as they are.
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
+        self.loosen(plan.links);
+        // Rules lead to tables, and marks to rules: in this order nothing ever points nowhere.
+        self.route(plan.links).map_err(|error| format!("cannot set routes: {error}"))?;
+        let rules = steer::ruleset(plan);
+        if self.loaded.as_ref() != Some(&rules) {
+            let text = match &self.loaded {
+                Some(old) => rules.after(old),
+                None => rules.fresh(),
+            };
+            self.kernel.load(&text)?;
+            self.loaded = Some(rules);
+        }
+        let raced = raced_policies(plan.config, plan.links).len();
+        if self.queueing == Queueing::Xtables && self.jumps != Some(raced) {
+            self.unjump();
+            self.jumps = Some(raced);
+            for command in steer::xtables(self.marks, raced).0 {
+                // IPv6's program may be missing where there is no IPv6.
+                match self.kernel.run(&command) {
+                    Err(_) if command.starts_with("ip6tables") && self.families == [false] => {}
+                    done => drop(done?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything away. Goes on after an error: as little as possible stays.
+    pub fn remove(&mut self) {
+        let failed = |what: &str, why: String| log::error!("cannot remove {what}: {why}");
+        if let Err(why) = self.kernel.load(&steer::removal()) {
+            failed("the nft table", why);
+        }
+        self.loaded = None;
+        for ipv6 in self.families.clone() {
+            let removed = self.remove_rules(ipv6, &[]).and_then(|()| self.kernel.remove_routes(ipv6, &|_| false));
+            if let Err(error) = removed {
+                failed("ip rules and routes", error.to_string());
+            }
+        }
+        if self.queueing == Queueing::Xtables {
+            self.unjump();
+        }
+        for (name, value) in core::mem::take(&mut self.settings) {
+            // The device may be gone, and its settings with it.
+            let _ = self.kernel.set(&name, &value);
+        }
+    }
+
+    fn route(&mut self, links: &[Link]) -> io::Result<()> {
+        let mut rules = vec![Rule {
+            preference: BASE,
+            mark: 0,
+            mask: self.marks.link_mask(),
+            table: MAIN_TABLE,
+            specific_only: true,
+        }];
+        rules.extend(links.iter().map(|link| Rule {
+            preference: table(link.id),
+            mark: self.marks.link(link.id),
+            mask: self.marks.link_mask(),
+            table: table(link.id),
+            specific_only: false,
+        }));
+        for ipv6 in self.families.clone() {
+            let mut tables = Vec::new();
+            for link in links.iter().filter(|link| link.ifindex != 0) {
+                let side = if ipv6 {
+                    link.ipv6.map(|side| side.gateway.map(Into::into))
+                } else {
+                    link.ipv4.map(|side| side.gateway.map(Into::into))
+                };
+                let Some(gateway) = side else { continue };
+                match self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6) {
+                    Ok(()) => tables.push(table(link.id)),
+                    // The device went down meanwhile: we shall hear of it.
+                    Err(error) => log::debug!("link {}: no route yet: {error}", link.name),
+                }
+            }
+            self.kernel.remove_routes(ipv6, &|table| tables.contains(&table))?;
+            rules.iter().try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
+            self.remove_rules(ipv6, &rules)?;
+        }
+        Ok(())
+    }
+
+    fn remove_rules(&mut self, ipv6: bool, but: &[Rule]) -> io::Result<()> {
+        for (rule, by) in self.kernel.rules(ipv6)? {
+            if by == PROTOCOL && !but.contains(&rule) {
+                self.kernel.remove_rule(ipv6, &rule)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
+    /// default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
+    fn loosen(&mut self, links: &[Link]) {
+        let strict = |value: io::Result<String>| value.is_ok_and(|value| value == "1");
+        let all = strict(self.kernel.setting("net/ipv4/conf/all/rp_filter"));
+        for link in links.iter().filter(|link| link.ifindex != 0) {
+            let name = format!("net/ipv4/conf/{}/rp_filter", link.device);
+            let Ok(own) = self.kernel.setting(&name) else { continue };
+            if own == "1" || (all && own == "0") {
+                match self.kernel.set(&name, "2") {
+                    Ok(()) => self.settings.push((name, own)),
+                    Err(error) => log::warn!("link {}: cannot loosen {name}: {error}; answers may be lost", link.name),
+                }
+            }
+        }
+    }
+
+    /// Takes the xtables jumps away, this daemon's or a crashed one's: what is not there fails, and that is fine.
+    fn unjump(&mut self) {
+        self.jumps = None;
+        for command in steer::xtables(self.marks, 0).1 {
+            let _ = self.kernel.run(&command);
+        }
+        // iptables-nft leaves an empty table where there was none. (iptables-legacy's tables are not nft's.)
+        for family in ["ip", "ip6"] {
+            for table in ["raw", "security"] {
+                if let Ok(text) = self.kernel.run(&format!("nft -s list table {family} {table}"))
+                    && is_bare(&text)
+                {
+                    let _ = self.kernel.run(&format!("nft delete table {family} {table}"));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a table as nft prints it holds nothing but base chains that accept everything.
+fn is_bare(table: &str) -> bool {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.into_iter().all(|line| {
+        line == "}"
+            || line.ends_with('{') && (line.starts_with("table ") || line.starts_with("chain "))
+            || line.starts_with("type filter hook ") && line.ends_with("policy accept;")
+    })
+}
+
+/// Another tool's rule that would fight with ours over the same packets.
+fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
+    if by == PROTOCOL || rule.mask == 0 {
+        return Ok(());
+    }
+    if rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) {
+        return Err("mwan3 is running: stop it first (/etc/init.d/mwan3 stop), it steers the same connections".into());
+    }
+    // The usual default mask is all ones: such a rule wants one whole mark, which ours never make.
+    if rule.mask != u32::MAX && rule.mask & marks.mask() != 0 {
+        let (preference, mask, ours) = (rule.preference, rule.mask, marks.mask());
+        return Err(format!(
+            "ip rule {preference} uses mark bits {mask:#010x}, which overlap ours {ours:#010x}: set option mark_mask"
+        ));
+    }
+    Ok(())
+}
+
+fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
+    let test = |rule: &str| {
+        let chain = "type filter hook forward priority 10; policy accept;";
+        format!("table inet cheaproute_test {{\n\tchain test {{\n\t\t{chain}\n\t\t{rule}\n\t}}\n}}\n")
+    };
+    // First what every nft can do, so that the second answer is about queueing alone.
+    kernel.would_load(&test("ct mark 1 meta mark set 1"))?;
+    match kernel.would_load(&test("queue num 1 bypass")) {
+        Ok(()) => Ok(Queueing::Nft),
+        Err(why) => {
+            kernel.run("iptables -w -t security -S").map_err(|also| {
+                format!("packets cannot be queued: {why}; {also}; install kmod-nft-queue, or iptables with NFQUEUE")
+            })?;
+            log::info!("this kernel has no nft queue: queueing by xtables");
+            Ok(Queueing::Xtables)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "install_tests.rs"]
+mod tests;
