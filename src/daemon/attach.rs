@@ -163,3 +163,7 @@ fn four(address: IpAddr) -> Option<Ipv4Addr> {
 fn six(prefix: Prefix) -> Option<(Ipv6Addr, u8)> {
     if let IpAddr::V6(six) = prefix.address() { Some((six, prefix.length())) } else { None }
 }
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;

@@ -1,1 +1,135 @@
+use super::*;
+use crate::config::{self, Config};
+use crate::kernel::fake::Fake;
+use crate::link::{LinkId, Side};
+use crate::time::Span;
 
+const MARKS: fn() -> Marks = Marks::default;
+
+fn config() -> Config {
+    let text =
+        "config cheaproute 'main'\nconfig link 'a'\n\toption device 'wan1'\nconfig link 'b'\n\toption device 'wan2'\n";
+    config::read(text).unwrap().0
+}
+
+fn links() -> Vec<Link> {
+    let link = |number: u8| Link {
+        id: LinkId::new(number).unwrap(),
+        name: if number == 1 { "a" } else { "b" }.into(),
+        device: format!("wan{number}"),
+        ifindex: u32::from(number),
+        ipv4: Some(Side { address: [10, 0, number, 2].into(), gateway: Some([10, 0, number, 1].into()) }),
+        ipv6: None,
+        mtu: 1500,
+        weight: 1,
+        metric: 0,
+        metered: false,
+        handicap: Span::ZERO,
+        delegated: Vec::new(),
+        up: true,
+    };
+    vec![link(1), link(2)]
+}
+
+fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
+    Plan { config, links, queueing, direct: &[], races: 100 }
+}
+
+#[test]
+fn what_is_put_up_is_taken_down() {
+    let mut kernel = Fake::default();
+    kernel.set("net/ipv4/conf/all/rp_filter", "0").unwrap();
+    kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
+    kernel.set("net/ipv4/conf/wan2/rp_filter", "0").unwrap();
+    let foreign = Rule { preference: 100, mark: 0, mask: 0, table: 77, specific_only: false };
+    kernel.rules.push((false, foreign, 3));
+    let before = kernel.clone();
+    let (config, links) = (config(), links());
+    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    let kernel = &installation.kernel;
+    assert_eq!(kernel.rules.len(), 1 + 2 * 3, "in both families one rule for routes, one for each link");
+    assert_eq!(kernel.routes.iter().map(|(_, table, ..)| *table).collect::<Vec<_>>(), [4001, 4002]);
+    assert_eq!(kernel.loaded.len(), 1);
+    assert!(kernel.settings.contains(&("net/ipv4/conf/wan1/rp_filter".into(), "2".into())));
+    assert!(kernel.settings.contains(&("net/ipv4/conf/wan2/rp_filter".into(), "0".into())), "loose enough");
+    installation.remove();
+    let mut after = installation.kernel;
+    assert_eq!(after.rules, before.rules);
+    assert_eq!(after.routes, []);
+    assert!(after.loaded.last().unwrap().ends_with("delete table inet cheaproute\n"));
+    assert_eq!(after.setting("net/ipv4/conf/wan1/rp_filter").unwrap(), "1");
+}
+
+#[test]
+fn only_what_changed_is_loaded() {
+    let (config, mut links) = (config(), links());
+    let mut installation = Installation::survey(Fake::default(), MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    assert_eq!(installation.kernel.loaded.len(), 1);
+    links[0].up = false;
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    assert!(installation.kernel.loaded[1].starts_with("flush table"));
+    links.remove(0);
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    let tables: Vec<u32> = installation.kernel.routes.iter().map(|(_, table, ..)| *table).collect();
+    assert_eq!(tables, [4002], "the link that left takes its route along");
+    assert!(!installation.kernel.rules.iter().any(|(_, rule, _)| rule.table == 4001));
+}
+
+#[test]
+fn the_remains_of_a_crash_are_taken_over() {
+    let mut kernel = Fake::default();
+    let stale = Rule { preference: 4009, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, specific_only: false };
+    kernel.add_rule(false, &stale).unwrap();
+    kernel.set_default(4009, 9, None, false).unwrap();
+    let (config, links) = (config(), links());
+    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    assert!(!installation.kernel.rules.iter().any(|(_, rule, _)| rule.table == 4009));
+    assert!(!installation.kernel.routes.iter().any(|(_, table, ..)| *table == 4009));
+    assert!(installation.kernel.loaded[0].starts_with("add table inet cheaproute\ndelete table"));
+}
+
+#[test]
+fn a_kernel_without_nft_queue_queues_by_xtables() {
+    let kernel = Fake { refuses: Some("queue num 1 ".into()), ..Fake::default() };
+    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
+    assert_eq!(installation.queueing(), Queueing::Xtables);
+    let (config, links) = (config(), links());
+    let asked = installation.kernel.commands.len();
+    for _ in 0..2 {
+        installation.apply(&plan(&config, &links, Queueing::Xtables)).unwrap();
+    }
+    let commands = &installation.kernel.commands[asked..];
+    assert_eq!(commands.iter().filter(|command| command.contains("NFQUEUE")).count(), 4, "once, not twice");
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
+    let rule = |preference, mark, mask| Rule { preference, mark, mask, table: 1, specific_only: false };
+    for (rule, word) in [
+        (rule(2001, 0x100, 0x3F00), "mwan3 is running"),
+        (rule(30, 0x0100_0000, 0xFF00_0000), "mark_mask"),
+        (rule(1, 0x3000_0000, 0x3000_0000), "ip rule 1 "),
+    ] {
+        let kernel = Fake { rules: vec![(false, rule, 0)], ..Fake::default() };
+        let why = Installation::survey(kernel, MARKS()).err().unwrap();
+        assert!(why.contains(word), "{why}");
+    }
+    for harmless in [rule(30, 0x100, 0x3F00), rule(5, 0x80000, 0xFF0000), rule(9, 7, u32::MAX)] {
+        let kernel = Fake { rules: vec![(true, harmless, 0)], ..Fake::default() };
+        assert!(Installation::survey(kernel, MARKS()).is_ok(), "{harmless:?}");
+    }
+}
+
+#[test]
+fn a_bare_table_holds_no_rule() {
+    let bare =
+        "table ip raw {\n\tchain PREROUTING {\n\t\ttype filter hook prerouting priority raw; policy accept;\n\t}\n}\n";
+    assert!(is_bare(bare));
+    assert!(!is_bare(&bare.replace("policy accept;", "policy drop;")));
+    assert!(!is_bare(&bare.replace("accept;\n", "accept;\n\t\tcounter packets 0 bytes 0\n")));
+    assert!(!is_bare("table ip raw {\n\tset s {\n\t\ttype ipv4_addr\n\t}\n}\n"));
+}

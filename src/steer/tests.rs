@@ -1,6 +1,6 @@
 use super::*;
-use crate::config;
-use crate::link::Side;
+use crate::config::{self, PolicyConfig};
+use crate::link::{Marks, Side};
 use crate::time::Span;
 
 const SAMPLE: &str = "
@@ -17,6 +17,7 @@ config link 'lte'
 config policy 'fastest'
 config policy 'spread'
 	option mode 'weighted'
+	option last_resort 'blackhole'
 config policy 'no'
 	option mode 'unreachable'
 config rule 'voip'
@@ -24,20 +25,32 @@ config rule 'voip'
 	list proto udp
 	list dest_port '5060'
 	list dest_port '10000-20000'
+	list dest_port '15000-25000'
 	list dest_ip '192.0.2.0/24'
+	list dest_ip '192.0.2.7'
 	list dest_ip '2001:db8:9::/48'
 	option src_device 'br-lan'
 config rule 'films'
 	option policy 'no'
 	option nftset 'films'
 	list src_ip '192.168.1.0/24'
+config rule 'six'
+	option policy 'spread'
+	option family 'ipv6'
+	option proto 'icmp'
 ";
 
-pub(crate) fn links(config: &config::Config) -> Vec<Link> {
-    config
-        .links
-        .iter()
-        .zip(1..)
+fn sample() -> (Config, Vec<Link>) {
+    let (config, warnings) = config::read(SAMPLE).unwrap();
+    assert_eq!(warnings, []);
+    let links = links(&config);
+    (config, links)
+}
+
+/// The configuration's links, all up; the second has no IPv6.
+fn links(config: &Config) -> Vec<Link> {
+    let numbered = config.links.iter().zip(1..);
+    numbered
         .map(|(link, number)| Link {
             id: LinkId::new(number).unwrap(),
             name: link.name.clone(),
@@ -50,22 +63,123 @@ pub(crate) fn links(config: &config::Config) -> Vec<Link> {
             metric: link.metric,
             metered: link.metered,
             handicap: Span::ZERO,
-            delegated: Vec::new(),
+            delegated: if number == 1 { vec![("2001:db8:1::".parse().unwrap(), 56)] } else { Vec::new() },
             up: true,
         })
         .collect()
 }
 
+fn names(links: &[&Link]) -> Vec<String> {
+    links.iter().map(|link| link.name.clone()).collect()
+}
+
+fn chain<'t>(ruleset: &'t str, name: &str) -> Vec<&'t str> {
+    let from = ruleset.split_once(&format!("\tchain {name} {{\n")).unwrap_or_else(|| panic!("no chain {name}")).1;
+    from.split_once("\t}\n").unwrap().0.lines().map(str::trim).collect()
+}
+
 #[test]
-fn dump() {
-    let (config, _) = config::read(SAMPLE).unwrap();
-    let links = links(&config);
-    let direct = ["10.0.0.0/8".parse().unwrap(), "10.1.0.0/16".parse().unwrap(), "fe80::/64".parse().unwrap()];
-    for queueing in [Queueing::Xtables, Queueing::Nft] {
-        let plan = Plan { config: &config, links: &links, queueing, direct: &direct, races: 1000 };
-        let rules = ruleset(&plan);
-        std::fs::write(format!("/tmp/probe/{queueing:?}.nft"), rules.fresh()).unwrap();
-        std::fs::write(format!("/tmp/probe/{queueing:?}.after.nft"), rules.after(&rules)).unwrap();
+fn rules_become_matches_of_each_family_they_can_match() {
+    let (config, _) = sample();
+    let texts = |name: &str| rule::matches(config.rules.iter().find(|rule| rule.name == name).unwrap());
+    assert_eq!(
+        texts("voip"),
+        [
+            "meta nfproto ipv4 ip daddr { 192.0.2.0/24 } iifname \"br-lan\" meta l4proto { udp } th dport { 5060, 10000-25000 }",
+            "meta nfproto ipv6 ip6 daddr { 2001:db8:9::/48 } iifname \"br-lan\" meta l4proto { udp } th dport { 5060, 10000-25000 }",
+        ]
+    );
+    assert_eq!(texts("films"), ["meta nfproto ipv4 ip saddr { 192.168.1.0/24 } ip daddr @films4"]);
+    assert_eq!(texts("six"), ["meta nfproto ipv6 meta l4proto { ipv6-icmp }"]);
+}
+
+#[test]
+fn the_best_link_is_up_unmetered_and_of_low_metric() {
+    let (config, mut links) = sample();
+    let policy = |name: &str| config.policy(name).unwrap().clone();
+    let best = |links: &[Link], policy: &PolicyConfig, ipv4: bool| {
+        let plan = Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 };
+        let (order, sharing) = policy::best(&plan, policy, ipv4);
+        (names(&order), sharing)
+    };
+    let race = policy("fastest");
+    assert_eq!(best(&links, &race, true), (vec!["wan".into(), "wanb".into(), "lte".into()], 1));
+    assert_eq!(best(&links, &race, false), (vec!["wan".into(), "lte".into()], 1), "wanb has no IPv6");
+    assert_eq!(best(&links, &policy("spread"), true).1, 2, "the metered link takes no share");
+    links[0].metric = 20;
+    links[1].metric = 10;
+    assert_eq!(best(&links, &race, true).0, ["wanb", "wan", "lte"]);
+    let mut failover = race.clone();
+    failover.mode = config::Mode::Failover;
+    assert_eq!(best(&links, &failover, true).1, 1);
+    links[0].metric = 10;
+    assert_eq!(best(&links, &failover, true).1, 2, "an equal metric is shared by weight");
+    links[0].up = false;
+    links[1].up = false;
+    assert_eq!(best(&links, &race, true), (vec!["lte".into()], 1));
+    links[2].up = false;
+    assert_eq!(best(&links, &race, true), (vec![], 0));
+}
+
+#[test]
+fn policies_become_chains() {
+    let (config, mut links) = sample();
+    let text = |links: &[Link]| {
+        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
+    };
+    let all = text(&links);
+    let fastest = chain(&all, "policy_0");
+    assert!(
+        fastest.iter().any(|rule| rule.contains("tcp flags") && rule.contains("| 0x11000000 accept")),
+        "{fastest:#?}"
+    );
+    assert!(fastest.iter().any(|rule| rule.contains("udp dport { 53, 443 }")), "{fastest:#?}");
+    let ipv6 = fastest.iter().filter(|rule| rule.contains("nfproto ipv6")).collect::<Vec<_>>();
+    assert_eq!(ipv6, [&"meta nfproto ipv6 goto link_1"], "one unmetered link with IPv6: nobody to race");
+    let shares = "meta nfproto ipv4 numgen random mod 4 vmap { 0-0 : goto link_1, 1-3 : goto link_2 }";
+    assert_eq!(chain(&all, "policy_1"), [shares, "meta nfproto ipv6 goto link_1"]);
+    assert_eq!(chain(&all, "policy_2"), ["reject with icmpx type no-route"]);
+    links.iter_mut().for_each(|link| link.up = false);
+    let none = text(&links);
+    assert_eq!(chain(&none, "policy_0"), ["meta nfproto ipv4 return", "meta nfproto ipv6 return"]);
+    assert_eq!(chain(&none, "policy_1"), ["meta nfproto ipv4 drop", "meta nfproto ipv6 drop"]);
+}
+
+#[test]
+fn delegated_prefixes_and_the_first_policy_frame_the_rules() {
+    let (config, links) = sample();
+    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let all = ruleset(&plan).fresh();
+    let rules = chain(&all, "rules");
+    assert_eq!(rules.first(), Some(&"ip6 saddr { 2001:db8:1::/56 } goto link_1"));
+    assert_eq!(rules.last(), Some(&"goto policy_0"));
+    assert_eq!(rules.len(), 6);
+}
+
+#[test]
+fn an_update_keeps_what_the_kernel_learned() {
+    let (config, links) = sample();
+    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let old = ruleset(&plan);
+    let new = ruleset(&Plan { links: &links[..1], ..plan });
+    let text = new.after(&old);
+    assert!(text.starts_with("flush table inet cheaproute\n"));
+    for set in ["alive", "ipv4_answers", "ipv6_echoes", "films4"] {
+        assert!(!text.contains(&format!("flush set inet cheaproute {set}")), "{set}");
     }
-    std::fs::write("/tmp/probe/xt", xtables(Default::default(), 1).0.join("\n")).unwrap();
+    assert!(
+        text.contains("delete chain inet cheaproute link_2\n")
+            && !text.contains("delete chain inet cheaproute link_1\n")
+    );
+}
+
+#[test]
+fn xtables_rules_come_and_go_in_pairs() {
+    let (add, remove) = xtables(Marks::default(), 2);
+    let count = |commands: &[String], word: &str| commands.iter().filter(|command| command.contains(word)).count();
+    assert_eq!(count(&add, " -N "), count(&remove, " -X "));
+    assert_eq!(add.iter().filter(|command| command.contains("-A ") && command.ends_with("-j cheaproute")).count(), 6);
+    assert_eq!(count(&remove, " -D "), 6);
+    assert_eq!(count(&add, "NFQUEUE"), 2 * (1 + 2));
+    assert_eq!(count(&add, "--queue-bypass"), count(&add, "NFQUEUE"));
 }

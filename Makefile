@@ -1,0 +1,38 @@
+# Two commands are enough: `make demo` and `make test`. Both install what they need (Debian packages, as root).
+
+CARGO ?= cargo
+
+.PHONY: help demo test lint pure check bench setup clean
+
+help:
+	@echo 'make demo    races over two WANs in a lab on this machine, live (root, under a minute)'
+	@echo 'make test    everything: formatting, lints, unit, simulation and system tests (root)'
+	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 5 minutes)'
+	@echo 'make clean   removes what was built'
+
+demo: setup
+	@$(CARGO) build --release --quiet
+	@$(CARGO) run --release --quiet --example demo
+
+test: setup lint pure check
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --no-deps --quiet
+
+# The cores must build without a line that talks to the kernel.
+pure:
+	$(CARGO) clippy --lib --no-default-features --quiet -- --deny warnings
+
+check:
+	$(CARGO) test --workspace
+
+bench: setup
+	$(CARGO) bench --bench bench
+
+setup:
+	@tests/setup.sh
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,119 @@
+use super::*;
+use crate::config;
+use crate::kernel::Address;
+
+fn config(text: &str) -> Config {
+    config::read(text).unwrap_or_else(|faults| panic!("{faults:?}")).0
+}
+
+fn device(index: u32, name: &str) -> Device {
+    Device { index, name: name.into(), mtu: 1500, running: true, received: 0, sent: 0 }
+}
+
+fn route(to: &str, gateway: Option<&str>, device: u32, metric: u32) -> Route {
+    let (address, length) = to.split_once('/').unwrap();
+    let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+    Route { destination: (address.parse().unwrap(), length.parse().unwrap()), gateway, device, metric }
+}
+
+fn snapshot() -> Snapshot {
+    let address = |device, text: &str, global| Address { device, address: text.parse().unwrap(), global };
+    Snapshot {
+        devices: vec![device(1, "lo"), device(2, "eth1"), device(3, "pppoe-wan"), device(4, "eth9")],
+        addresses: vec![
+            address(2, "192.0.2.10", true),
+            address(2, "fe80::1", false),
+            address(2, "2001:db8::10", true),
+            address(3, "198.51.100.10", true),
+        ],
+        routes: vec![
+            route("0.0.0.0/0", Some("192.0.2.254"), 2, 50),
+            route("0.0.0.0/0", Some("192.0.2.1"), 2, 10),
+            route("0.0.0.0/0", None, 3, 20),
+            route("::/0", Some("fe80::fe"), 2, 512),
+            route("192.168.1.0/24", None, 9, 0),
+            route("10.0.0.0/8", Some("192.168.1.2"), 9, 0),
+        ],
+    }
+}
+
+fn ids(config: &Config) -> Vec<LinkId> {
+    number(config, &[])
+}
+
+const BY_DEVICE: &str = "
+config cheaproute 'main'
+config link 'cable'
+	option device 'eth1'
+config link 'dsl'
+	option device 'pppoe-wan'
+config link 'none'
+	option device 'eth7'
+config link 'bare'
+	option device 'eth9'
+";
+
+#[test]
+fn a_device_brings_its_address_and_best_default_route() {
+    let config = config(BY_DEVICE);
+    let found = attach(&config, &ids(&config), &snapshot(), None);
+    let cable = &found[0].link;
+    assert_eq!(cable.ipv4, Some(Side { address: [192, 0, 2, 10].into(), gateway: Some([192, 0, 2, 1].into()) }));
+    assert_eq!(cable.ipv6.unwrap().gateway, Some("fe80::fe".parse().unwrap()));
+    assert_eq!((cable.ifindex, cable.mtu, &found[0].lacks), (2, 1500, &None));
+    let dsl = &found[1].link;
+    assert_eq!(dsl.ipv4, Some(Side { address: [198, 51, 100, 10].into(), gateway: None }), "point to point");
+    assert_eq!(found[2].lacks, Some(Lack::Address("there is no device eth7".into())));
+    assert_eq!(found[3].lacks, Some(Lack::Address("eth9 has no address".into())));
+}
+
+#[test]
+fn a_link_without_carrier_or_way_out_is_lacking() {
+    let config = config(BY_DEVICE);
+    let mut now = snapshot();
+    now.devices[1].running = false;
+    now.routes.retain(|route| route.device != 3);
+    let found = attach(&config, &ids(&config), &now, None);
+    assert_eq!(found[0].lacks, Some(Lack::Carrier));
+    assert_eq!(found[1].lacks, Some(Lack::Address("no default route through pppoe-wan: set option gateway".into())));
+}
+
+#[test]
+fn netifd_names_the_device() {
+    let config = config("config cheaproute 'main'\nconfig link 'wan'\nconfig link 'wanb'\n");
+    let wan = Interface {
+        name: "wan".into(),
+        up: true,
+        device: Some("eth1".into()),
+        ipv4: Some([192, 0, 2, 10].into()),
+        gateway: Some([192, 0, 2, 1].into()),
+        prefixes: vec![("2001:db8:1::".parse().unwrap(), 56)],
+        ..Interface::default()
+    };
+    let netifd = |name: &str| (name == "wan").then(|| wan.clone());
+    let found = attach(&config, &ids(&config), &snapshot(), Some(&netifd));
+    assert_eq!((found[0].link.device.as_str(), found[0].lacks.clone()), ("eth1", None));
+    assert_eq!(found[0].link.delegated, wan.prefixes);
+    assert_eq!(found[1].lacks, Some(Lack::Address("netifd has no interface wanb".into())));
+    let found = attach(&config, &ids(&config), &snapshot(), None);
+    assert!(matches!(&found[0].lacks, Some(Lack::Address(why)) if why.contains("set option device")));
+}
+
+#[test]
+fn links_keep_their_numbers() {
+    let named = |names: &[&str]| {
+        let links: String =
+            names.iter().map(|name| format!("config link '{name}'\n\toption device '{name}'\n")).collect();
+        config(&format!("config cheaproute 'main'\n{links}"))
+    };
+    let id = |number| LinkId::new(number).unwrap();
+    let old: Vec<(String, LinkId)> = vec![("a".into(), id(1)), ("b".into(), id(2)), ("c".into(), id(3))];
+    assert_eq!(number(&named(&["new", "c", "a"]), &old), [id(2), id(3), id(1)]);
+    assert_eq!(number(&named(&["x", "y"]), &[]), [id(1), id(2)]);
+}
+
+#[test]
+fn direct_is_all_but_default_routes() {
+    let found: Vec<String> = direct(&snapshot()).iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["10.0.0.0/8", "192.168.1.0/24"]);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Installs what the lab needs, if it is missing. The lab makes network namespaces, so all of this is for root only.
+set -eu
+if [ "$(id -u)" -ne 0 ]; then
+    echo "cheaproute: the lab makes network namespaces: run this as root" >&2
+    exit 1
+fi
+missing=
+for tool in nft:nftables iptables:iptables ip:iproute2 conntrack:conntrack cc:gcc; do
+    command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
+done
+[ -z "$missing" ] && exit 0
+echo "cheaproute: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of packages
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
