@@ -65,8 +65,10 @@ impl<S: BuildHasher> Racer<S> {
         held: Held,
         actions: &mut Actions,
     ) -> Option<Verdict> {
-        let due = now + self.lane(link).handicap;
+        let handicap = self.lane(link).handicap;
         let race = self.races.get(id)?;
+        // An answer still held back when its race ends is better than none.
+        let due = (now + handicap).min(race.expires);
         let others = race.sent.minus(race.refused).minus(LinkSet::only(link));
         match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
             // The other handicapped answer, or this one's repetition, comes of age first.
@@ -118,7 +120,8 @@ impl<S: BuildHasher> Racer<S> {
                 None
             }
             _ => {
-                self.wait(id, Waiting::Refusal { until: now + REFUSAL_GRACE, link, held });
+                let until = (now + REFUSAL_GRACE).min(race.expires);
+                self.wait(id, Waiting::Refusal { until, link, held });
                 None
             }
         }
