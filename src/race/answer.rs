@@ -33,6 +33,12 @@ impl<S: BuildHasher> Racer<S> {
             return Some(Verdict::Pass);
         }
         let state = race.state;
+        // Refused: said nothing but no. A link that also said yes holds half a connection, to be reset if it loses.
+        match answer.says {
+            Says::Reset(_) if !race.answered.contains(link) => race.refused.insert(link),
+            Says::Reset(_) => {}
+            Says::SynAck(_) | Says::Data => race.refused.remove(link),
+        }
         if !race.answered.contains(link) {
             self.first_answer(now, id, link, answer.says);
         }
@@ -92,7 +98,6 @@ impl<S: BuildHasher> Racer<S> {
     /// A link says no: believed when nobody is left who could say yes.
     fn refusal(&mut self, now: Time, id: RaceId, link: LinkId, held: Held, actions: &mut Actions) -> Option<Verdict> {
         let race = self.races.get(id)?;
-        race.refused.insert(link);
         match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
             // One refusal is no reason to believe that link alone.
             Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
