@@ -145,6 +145,7 @@ impl<S: BuildHasher> Racer<S> {
         let State::Deciding { link, held, refused } = race.state else { return };
         let (record, port, opening) = (race.record, race.port, race.opening);
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
+        let accepted = race.answered.minus(race.refused);
         let (state, outcome, verdict) = match (established, refused) {
             (false, _) => (State::FellBack { passed: false }, Outcome::FellBack, Verdict::Drop),
             (true, true) => (State::Refused(link), Outcome::Refused(link), Verdict::Pass),
@@ -169,9 +170,9 @@ impl<S: BuildHasher> Racer<S> {
             }
             _ => {
                 self.log.counters.fell_back += 1;
-                // The port's owner may be an honest connection of another client: only a copy that was answered by a
-                // SYN-ACK, and thus is a connection of its own, is reset.
-                self.reset(id, if refused { LinkSet::EMPTY } else { LinkSet::only(link) }, actions);
+                // The port's owner may be an honest connection of another client: only copies that were answered by a
+                // SYN-ACK, and thus are connections of their own, are reset.
+                self.reset(id, accepted, actions);
             }
         }
         self.tell(record, outcome);
