@@ -196,7 +196,7 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
-    fn reset(&mut self, id: RaceId, links: LinkSet, actions: &mut Actions) {
+    pub(super) fn reset(&mut self, id: RaceId, links: LinkSet, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
         if race.opening.syn.is_none() || links.is_empty() {
             return;

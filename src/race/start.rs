@@ -24,6 +24,7 @@ impl<S: BuildHasher> Racer<S> {
             Some(id) => match self.repeat(now, id, opening, actions) {
                 Some(verdict) => verdict,
                 None => {
+                    self.abandon(id, actions);
                     self.forget(id, actions);
                     self.start(now, opening, packet, policy, actions)
                 }
@@ -136,6 +137,18 @@ impl<S: BuildHasher> Racer<S> {
                 Some(Verdict::Pass)
             }
             State::Refused(_) => None,
+        }
+    }
+
+    /// The client gave an undecided race up: a server that still holds half of its connection would take the new SYN, from
+    /// the same port, for a stray packet of the old one (RFC 9293 3.10.7.4).
+    fn abandon(&mut self, id: RaceId, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        let asked = race.sent.minus(race.refused);
+        match race.state {
+            State::Running => self.reset(id, asked, actions),
+            State::Deciding { link, .. } => self.reset(id, asked.minus(LinkSet::only(link)), actions),
+            _ => {}
         }
     }
 
