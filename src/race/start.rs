@@ -159,13 +159,13 @@ impl<S: BuildHasher> Racer<S> {
         let rules = self.policies.get(policy).copied();
         let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, &opening));
         let Some(race) = self.races.get(id) else { return };
-        let rest = links.minus(race.sent);
+        let (rest, failed) = (links.minus(race.sent), race.sent);
         race.sent = links.iter().chain(race.sent.iter()).collect();
         // From here on nobody knows how long an answer took: the copies left at different times.
         race.tries = race.tries.saturating_add(1);
         race.sent_at = now;
         let port = race.port;
-        self.memory.doubt(self.races.hasher(), opening.protocol, opening.server);
+        self.memory.doubt(self.races.hasher(), (opening.protocol, opening.server), failed);
         if !rest.is_empty() {
             self.send(rest, port, Some(packet), actions);
         }
