@@ -33,6 +33,12 @@ impl<S: BuildHasher> Racer<S> {
             return Some(Verdict::Pass);
         }
         let state = race.state;
+        // Refused: said nothing but no. A link that also said yes holds half a connection, to be reset if it loses.
+        match answer.says {
+            Says::Reset(_) if !race.answered.contains(link) => race.refused.insert(link),
+            Says::Reset(_) => {}
+            Says::SynAck(_) | Says::Data => race.refused.remove(link),
+        }
         if !race.answered.contains(link) {
             self.first_answer(now, id, link, answer.says);
         }
@@ -65,8 +71,10 @@ impl<S: BuildHasher> Racer<S> {
         held: Held,
         actions: &mut Actions,
     ) -> Option<Verdict> {
-        let due = now + self.lane(link).handicap;
+        let handicap = self.lane(link).handicap;
         let race = self.races.get(id)?;
+        // An answer still held back when its race ends is better than none.
+        let due = (now + handicap).min(race.expires);
         let others = race.sent.minus(race.refused).minus(LinkSet::only(link));
         match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
             // The other handicapped answer, or this one's repetition, comes of age first.
@@ -90,7 +98,6 @@ impl<S: BuildHasher> Racer<S> {
     /// A link says no: believed when nobody is left who could say yes.
     fn refusal(&mut self, now: Time, id: RaceId, link: LinkId, held: Held, actions: &mut Actions) -> Option<Verdict> {
         let race = self.races.get(id)?;
-        race.refused.insert(link);
         match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
             // One refusal is no reason to believe that link alone.
             Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
@@ -118,7 +125,8 @@ impl<S: BuildHasher> Racer<S> {
                 None
             }
             _ => {
-                self.wait(id, Waiting::Refusal { until: now + REFUSAL_GRACE, link, held });
+                let until = (now + REFUSAL_GRACE).min(race.expires);
+                self.wait(id, Waiting::Refusal { until, link, held });
                 None
             }
         }
@@ -137,6 +145,7 @@ impl<S: BuildHasher> Racer<S> {
         let State::Deciding { link, held, refused } = race.state else { return };
         let (record, port, opening) = (race.record, race.port, race.opening);
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
+        let accepted = race.answered.minus(race.refused);
         let (state, outcome, verdict) = match (established, refused) {
             (false, _) => (State::FellBack { passed: false }, Outcome::FellBack, Verdict::Drop),
             (true, true) => (State::Refused(link), Outcome::Refused(link), Verdict::Pass),
@@ -161,9 +170,9 @@ impl<S: BuildHasher> Racer<S> {
             }
             _ => {
                 self.log.counters.fell_back += 1;
-                // The port's owner may be an honest connection of another client: only a copy that was answered by a
-                // SYN-ACK, and thus is a connection of its own, is reset.
-                self.reset(id, if refused { LinkSet::EMPTY } else { LinkSet::only(link) }, actions);
+                // The port's owner may be an honest connection of another client: only copies that were answered by a
+                // SYN-ACK, and thus are connections of their own, are reset.
+                self.reset(id, accepted, actions);
             }
         }
         self.tell(record, outcome);
@@ -187,7 +196,7 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
-    fn reset(&mut self, id: RaceId, links: LinkSet, actions: &mut Actions) {
+    pub(super) fn reset(&mut self, id: RaceId, links: LinkSet, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
         if race.opening.syn.is_none() || links.is_empty() {
             return;

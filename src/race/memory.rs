@@ -113,11 +113,19 @@ impl Memory {
         Some((chosen, round_trip))
     }
 
-    /// A race of one went wrong: the next one is a full race.
-    pub(super) fn doubt<S: BuildHasher>(&mut self, hasher: &S, protocol: Protocol, server: SocketAddr) {
+    /// A race of one over `failed` went wrong: the next one is a full race, and what was known of `failed` is not true now.
+    pub(super) fn doubt<S: BuildHasher>(
+        &mut self,
+        hasher: &S,
+        (protocol, server): (Protocol, SocketAddr),
+        failed: LinkSet,
+    ) {
         let index = self.find(hasher, protocol, server);
         if let Some(entry) = index.and_then(|index| self.entries.get_mut(usize::from(index))) {
             entry.raced = None;
+            for link in failed.iter() {
+                entry.round_trips[link.index()] = 0;
+            }
         }
     }
 

@@ -154,7 +154,12 @@ impl<S: BuildHasher> Racer<S> {
     /// Ends a race: a packet that it still held is dropped.
     pub(super) fn forget(&mut self, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.remove(id) else { return };
-        if let Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. } = race.waiting {
+        let waits = match (&race.waiting, race.state) {
+            (Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }, _) => Some(*held),
+            (_, State::Deciding { held, .. }) => Some(held),
+            _ => None,
+        };
+        if let Some(held) = waits {
             act(actions, Action::Verdict { held, verdict: Verdict::Drop });
         }
         match race.state {

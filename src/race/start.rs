@@ -24,6 +24,7 @@ impl<S: BuildHasher> Racer<S> {
             Some(id) => match self.repeat(now, id, opening, actions) {
                 Some(verdict) => verdict,
                 None => {
+                    self.abandon(id, actions);
                     self.forget(id, actions);
                     self.start(now, opening, packet, policy, actions)
                 }
@@ -139,6 +140,18 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
+    /// The client gave an undecided race up: a server that still holds half of its connection would take the new SYN, from
+    /// the same port, for a stray packet of the old one (RFC 9293 3.10.7.4).
+    fn abandon(&mut self, id: RaceId, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        let asked = race.sent.minus(race.refused);
+        match race.state {
+            State::Running => self.reset(id, asked, actions),
+            State::Deciding { link, .. } => self.reset(id, asked.minus(LinkSet::only(link)), actions),
+            _ => {}
+        }
+    }
+
     /// The other copies of a race of one, whose link did not answer in time.
     pub(super) fn follow_up(&mut self, now: Time, id: RaceId, packet: Box<[u8]>, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
@@ -146,13 +159,13 @@ impl<S: BuildHasher> Racer<S> {
         let rules = self.policies.get(policy).copied();
         let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, &opening));
         let Some(race) = self.races.get(id) else { return };
-        let rest = links.minus(race.sent);
+        let (rest, failed) = (links.minus(race.sent), race.sent);
         race.sent = links.iter().chain(race.sent.iter()).collect();
         // From here on nobody knows how long an answer took: the copies left at different times.
         race.tries = race.tries.saturating_add(1);
         race.sent_at = now;
         let port = race.port;
-        self.memory.doubt(self.races.hasher(), opening.protocol, opening.server);
+        self.memory.doubt(self.races.hasher(), (opening.protocol, opening.server), failed);
         if !rest.is_empty() {
             self.send(rest, port, Some(packet), actions);
         }
