@@ -197,7 +197,7 @@ pub static OPTIONS: &[Spec] = &[
         "The link's share of connections among links that are otherwise equal. With 3 and 1, three of four take the \
          first."),
     one(Link, "metric", count(0, 65535, ""), Default(&["0"]),
-        "The link's place in a failover policy: the lowest comes first, and equal ones keep the policy's order."),
+        "The link's place in a failover policy: the lowest comes first, then by weight. While all are 0, the policy's order decides."),
     one(Link, "metered", Bool, Default(&["0"]),
         "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
     one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),
@@ -249,9 +249,9 @@ pub static OPTIONS: &[Spec] = &[
         "The server's port. It needs proto tcp, udp or both."),
     one(Rule, "src_device", Shape::Device, otherwise("any", &["br-guest"]),
         "The device that the connection comes in by."),
-    one(Rule, "nftset", Shape::NftSet, otherwise("none", &["inet#fw4#video4"]),
-        "An nft set that holds the server's address, named as for dnsmasq's nftset: family, table and set, or a set \
-         of table inet cheaproute alone."),
+    one(Rule, "nftset", Shape::NftSet, otherwise("none", &["video"]),
+        "The server's address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. \
+         dnsmasq fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6."),
 ];
 
 impl Spec {
@@ -319,7 +319,7 @@ impl Shape {
             Shape::Ports => "a port from 1 to 65535 or a range such as 8000-8100".into(),
             Shape::Protocol => "tcp, udp, icmp, all or a protocol number from 1 to 255".into(),
             Shape::Target => "icmp:ADDRESS or tcp:ADDRESS:PORT, such as icmp:1.1.1.1 or tcp:[2001:db8::1]:443".into(),
-            Shape::NftSet => "an nft set's name, such as inet#fw4#video4".into(),
+            Shape::NftSet => "a name for nft sets, such as video".into(),
             Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
         }
     }

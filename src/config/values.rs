@@ -188,36 +188,24 @@ impl FromStr for Target {
     }
 }
 
-/// A set of addresses in nftables, as dnsmasq's `nftset` option names it.
+/// Two sets of addresses in our nft table, `NAME4` and `NAME6`, that another program fills: dnsmasq, mostly. A rule of nft
+/// can look into no other table's sets.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NftSet {
-    /// `inet`, `ip` or `ip6`.
-    pub family: String,
-    pub table: String,
     pub name: String,
 }
 
 impl FromStr for NftSet {
     type Err = Invalid;
 
-    /// `inet#fw4#name`, or `name` for a set in our own table.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let parts: Vec<&str> = text.split('#').collect();
-        let (family, table, name) = match parts.as_slice() {
-            [family @ ("inet" | "ip" | "ip6"), table, name] => (*family, *table, *name),
-            [name] => ("inet", "cheaproute", *name),
-            _ => return Err(Invalid),
-        };
-        if !is_nft_name(table) || !is_nft_name(name) {
-            return Err(Invalid);
-        }
-        Ok(NftSet { family: family.into(), table: table.into(), name: name.into() })
+        if is_nft_name(text) { Ok(NftSet { name: text.into() }) } else { Err(Invalid) }
     }
 }
 
 impl fmt::Display for NftSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}#{}", self.family, self.table, self.name)
+        f.write_str(&self.name)
     }
 }
 

@@ -158,3 +158,7 @@ impl<D: Data> Field<D> {
         mark & !self.marks.stage_mask()
     }
 }
+
+#[cfg(test)]
+#[path = "field_tests.rs"]
+mod tests;

@@ -40,6 +40,7 @@ pub fn link(number: u8) -> Link {
         metric: 0,
         metered: false,
         handicap: Span::ZERO,
+        delegated: Vec::new(),
         up: true,
     }
 }
@@ -230,7 +231,7 @@ impl Stage {
 
     fn hold(&mut self) -> Held {
         self.packets += 1;
-        Held { queue: 0, packet: self.packets }
+        Held { queue: 0, packet: self.packets, mark: 0 }
     }
 
     /// The actions in words; establishing is settled on the way.

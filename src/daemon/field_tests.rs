@@ -1,0 +1,109 @@
+use std::net::IpAddr;
+
+use etherparse::PacketBuilder;
+
+use super::*;
+use crate::kernel::fake::{Fake, FakeJudge};
+use crate::link::{LinkSet, Side};
+use crate::race::Rules;
+use crate::time::Span;
+
+const SYN_MARK: u32 = 0xC011_0000 | 0x1100_0000;
+
+fn id(number: u8) -> LinkId {
+    LinkId::new(number).unwrap()
+}
+
+fn field() -> Field<Fake> {
+    let link = |number: u8| Link {
+        id: id(number),
+        name: format!("wan{number}"),
+        device: format!("eth{number}"),
+        ifindex: number.into(),
+        ipv4: Some(Side { address: [203, 0, 113, number].into(), gateway: None }),
+        ipv6: None,
+        mtu: if number == 1 { 1500 } else { 1400 },
+        weight: 1,
+        metric: 0,
+        metered: false,
+        handicap: Span::ZERO,
+        delegated: Vec::new(),
+        up: true,
+    };
+    let mut field = Field::new(16, Marks::default(), Fake::default());
+    field.set_links(&[link(1), link(2)]);
+    let links: LinkSet = [id(1), id(2)].into_iter().collect();
+    field.racer.set_policies(&[Rules { links, remember: Span::ZERO, tie: Span::ZERO }]);
+    field
+}
+
+fn syn() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let tcp = PacketBuilder::ipv4([192, 168, 1, 7], [198, 51, 100, 1], 63).tcp(40_000, 443, 1000, 64_000).syn();
+    let mss = etherparse::TcpOptionElement::MaximumSegmentSize(1460);
+    tcp.options(&[mss]).unwrap().write(&mut bytes, &[]).unwrap();
+    bytes
+}
+
+/// The server's answer to link `number`.
+fn syn_ack(number: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let ip = PacketBuilder::ipv4([198, 51, 100, 1], [203, 0, 113, number], 60);
+    ip.tcp(443, 40_000, 77, 64_000).syn().ack(1001).write(&mut bytes, &[]).unwrap();
+    bytes
+}
+
+fn give(field: &mut Field<Fake>, queue: u16, id: u32, in_device: u32, bytes: &[u8], judge: &mut FakeJudge) {
+    let mark = if queue == QUEUE { 0x1000_0000 } else { SYN_MARK };
+    field.packet(Time(1), &Queued { queue, id, mark, in_device, bytes }, judge);
+}
+
+#[test]
+fn a_race_from_the_first_byte_to_the_last() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
+    assert_eq!(judge.0, [((QUEUE + 1, 1), None)], "the client's own SYN goes no further");
+    let copies: Vec<_> = field.data.sent.iter().map(|(link, bytes)| (*link, packet::opening(bytes).unwrap())).collect();
+    assert_eq!(copies.iter().map(|(link, _)| *link).collect::<Vec<_>>(), [id(1), id(2)]);
+    for (link, copy) in &copies {
+        assert_eq!(copy.client.ip(), IpAddr::from([203, 0, 113, link.number()]));
+    }
+    give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
+    let (opening, source, mark) = field.data.established[0];
+    assert_eq!(opening.client, "192.168.1.7:40000".parse().unwrap());
+    assert_eq!((source, mark), ("203.0.113.2:40000".parse().unwrap(), 0x0200_0000));
+    assert_eq!(judge.0.last(), Some(&((QUEUE, 5), Some(0))), "the answer goes on, without a mark of ours");
+    assert_eq!(field.data.sent.len(), 3, "and the loser is reset");
+    assert_eq!(field.data.sent[2].0, id(1));
+}
+
+#[test]
+fn an_answer_counts_only_on_the_link_that_it_is_for() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
+    give(&mut field, QUEUE, 5, 1, &syn_ack(2), &mut judge);
+    give(&mut field, QUEUE, 6, 77, &syn_ack(2), &mut judge);
+    assert_eq!(judge.0[1..], [((QUEUE, 5), Some(0)), ((QUEUE, 6), Some(0))]);
+    assert!(field.data.established.is_empty());
+}
+
+#[test]
+fn what_cannot_be_raced_passes_with_its_link_and_others_marks() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    give(&mut field, QUEUE + 1, 1, 9, &[0x45, 0, 0], &mut judge);
+    give(&mut field, QUEUE + 9, 2, 9, &syn(), &mut judge);
+    let passed = Some(0xC111_0000);
+    assert_eq!(judge.0, [((QUEUE + 1, 1), passed), ((QUEUE + 9, 2), passed)]);
+    assert!(field.data.sent.is_empty());
+}
+
+#[test]
+fn a_taken_port_sends_the_client_the_plain_way() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    field.data.taken.push(40_000);
+    give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
+    give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
+    assert_eq!(judge.0.last(), Some(&((QUEUE, 5), None)));
+    give(&mut field, QUEUE + 1, 2, 9, &syn(), &mut judge);
+    assert_eq!(judge.0.last(), Some(&((QUEUE + 1, 2), Some(0xC111_0000))));
+}
