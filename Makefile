@@ -11,8 +11,8 @@ help:
 	@echo 'make clean   removes what was built'
 
 demo: setup
-	@$(CARGO) build --release --quiet
-	@$(CARGO) run --release --quiet --example demo
+	@$(CARGO) build --release --quiet --test demo
+	@$(CARGO) test --release --quiet --test demo
 
 test: setup lint pure check
 

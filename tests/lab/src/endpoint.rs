@@ -12,7 +12,8 @@ use crate::sys;
 /// A server in a host, until it is dropped; then its connections are closed as well.
 #[derive(Debug)]
 pub struct Server {
-    socket: Socket,
+    /// Of a TCP server.
+    listener: Option<Arc<TcpListener>>,
     address: SocketAddr,
     book: Arc<Mutex<Book>>,
     thread: Option<JoinHandle<()>>,
@@ -44,25 +45,26 @@ impl Server {
         let address = address.into();
         let socket =
             host.run(|| UdpSocket::bind(address)).unwrap_or_else(|e| panic!("{}: {address}: {e}", host.name()));
-        let socket = Arc::new(socket);
+        // The standard library cannot take what a receiver gets that was shut down, so this one looks up now and then.
+        socket.set_read_timeout(Some(UDP_TURN)).expect("a socket takes a timeout");
+        let address = socket.local_addr().expect("a bound socket has an address");
         let book = Arc::<Mutex<Book>>::default();
-        let (ours, notes) = (socket.clone(), book.clone());
+        let notes = book.clone();
         let thread = thread::spawn(move || {
             let mut buffer = [0; 65_535];
             loop {
-                match ours.recv_from(&mut buffer) {
+                match socket.recv_from(&mut buffer) {
                     _ if notes.lock().unwrap().closed => return,
                     Ok((len, peer)) => {
                         notes.lock().unwrap().peers.push(peer);
-                        let _ = ours.send_to(&buffer[..len], peer);
+                        let _ = socket.send_to(&buffer[..len], peer);
                     }
-                    // An ICMP error about an earlier answer.
+                    // The turn is over, or it is an ICMP error about an earlier answer.
                     Err(_) => {}
                 }
             }
         });
-        let address = socket.local_addr().expect("a bound socket has an address");
-        Self { socket: Socket::Udp(socket), address, book, thread: Some(thread) }
+        Self { listener: None, address, book, thread: Some(thread) }
     }
 
     /// Where the server listens.
@@ -105,9 +107,12 @@ impl Server {
             }
         });
         let address = listener.local_addr().expect("a bound socket has an address");
-        Self { socket: Socket::Tcp(listener), address, book, thread: Some(thread) }
+        Self { listener: Some(listener), address, book, thread: Some(thread) }
     }
 }
+
+/// How often a UDP server looks whether it is to end.
+const UDP_TURN: Duration = Duration::from_millis(50);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -119,9 +124,8 @@ impl Drop for Server {
         for stream in streams {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        match &self.socket {
-            Socket::Tcp(listener) => sys::shutdown(&**listener),
-            Socket::Udp(socket) => sys::shutdown(&**socket),
+        if let Some(listener) = &self.listener {
+            sys::shutdown(&**listener);
         }
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -215,12 +219,6 @@ pub fn ping_via(
     socket.send(&request)?;
     socket.recv(&mut [0; 64])?;
     Ok(start.elapsed())
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tcp(Arc<TcpListener>),
-    Udp(Arc<UdpSocket>),
 }
 
 #[derive(Debug, Default)]
