@@ -5,7 +5,6 @@ const COMMITTED: &str = include_str!("../../files/cheaproute.config");
 
 /// Run with `CHEAPROUTE_WRITE_SAMPLE=1` to write the file instead.
 #[test]
-#[allow(clippy::disallowed_methods)] // it writes the sample when asked to
 fn the_sample_is_the_table() {
     if std::env::var_os("CHEAPROUTE_WRITE_SAMPLE").is_some() {
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/files/cheaproute.config"), sample()).unwrap();
