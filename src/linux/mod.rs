@@ -15,6 +15,7 @@ pub mod conntrack;
 pub mod netlink;
 pub mod nfqueue;
 pub mod nft;
+pub mod peer;
 pub mod poll;
 pub mod raw;
 pub mod route;
