@@ -30,6 +30,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod config;
+pub mod control;
 pub mod kernel;
 pub mod link;
 pub mod packet;
@@ -40,6 +41,12 @@ pub mod time;
 
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod cli;
+#[cfg(feature = "linux")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod daemon;
 #[cfg(feature = "linux")]
 pub mod linux;
+#[cfg(feature = "linux")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod logging;

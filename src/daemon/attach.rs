@@ -1,5 +1,6 @@
 //! Where the links are: from the configuration, the kernel's view and netifd's, to [`Link`]s. No system calls.
 
+use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Attach, Config, LinkConfig, Prefix};
@@ -20,6 +21,15 @@ pub enum Lack {
     Carrier,
     /// What is missing and where it would come from.
     Address(String),
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lack::Carrier => f.write_str("no carrier"),
+            Lack::Address(why) => f.write_str(why),
+        }
+    }
 }
 
 /// What netifd says of an interface.

@@ -7,18 +7,25 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::LevelFilter;
 
 use crate::config::{self, Config};
-use crate::kernel::{Control, Failure};
+use crate::control::server::Server;
+use crate::control::{Code, Exit, Value};
+use crate::kernel::fake::Fake;
+use crate::kernel::{Control, Failure, PROTOCOL};
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
-use crate::linux::poll::Poll;
+use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
 use crate::linux::signal::{Signal, Signals};
 use crate::linux::sysctl;
 use crate::linux::system::System;
+use crate::logging;
 use crate::race::MAX_RACES;
-use crate::steer::{Plan, raced_policies};
+use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
 
 pub mod attach;
@@ -26,6 +33,7 @@ pub mod field;
 pub mod install;
 pub mod probes;
 pub mod racing;
+mod report;
 
 use attach::{Attached, attach, direct, number};
 use install::Installation;
@@ -33,10 +41,12 @@ use probes::Probes;
 use racing::Racing;
 
 /// Where things are.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     pub config: PathBuf,
     pub socket: PathBuf,
+    /// Log to the system's log instead of stderr.
+    pub syslog: bool,
 }
 
 /// Changes of links and routes come in bursts; the first one waits this long for the others.
@@ -48,37 +58,81 @@ const RETRY: Span = Span::from_secs(2);
 /// Keys of the main loop's [`Poll`].
 const SIGNALS: u64 = 0;
 const CHANGES: u64 = 1;
+const REQUESTS: u64 = 2;
 
 /// Runs until SIGTERM or SIGINT.
-pub fn run(options: &Options) -> Result<(), Failure> {
-    let config = load(&options.config)?;
-    log::set_max_level(config.main.log_level);
+pub fn run(options: &Options) -> Result<(), Exit> {
+    logging::start(LevelFilter::Info, options.syslog);
+    let config = load(&options.config).map_err(|faults| {
+        faults.iter().for_each(|fault| log::error!("{fault}"));
+        Exit::new(Code::Config, "the configuration has faults; nothing was changed")
+    })?;
+    logging::set_level(config.main.log_level);
     if !config.main.enabled {
-        log::info!("disabled: set option enabled '1' in section main");
+        log::info!("not enabled: section main, option enabled");
         return Ok(());
     }
-    let signals = Signals::open().map_err(|error| format!("cannot take signals: {error}"))?;
-    let mut daemon = Daemon::start(config)?;
-    let result = daemon.serve(options, &signals);
+    let signals = Signals::open().map_err(|error| Exit::new(Code::System, format!("cannot take signals: {error}")))?;
+    let server = Server::bind(&options.socket)?;
+    let mut daemon = Daemon::start(config, options.config.clone())?;
+    let result = daemon.serve(&server, &signals);
     daemon.installation.remove();
     log::info!("stopped");
-    result
+    result.map_err(|why| Exit::new(Code::Failed, why))
 }
 
-/// Reads the configuration and logs its warnings.
-fn load(path: &Path) -> Result<Config, Failure> {
-    let text = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let name = path.display().to_string();
-    match config::read(text) {
-        Ok((config, warnings)) => {
-            warnings.iter().for_each(|fault| log::warn!("{}", fault.in_file(&name)));
-            Ok(config)
+/// The nft ruleset that [`run`] would load now, and the ip rules that go with it as comments.
+pub fn dry_run(options: &Options) -> Result<String, Exit> {
+    let config = load(&options.config).map_err(|faults| Exit::new(Code::Config, faults.join("\n")))?;
+    let mut system = System::open().map_err(cannot)?;
+    let snapshot = system.snapshot().map_err(cannot)?;
+    let mut fake = Fake { snapshot: snapshot.clone(), ..Fake::default() };
+    for ipv6 in [false, true] {
+        fake.rules.extend(system.rules(ipv6).unwrap_or_default().into_iter().map(|(rule, by)| (ipv6, rule, by)));
+    }
+    let mut installation =
+        Installation::survey(fake, config.main.mark_mask).map_err(|why| Exit::new(Code::System, why))?;
+    let mut links: Vec<Link> = Vec::new();
+    let mut text = String::new();
+    for attached in attach(&config, &number(&config, &[]), &snapshot, None) {
+        if let Some(lack) = &attached.lacks {
+            text += &format!("# link {}: {lack}\n", attached.link.name);
         }
-        Err(faults) => {
-            faults.iter().for_each(|fault| log::error!("{}", fault.in_file(&name)));
-            Err(format!("{name} has faults"))
+        links.push(Link { up: attached.lacks.is_none(), ..attached.link });
+    }
+    let direct = direct(&snapshot);
+    let races = capacity(sysctl::memory());
+    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races };
+    installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
+    for (ipv6, rule, by) in &installation.kernel.rules {
+        if *by == PROTOCOL {
+            text += &format!("# ip -{} rule: {rule}\n", if *ipv6 { 6 } else { 4 });
         }
     }
+    text += installation.kernel.loaded.last().map_or("", String::as_str);
+    Ok(text)
+}
+
+fn cannot(error: io::Error) -> Exit {
+    let text = match error.kind() {
+        io::ErrorKind::PermissionDenied => "not permitted: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW".into(),
+        io::ErrorKind::ResourceBusy => {
+            let text = "another program has our packet queues: is another cheaproute running?";
+            return Exit::new(Code::Running, text);
+        }
+        _ => format!("cannot talk to the kernel: {error}"),
+    };
+    Exit::new(Code::System, text)
+}
+
+/// Reads the configuration and logs its warnings. The error: every fault, with its place.
+fn load(path: &Path) -> Result<Config, Vec<String>> {
+    let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+    let name = path.display().to_string();
+    let (config, warnings) = config::read(text)
+        .map_err(|faults| faults.iter().map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>())?;
+    warnings.iter().for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+    Ok(config)
 }
 
 struct Daemon {
@@ -96,25 +150,21 @@ struct Daemon {
     settle: Option<Time>,
     poll: Poll,
     changes: Changes,
+    path: PathBuf,
+    /// What the last reload stumbled over, if it did.
+    config_error: Option<Vec<String>>,
+    started: Time,
 }
 
 impl Daemon {
-    fn start(config: Config) -> Result<Self, Failure> {
+    fn start(config: Config, path: PathBuf) -> Result<Self, Exit> {
         let marks = config.main.mark_mask;
-        let open = |error: io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "not permitted: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW".to_owned()
-            }
-            io::ErrorKind::ResourceBusy => {
-                "another program has our packet queues: is another cheaproute running?".to_owned()
-            }
-            _ => format!("cannot talk to the kernel: {error}"),
-        };
-        let installation = Installation::survey(System::open().map_err(open)?, marks)?;
+        let lacks = |why| Exit::new(Code::System, why);
+        let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let racing = Racing::start(races, marks).map_err(open)?;
-        let changes = Changes::open().map_err(open)?;
-        let poll = Poll::new().map_err(open)?;
+        let racing = Racing::start(races, marks).map_err(cannot)?;
+        let changes = Changes::open().map_err(cannot)?;
+        let poll = Poll::new().map_err(cannot)?;
         let mut daemon = Daemon {
             config,
             marks,
@@ -128,9 +178,15 @@ impl Daemon {
             settle: None,
             poll,
             changes,
+            path,
+            config_error: None,
+            started: now(),
         };
         daemon.adopt();
-        daemon.refresh().inspect_err(|_| daemon.installation.remove())?;
+        if let Err(why) = daemon.refresh() {
+            daemon.installation.remove();
+            return Err(lacks(why));
+        }
         let queueing = daemon.installation.queueing();
         log::info!("racing over {} links, queueing by {queueing:?}, up to {races} races", daemon.ids.len());
         Ok(daemon)
@@ -152,10 +208,14 @@ impl Daemon {
         }
     }
 
-    fn serve(&mut self, options: &Options, signals: &Signals) -> Result<(), Failure> {
+    fn serve(&mut self, server: &Server, signals: &Signals) -> Result<(), Failure> {
         let failed = |error: io::Error| format!("cannot wait for events: {error}");
+        let waker = Arc::new(Waker::new().map_err(failed)?);
+        let bell = waker.clone();
+        let requests = server.start(move || bell.wake()).map_err(failed)?;
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
+        self.poll.add(&*waker, REQUESTS, false).map_err(failed)?;
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let deadline = [self.settle, probes].into_iter().flatten().min();
@@ -164,8 +224,13 @@ impl Daemon {
             while let Some(signal) = signals.next() {
                 match signal {
                     Signal::Stop => return Ok(()),
-                    Signal::Reload => self.reload(&options.config),
+                    Signal::Reload => drop(self.reload()),
                 }
+            }
+            waker.reset();
+            while let Ok(request) = requests.try_recv() {
+                let answer = self.answer(&request.words);
+                request.answer(answer);
             }
             if changed && self.changes.drain() {
                 self.settle.get_or_insert(now() + SETTLE);
@@ -226,19 +291,41 @@ impl Daemon {
         done
     }
 
-    fn reload(&mut self, path: &Path) {
-        let config = match load(path) {
-            Ok(config) => config,
-            Err(why) => return log::error!("{why}: the old configuration stays"),
-        };
-        if config.main.mark_mask != self.marks {
-            return log::error!("mark_mask changes only at a restart: the old configuration stays");
+    fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["status"] => Ok(self.status(now(), sysctl::resident())),
+            ["links"] => {
+                let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
+                Ok(self.links(now(), &kernel))
+            }
+            ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["reload"] => match self.reload() {
+                Ok(()) => Ok(Value::Text("reloaded".into())),
+                Err(why) => Err(Exit::new(Code::Config, why.join("; "))),
+            },
+            _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
         }
-        log::set_max_level(config.main.log_level);
+    }
+
+    /// Takes the configuration anew. With faults the old one stays; they are logged and returned.
+    fn reload(&mut self) -> Result<(), Vec<String>> {
+        let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
+            true => Ok(config),
+            false => Err(vec!["mark_mask changes only at a restart".into()]),
+        });
+        let config = read.inspect_err(|faults| {
+            faults.iter().for_each(|fault| log::error!("{fault}"));
+            log::error!("not reloaded: the old configuration stays");
+            self.config_error = Some(faults.clone());
+        })?;
+        self.config_error = None;
+        logging::set_level(config.main.log_level);
         self.config = config;
         self.adopt();
         self.settle = Some(now());
         log::info!("reloaded");
+        Ok(())
     }
 }
 

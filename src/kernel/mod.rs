@@ -3,6 +3,7 @@
 //! [`Control`] is what happens at start, at stop and when a link changes; [`Data`] is what happens to packets. `linux` is the
 //! real one, [`fake`] stands beside it: the daemon's parts run against either.
 
+use core::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -134,4 +135,13 @@ pub struct Rule {
     pub table: u32,
     /// For every mark but this one, and of that table no default route.
     pub specific_only: bool,
+}
+
+/// As the `ip rule` command words it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.specific_only { "not " } else { "" };
+        write!(f, "pref {} {not}fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)?;
+        if self.specific_only { f.write_str(" suppress_prefixlength 0") } else { Ok(()) }
+    }
 }

@@ -17,6 +17,7 @@ pub mod echo;
 pub mod heartbeat;
 pub mod netlink;
 pub mod nfqueue;
+pub mod peer;
 pub mod poll;
 pub mod program;
 pub mod raw;

@@ -1,0 +1,282 @@
+//! Arguments to actions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser};
+
+use super::help::{COMMANDS, Command};
+use crate::control::{Code, Exit, SOCKET};
+use crate::daemon::Options;
+
+#[derive(PartialEq, Eq, Debug)]
+pub enum Action {
+    Run(Options),
+    DryRun(Options),
+    Check { config: PathBuf },
+    Ask { words: Vec<String>, common: Common },
+    Live { interval: Duration, count: Option<u32>, common: Common },
+    Help(Option<&'static Command>),
+    Version,
+}
+
+/// What every view takes.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Common {
+    pub socket: PathBuf,
+    pub json: bool,
+    pub no_color: bool,
+}
+
+const CONFIG: &str = "/etc/config/cheaproute";
+/// Races shown: what fits on a screen.
+const RACES: u32 = 20;
+
+/// `arguments` without the program's name.
+pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
+    let given = read(arguments)?;
+    let command = given.command;
+    if given.help {
+        return Ok(Action::Help(command));
+    }
+    if given.version {
+        return Ok(Action::Version);
+    }
+    let Some(command) = command else {
+        return Err(usage("which command? The commonest are run, status, links and races"));
+    };
+    if let Some(option) = given.seen.iter().find(|option| !command.takes.contains(**option)) {
+        let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
+        return Err(usage(&format!("{} takes no option --{name}", command.name)));
+    }
+    if let Some(word) = given.words.first().filter(|_| command.name != "help") {
+        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
+    }
+    let config = given.config.unwrap_or_else(|| CONFIG.into());
+    let socket = given.socket.unwrap_or_else(|| SOCKET.into());
+    let common = |socket| Common { socket, json: given.json, no_color: given.no_color };
+    Ok(match command.name {
+        "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog }),
+        "run" => Action::Run(Options { config, socket, syslog: given.syslog }),
+        "check" => Action::Check { config },
+        "live" => {
+            let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
+            Action::Live { interval, count: given.count, common: common(socket) }
+        }
+        "races" => {
+            let count = given.count.unwrap_or(RACES);
+            Action::Ask { words: vec!["races".into(), count.to_string()], common: common(socket) }
+        }
+        "help" => Action::Help(given.words.first().map(|word| find(word)).transpose()?),
+        name => Action::Ask { words: vec![name.into()], common: common(socket) },
+    })
+}
+
+/// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
+const OPTIONS: [(char, &str); 9] = [
+    ('c', "config"),
+    ('s', "socket"),
+    ('j', "json"),
+    ('n', "count"),
+    ('i', "interval"),
+    ('d', "dry-run"),
+    ('l', "syslog"),
+    ('C', "no-color"),
+    ('h', "help"),
+];
+
+#[derive(Default)]
+struct Given {
+    command: Option<&'static Command>,
+    words: Vec<String>,
+    seen: Vec<char>,
+    help: bool,
+    version: bool,
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    json: bool,
+    no_color: bool,
+    dry_run: bool,
+    syslog: bool,
+    count: Option<u32>,
+    interval: Option<u32>,
+}
+
+fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
+    let mut given = Given::default();
+    let mut parser = Parser::from_args(arguments);
+    let wrong = |error: lexopt::Error| usage(&error.to_string());
+    while let Some(argument) = parser.next().map_err(wrong)? {
+        let option = match argument {
+            Arg::Value(word) => {
+                let word = word.to_string_lossy().into_owned();
+                match given.command {
+                    None => given.command = Some(find(&word)?),
+                    Some(_) => given.words.push(word),
+                }
+                continue;
+            }
+            Arg::Long("version") | Arg::Short('V') => {
+                given.version = true;
+                continue;
+            }
+            Arg::Short(short) => OPTIONS.iter().find(|(name, _)| *name == short && short != 'C').map(|(name, _)| *name),
+            Arg::Long(long) => OPTIONS.iter().find(|(_, name)| *name == long).map(|(name, _)| *name),
+        };
+        let Some(option) = option else {
+            return Err(unknown_option(&argument));
+        };
+        match option {
+            'h' => given.help = true,
+            'j' => given.json = true,
+            'd' => given.dry_run = true,
+            'l' => given.syslog = true,
+            'C' => given.no_color = true,
+            'c' => given.config = Some(parser.value().map_err(wrong)?.into()),
+            's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
+            'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
+            _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
+        }
+        if option != 'h' {
+            given.seen.push(option);
+        }
+    }
+    Ok(given)
+}
+
+fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| {
+        usage(&format!("{option} takes a whole number from 1 to {most}, not '{}'", text.to_string_lossy()))
+    })
+}
+
+fn find(word: &str) -> Result<&'static Command, Exit> {
+    if let Some(command) = COMMANDS.iter().find(|command| command.name == word) {
+        return Ok(command);
+    }
+    let meant = meant(word, COMMANDS.iter().map(|command| command.name));
+    let hint = meant.map_or(String::new(), |name| format!("; did you mean '{name}'?"));
+    Err(usage(&format!("there is no command '{word}'{hint}")))
+}
+
+fn unknown_option(argument: &Arg<'_>) -> Exit {
+    match argument {
+        Arg::Long(long) => {
+            let meant = meant(long, OPTIONS.iter().map(|(_, name)| *name));
+            let hint = meant.map_or(String::new(), |name| format!("; did you mean --{name}?"));
+            usage(&format!("there is no option --{long}{hint}"))
+        }
+        Arg::Short(short) => usage(&format!("there is no option -{short}")),
+        Arg::Value(_) => usage(""),
+    }
+}
+
+/// The name that differs from `word` in one place, by two letters at most or by their order, or that begins with it.
+fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let close = |name: &&str| {
+        let same_start = word.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        let (word, name) = (word.get(same_start..).unwrap_or(word), name.get(same_start..).unwrap_or(name));
+        let same_end = word.bytes().rev().zip(name.bytes().rev()).take_while(|(a, b)| a == b).count();
+        let rest = |text: &str| {
+            let mut rest: Vec<u8> = text.bytes().take(text.len() - same_end).collect();
+            rest.sort_unstable();
+            rest
+        };
+        let (word, name) = (rest(word), rest(name));
+        let same = same_start + same_end;
+        same > 0 && (word.is_empty() || word == name || same >= 2 && word.len() <= 2 && name.len() <= 2)
+    };
+    names.into_iter().find(close)
+}
+
+fn usage(text: &str) -> Exit {
+    Exit::new(Code::Usage, format!("{text} (see cheaproute --help)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Action, String> {
+        parse(line.split_whitespace().map(OsString::from).collect()).map_err(|exit| {
+            assert_eq!(exit.code, Code::Usage);
+            exit.text.replace(" (see cheaproute --help)", "")
+        })
+    }
+
+    fn common() -> Common {
+        Common { socket: SOCKET.into(), json: false, no_color: false }
+    }
+
+    fn ask(words: &[&str], common: Common) -> Action {
+        Action::Ask { words: words.iter().map(|word| word.to_string()).collect(), common }
+    }
+
+    fn options(config: &str, socket: &str) -> Options {
+        Options { config: config.into(), socket: socket.into(), syslog: false }
+    }
+
+    #[test]
+    fn lines_and_their_actions() {
+        let help = |name: &str| Action::Help(COMMANDS.iter().find(|command| command.name == name));
+        let live = |seconds, count, common| Action::Live { interval: Duration::from_secs(seconds), count, common };
+        for (line, action) in [
+            ("run", Action::Run(options(CONFIG, SOCKET))),
+            ("run -c a -s b", Action::Run(options("a", "b"))),
+            ("--config=a run --dry-run", Action::DryRun(options("a", SOCKET))),
+            ("run -dc a", Action::DryRun(options("a", SOCKET))),
+            ("check -ca", Action::Check { config: "a".into() }),
+            ("status", ask(&["status"], common())),
+            ("links -j", ask(&["links"], Common { json: true, ..common() })),
+            (
+                "--json --no-color -s x links",
+                ask(&["links"], Common { socket: "x".into(), json: true, no_color: true }),
+            ),
+            ("races", ask(&["races", "20"], common())),
+            ("races -n5", ask(&["races", "5"], common())),
+            ("races --count 5", ask(&["races", "5"], common())),
+            ("live", live(2, None, common())),
+            ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
+            ("reload", ask(&["reload"], common())),
+            ("help", Action::Help(None)),
+            ("help run", help("run")),
+            ("--help", Action::Help(None)),
+            ("-h", Action::Help(None)),
+            ("races -h", help("races")),
+            ("--help races", help("races")),
+            ("--version", Action::Version),
+            ("-V", Action::Version),
+            ("status --version", Action::Version),
+        ] {
+            assert_eq!(parsed(line), Ok(action), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_explained() {
+        for (line, error) in [
+            ("", "which command? The commonest are run, status, links and races"),
+            ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
+            ("link", "there is no command 'link'; did you mean 'links'?"),
+            ("realod", "there is no command 'realod'; did you mean 'reload'?"),
+            ("stat", "there is no command 'stat'; did you mean 'status'?"),
+            ("xyz", "there is no command 'xyz'"),
+            ("help stauts", "there is no command 'stauts'; did you mean 'status'?"),
+            ("links --jsno", "there is no option --jsno; did you mean --json?"),
+            ("links --frobnicate", "there is no option --frobnicate"),
+            ("links -x", "there is no option -x"),
+            ("links -C", "there is no option -C"),
+            ("links -n 3", "links takes no option --count"),
+            ("status -d", "status takes no option --dry-run"),
+            ("status wan", "status takes no argument, but there is 'wan'"),
+            ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
+            ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
+            ("run -c", "missing argument for option '-c'"),
+            ("run --dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
+        ] {
+            assert_eq!(parsed(line), Err(error.into()), "{line}");
+        }
+    }
+}

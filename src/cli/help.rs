@@ -1,0 +1,173 @@
+//! What the help says.
+
+use core::fmt::Write;
+
+use crate::control::Code;
+
+/// A command: the table that the parser and the help share.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Command {
+    pub name: &'static str,
+    /// One line for the list.
+    short: &'static str,
+    /// The options that it takes, by their letters in [`OPTIONS`].
+    pub takes: &'static str,
+    /// What more there is to say.
+    long: &'static str,
+    examples: &'static str,
+}
+
+pub const COMMANDS: [Command; 8] = [
+    Command {
+        name: "run",
+        short: "run the daemon, in the foreground",
+        takes: "csdl",
+        long: "Messages go to stderr, with --syslog to the system log.\n\
+               SIGHUP reloads the configuration; SIGTERM and SIGINT stop the daemon and take\n\
+               its rules out of the kernel.\n",
+        examples: "cheaproute run -c ./test.conf   try a configuration\n\
+                   cheaproute run --dry-run        see the nft rules that it would load\n",
+    },
+    Command {
+        name: "check",
+        short: "look for faults in the configuration",
+        takes: "c",
+        long: "Prints every fault with its file and line, and needs no daemon.\n",
+        examples: "cheaproute check && cheaproute reload\n",
+    },
+    Command {
+        name: "status",
+        short: "show the daemon at a glance",
+        takes: "sjC",
+        long: "",
+        examples: "cheaproute status --json | jsonfilter -e @.links_up\n",
+    },
+    Command {
+        name: "links",
+        short: "show each link's health, addresses and share of the races",
+        takes: "sjC",
+        long: "RTT, JITTER and LOSS come from probes and races. WON is the share of the races that\n\
+               the link took part in and won.\n",
+        examples: "cheaproute links\n",
+    },
+    Command {
+        name: "races",
+        short: "show the last races: who raced, who answered when, who won",
+        takes: "sjnC",
+        long: "The winner's time counts from the first packet to its answer; the others' times are\n\
+               how much later they came.\n",
+        examples: "cheaproute races -n 50\n",
+    },
+    Command {
+        name: "live",
+        short: "show links and races, again and again",
+        takes: "sjniC",
+        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
+               --json each is one line.\n",
+        examples: "cheaproute live -i 1\n\
+                   cheaproute live -n 60 --json > minutes.json\n",
+    },
+    Command {
+        name: "reload",
+        short: "make the daemon read its configuration again",
+        takes: "sjC",
+        long: "What did not change keeps running: no connection is lost. If the new configuration\n\
+               has faults, the old one stays in use.\n",
+        examples: "cheaproute reload\n",
+    },
+    Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
+];
+
+const OPTIONS: [(char, &str); 8] = [
+    ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
+    ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
+    ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
+    ('l', "-l, --syslog         messages go to the system log, not to stderr"),
+    ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
+    ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),
+    ('i', "-i, --interval S     seconds between two views; default 2"),
+    ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
+];
+
+/// The help for a command, or for all.
+pub fn text(command: Option<&Command>) -> String {
+    match command {
+        Some(command) if command.name != "help" => one(command),
+        _ => all(),
+    }
+}
+
+fn one(command: &Command) -> String {
+    let mut out = String::new();
+    let _ = write!(out, "cheaproute {}: {}\n\n{}", command.name, command.short, command.long);
+    if !command.long.is_empty() {
+        out.push('\n');
+    }
+    let _ = write!(out, "Usage: cheaproute {} [OPTION]..\n\n", command.name);
+    options(&mut out, |letter| command.takes.contains(letter));
+    out.push_str("\nExamples:\n");
+    for line in command.examples.lines() {
+        let _ = writeln!(out, "  {line}");
+    }
+    out
+}
+
+fn all() -> String {
+    let mut out = String::from(
+        "cheaproute: races each new connection over every WAN link, keeps the fastest answer\n\n\
+         Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
+    );
+    for command in &COMMANDS {
+        let _ = writeln!(out, "  {:<8}{}", command.name, command.short);
+    }
+    out.push('\n');
+    options(&mut out, |_| true);
+    out.push_str(
+        "\nFiles:\n  \
+         /etc/config/cheaproute             links, policies and rules, in UCI's form\n  \
+         /var/run/cheaproute/control.sock   where the daemon answers; for root only\n\n\
+         Exit codes:\n",
+    );
+    for code in Code::ALL {
+        let _ = writeln!(out, "  {}  {}", code.number(), code.meaning());
+    }
+    out.push_str(
+        "\nExamples:\n  \
+         cheaproute check                   is the configuration right?\n  \
+         cheaproute links                   is every link up, and how fast is it?\n  \
+         cheaproute races -n 5              who won the last five races?\n  \
+         cheaproute live                    watch\n\n\
+         More on a command: cheaproute COMMAND --help\n",
+    );
+    out
+}
+
+fn options(out: &mut String, takes: impl Fn(char) -> bool) {
+    out.push_str("Options:\n");
+    for (letter, line) in OPTIONS {
+        if takes(letter) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out.push_str("  -h, --help           show this\n  -V, --version        show the version\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_everything_and_fits() {
+        let every = all();
+        for command in &COMMANDS {
+            assert!(every.contains(&format!("\n  {}", command.name)), "{}", command.name);
+            let all_known = command.takes.chars().all(|letter| OPTIONS.iter().any(|(known, _)| *known == letter));
+            assert!(all_known, "{}", command.takes);
+        }
+        for text in COMMANDS.iter().map(|command| text(Some(command))).chain([every]) {
+            for line in text.lines() {
+                assert!(line.len() <= 90, "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The daemon's end of the control socket.
+//!
+//! A request is one line: `text|color|json`, the width, then words, with blanks between them. The answer is `ok`, or `error`
+//! with an exit code and a message, on a line; after `ok`, the document until the end of the stream.
+//!
+//! A thread of its own reads, waits and writes, one connection at a time and each with bounds, so that a client can keep
+//! other clients waiting for a moment, and the daemon's main loop never.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{fs, str};
+
+use super::{Code, Exit, Form, Value, render};
+use crate::linux::peer;
+
+/// What a client wants of the main loop: look at the words, then [`answer`](Request::answer).
+pub struct Request {
+    /// `["races", "20"]`; never empty.
+    pub words: Vec<String>,
+    /// How the answer will be rendered, by the thread that asked.
+    pub form: Form,
+    reply: SyncSender<Answer>,
+}
+
+/// A document, or why there is none.
+pub type Answer = Result<Value, Exit>;
+
+impl Request {
+    /// Never blocks. The client may be gone: then nobody reads the answer.
+    pub fn answer(self, answer: Answer) {
+        let _ = self.reply.try_send(answer);
+    }
+}
+
+/// A socket that nobody else serves; its file goes away with it.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+}
+
+/// The longest request: a command and a few names.
+pub const MAX_REQUEST: usize = 4096;
+/// How long a client may take to send its request, and to read the answer.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the main loop may take: it may be loading a ruleset.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(5);
+/// Requests that a busy main loop finds when it returns. Their clients gave up.
+const WAITING: usize = 4;
+/// Rendering needs little: 200 links and races, no recursion deeper than a document.
+const STACK: usize = 256 * 1024;
+
+impl Server {
+    /// Takes `path`, and makes its directory if there is none. What a dead daemon left there is replaced.
+    pub fn bind(path: &Path) -> Result<Server, Exit> {
+        let fail = |code, text: String| Exit::new(code, format!("cannot listen at {}: {text}", path.display()));
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
+            made.map_err(|error| fail(Code::System, error.to_string()))?;
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => {
+                return Err(fail(Code::Failed, "something else is there; remove it or use --socket".into()));
+            }
+            Ok(_) if UnixStream::connect(path).is_ok() => {
+                let text = format!("cheaproute is already running (it answers at {})", path.display());
+                return Err(Exit::new(Code::Running, text));
+            }
+            Ok(_) => fs::remove_file(path).map_err(|error| fail(Code::System, error.to_string()))?,
+            Err(_) => {}
+        }
+        // Between these two calls anybody may connect: that is why each client's user is checked as well.
+        let listener = UnixListener::bind(path).map_err(|error| fail(Code::System, error.to_string()))?;
+        let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+        closed.map_err(|error| fail(Code::System, error.to_string()))?;
+        Ok(Server { listener, path: path.into(), stop: Arc::default() })
+    }
+
+    /// Starts the thread. Each request arrives at the receiver, and then `wake` is called.
+    pub fn start(&self, wake: impl Fn() + Send + 'static) -> io::Result<Receiver<Request>> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let (listener, stop) = (self.listener.try_clone()?, Arc::clone(&self.stop));
+        let desk = Desk { sender, wake: Box::new(wake) };
+        let thread = thread::Builder::new().name("control".into()).stack_size(STACK);
+        thread.spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    // A client that goes away or misbehaves is its own trouble.
+                    Ok((client, _)) => drop(desk.serve(client)),
+                    // Out of descriptors or memory: not for long, one hopes; and not a reason to spin.
+                    Err(_) => thread::sleep(Duration::from_millis(100)),
+                }
+            }
+        })?;
+        Ok(receiver)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.listener.set_nonblocking(true);
+        let _ = UnixStream::connect(&self.path); // ends the thread's wait
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+struct Desk {
+    sender: SyncSender<Request>,
+    wake: Box<dyn Fn() + Send>,
+}
+
+impl Desk {
+    fn serve(&self, mut client: UnixStream) -> io::Result<()> {
+        let user = peer::user(client.as_fd())?;
+        let answer = if user != 0 && user != peer::own_user() {
+            Err(Exit::new(Code::System, "only root may ask: try again with sudo"))
+        } else {
+            read_request(&mut client)?.and_then(|(words, form)| {
+                let document = self.ask(words.clone(), form)?;
+                Ok(render(&words, &document, form))
+            })
+        };
+        let text = match answer {
+            Ok(document) => format!("ok\n{document}"),
+            Err(exit) => format!("error {} {}\n", exit.code.number(), exit.text.replace('\n', " ")),
+        };
+        write_all(&mut client, text.as_bytes())
+    }
+
+    fn ask(&self, words: Vec<String>, form: Form) -> Answer {
+        let fail = |text: &str| Err(Exit::new(Code::Failed, text));
+        let (reply, answer) = sync_channel(1);
+        match self.sender.try_send(Request { words, form, reply }) {
+            Ok(()) => (self.wake)(),
+            Err(TrySendError::Full(_)) => return fail("the daemon is busy; try again in a moment"),
+            Err(TrySendError::Disconnected(_)) => return fail("the daemon is about to stop"),
+        }
+        match answer.recv_timeout(DAEMON_PATIENCE) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => fail("the daemon does not answer; it may hang: look at its log"),
+            Err(RecvTimeoutError::Disconnected) => fail("the daemon dropped the request"),
+        }
+    }
+}
+
+type Parsed = Result<(Vec<String>, Form), Exit>;
+
+/// The first line. Time is counted for all of it, so that one byte a second is no way to stay.
+fn read_request(client: &mut UnixStream) -> io::Result<Parsed> {
+    let end = Instant::now() + CLIENT_PATIENCE;
+    let mut line = Vec::new();
+    let mut piece = [0u8; 512];
+    loop {
+        client.set_read_timeout(Some(left(end)?))?;
+        let got = client.read(&mut piece)?;
+        let piece = piece.get(..got).unwrap_or_default();
+        let stop = piece.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(piece.get(..stop.unwrap_or(got)).unwrap_or_default());
+        if line.len() > MAX_REQUEST {
+            return Ok(Err(Exit::new(Code::Usage, format!("a request has at most {MAX_REQUEST} bytes"))));
+        }
+        if stop.is_some() || got == 0 {
+            return Ok(parse(&line));
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Parsed {
+    let malformed = || Exit::new(Code::Usage, "a request is: text|color|json WIDTH COMMAND [ARGUMENT..]");
+    let mut words = str::from_utf8(line).map_err(|_| malformed())?.split_ascii_whitespace();
+    let (json, color) = match words.next() {
+        Some("text") => (false, false),
+        Some("color") => (false, true),
+        Some("json") => (true, false),
+        _ => return Err(malformed()),
+    };
+    let width = words.next().and_then(|width| width.parse().ok()).ok_or_else(malformed)?;
+    let words: Vec<String> = words.map(str::to_string).collect();
+    if words.is_empty() { Err(malformed()) } else { Ok((words, Form { json, width, color })) }
+}
+
+fn write_all(client: &mut UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    let end = Instant::now() + CLIENT_PATIENCE;
+    while !bytes.is_empty() {
+        client.set_write_timeout(Some(left(end)?))?;
+        let done = client.write(bytes)?;
+        bytes = bytes.get(done..).filter(|_| done > 0).ok_or(io::ErrorKind::WriteZero)?;
+    }
+    Ok(())
+}
+
+/// The time left until `end`, never zero: that would mean no bound at all.
+fn left(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}

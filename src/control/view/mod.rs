@@ -1,0 +1,28 @@
+//! Documents as text for people.
+//!
+//! [`page`] draws: columns, colours, and a cut at the terminal's edge. [`units`] says amounts the way people do. Each
+//! further file is one view.
+
+mod links;
+mod page;
+mod plain;
+mod races;
+mod status;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use super::{Form, Value};
+use page::Page;
+
+/// The document that the request `name` is answered with. One that has no view of its own is listed key by key.
+pub fn render(name: &str, document: &Value, form: Form) -> String {
+    let mut page = Page::new(form);
+    match (name, document) {
+        ("status", Value::Map(_)) => status::draw(document, &mut page),
+        ("links", Value::Map(_)) => links::draw(document, &mut page),
+        ("races", Value::Map(_)) => races::draw(document, &mut page),
+        _ => plain::draw(document, &mut page),
+    }
+    page.finish()
+}

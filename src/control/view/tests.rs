@@ -1,0 +1,236 @@
+//! The views as a terminal shows them.
+
+use super::render;
+use crate::control::{Form, Value};
+
+fn map(entries: Vec<(&'static str, Value)>) -> Value {
+    Value::Map(entries)
+}
+
+fn shown(name: &str, document: &Value, width: u16) -> String {
+    let text = render(name, document, Form { json: false, width, color: false });
+    for line in text.lines() {
+        assert!(width == 0 || line.chars().count() <= usize::from(width), "wraps: {line}");
+        assert_eq!(line, line.trim_end(), "ends in blanks");
+    }
+    format!("\n{text}")
+}
+
+fn status() -> Value {
+    map(vec![
+        ("version", "0.1.0".into()),
+        ("pid", 1234u32.into()),
+        ("uptime_s", 270_000u32.into()),
+        ("config", "/etc/config/cheaproute".into()),
+        ("config_error", Value::Null),
+        ("queueing", "nft".into()),
+        ("local_traffic", false.into()),
+        ("mark_mask", "0x3f000000".into()),
+        ("resident_bytes", 2_200_000u32.into()),
+        ("links_up", 2u32.into()),
+        ("links_total", 3u32.into()),
+        (
+            "races",
+            map(vec![
+                ("in_flight", 2u32.into()),
+                ("capacity", 1024u32.into()),
+                ("started", 152_300u32.into()),
+                ("repeats", 310u32.into()),
+                ("won", 151_900u32.into()),
+                ("refused", 120u32.into()),
+                ("silent", 80u32.into()),
+                ("fell_back", 12u32.into()),
+                ("passed_full", 1u32.into()),
+                ("passed_fast_open", 2u32.into()),
+                ("passed_no_link", 0u32.into()),
+                ("passed_other", 12u32.into()),
+                ("resets", 151_000u32.into()),
+            ]),
+        ),
+        ("memory_entries", 310u32.into()),
+    ])
+}
+
+#[test]
+fn status_at_a_glance() {
+    let expected = "
+cheaproute 0.1.0, running for 3 d, pid 1234
+  links      2 of 3 up
+  races      152k started, 151k won, 120 refused, 80 unanswered, 12 fell back
+             2 of 1024 in flight, 310 repeated, 151k losers reset
+  not raced  15, 0 no link, 1 table full, 2 fast open, 12 other
+  memory     2.0 MB resident, 310 destinations remembered
+  queueing   by nft, mark mask 0x3f000000, the router's own traffic is not raced
+  config     /etc/config/cheaproute
+";
+    assert_eq!(shown("status", &status(), 80), expected);
+}
+
+#[test]
+fn status_tells_of_a_refused_configuration() {
+    let Value::Map(mut entries) = status() else { return };
+    for (key, value) in &mut entries {
+        if *key == "config_error" {
+            *value = vec!["cheaproute:12: link 'wan': option 'weight': must be 1 to 1000".into()].into();
+        }
+    }
+    let text = shown("status", &map(entries), 80);
+    let expected = "  config     /etc/config/cheaproute
+             not in use: 1 fault; what was there before still runs
+             cheaproute:12: link 'wan': option 'weight': must be 1 to 1000
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+fn link(name: &str, state: &str, entries: Vec<(&'static str, Value)>) -> Value {
+    let mut all = vec![("name", name.into()), ("state", state.into())];
+    all.extend(entries);
+    map(all)
+}
+
+fn links() -> Value {
+    let wan = vec![
+        ("device", "eth1".into()),
+        ("reason", "".into()),
+        ("since_s", 270_000u32.into()),
+        ("used", true.into()),
+        ("ipv4", "203.0.113.7".into()),
+        ("gateway", "203.0.113.1".into()),
+        ("ipv6", "2001:db8:1234:5678:9abc:def0:1234:5678".into()),
+        ("gateway6", "fe80::1".into()),
+        ("mtu", 1492u32.into()),
+        ("weight", 1u32.into()),
+        ("metric", 0u32.into()),
+        ("metered", false.into()),
+        ("handicap_us", 0u32.into()),
+        ("rtt_us", 21_300u32.into()),
+        ("jitter_us", 1_240u32.into()),
+        ("loss_permille", 0u32.into()),
+        ("last_answer_s", 1u32.into()),
+        (
+            "races",
+            map(vec![
+                ("copies", 12_300u32.into()),
+                ("answers", 12_000u32.into()),
+                ("won", 7_700u32.into()),
+                ("silent", 0u32.into()),
+            ]),
+        ),
+        ("rx_bytes", 123_400_000_000u64.into()),
+        ("tx_bytes", 9_876_000u64.into()),
+    ];
+    let lte = vec![
+        ("device", "wwan0".into()),
+        ("reason", "3 probes without answer".into()),
+        ("since_s", 12u32.into()),
+        ("used", false.into()),
+        ("ipv4", Value::Null),
+        ("mtu", 1500u32.into()),
+        ("metered", true.into()),
+        ("handicap_us", 5_000u32.into()),
+        ("rtt_us", Value::Null),
+        ("jitter_us", Value::Null),
+        ("loss_permille", 1000u32.into()),
+        ("last_answer_s", 15u32.into()),
+        ("races", map(vec![("copies", 4u32.into()), ("won", 0u32.into()), ("silent", 4u32.into())])),
+        ("rx_bytes", 0u32.into()),
+        ("tx_bytes", 512u32.into()),
+    ];
+    map(vec![("links", vec![link("wan", "up", wan), link("lte", "down", lte)].into())])
+}
+
+#[test]
+fn links_and_what_is_special_about_them() {
+    let expected = "
+LINK  STATE  SINCE  DEVICE      RTT  JITTER     LOSS   WON      RX      TX
+wan   up       3 d  eth1    21.3 ms  1.2 ms    0.0 %  62 %  123 GB  9.8 MB
+  203.0.113.7 via 203.0.113.1,
+  2001:db8:1234:5678:9abc:def0:1234:5678 via fe80::1, mtu 1492,
+  won 7700 of 12.3k races
+lte   down    12 s  wwan0         -       -  100.0 %   0 %     0 B   512 B
+  3 probes without answer, metered, handicap 5.0 ms, won 0 of 4 races,
+  silent in 4, last answer 15 s ago
+";
+    assert_eq!(shown("links", &links(), 75), expected);
+    let narrow = shown("links", &links(), 68);
+    assert!(narrow.contains("  TX\n") && !narrow.contains("JITTER"), "{narrow}");
+    assert!(shown("links", &links(), 20).lines().count() > 5);
+    let none = map(vec![("links", vec![].into())]);
+    assert!(shown("links", &none, 80).contains("no links"));
+}
+
+#[test]
+fn colours_mark_states() {
+    let text = render("links", &links(), Form { json: false, width: 80, color: true });
+    assert!(text.contains("\x1b[32mup\x1b[0m") && text.contains("\x1b[31mdown\x1b[0m"), "{text}");
+    assert!(text.contains("\x1b[33mmetered\x1b[0m"), "{text}");
+}
+
+fn race(age_ms: u32, server: &str, outcome: &str, link: Option<&str>, answers: &[(&str, u32)]) -> Value {
+    let answers = answers.iter().map(|(link, us)| map(vec![("link", (*link).into()), ("us", (*us).into())]));
+    map(vec![
+        ("age_ms", age_ms.into()),
+        ("protocol", "tcp".into()),
+        ("client", "192.168.1.7:51234".into()),
+        ("server", server.into()),
+        ("outcome", outcome.into()),
+        ("link", link.into()),
+        ("copies", 2u32.into()),
+        ("answers", Value::List(answers.collect())),
+    ])
+}
+
+fn races() -> Vec<Value> {
+    vec![
+        race(12_345, "93.184.216.34:443", "won", Some("wan"), &[("wan", 21_300), ("wanb", 60_200)]),
+        race(65_000, "1.1.1.1:853", "won", Some("wan"), &[("wanb", 9_000), ("wan", 9_600)]),
+        race(125_000, "10.9.8.7:22", "refused", Some("wan"), &[("wan", 5_000)]),
+        race(126_000, "10.9.8.7:23", "no answer", None, &[]),
+        race(127_000, "10.9.8.7:24", "running", None, &[]),
+        race(128_000, "10.9.8.7:25", "fell back", None, &[("wan", 5_000)]),
+    ]
+}
+
+#[test]
+fn races_tell_who_won_and_by_how_much() {
+    let document = map(vec![("races", races().into())]);
+    let wide = "
+ 12 s ago  tcp 192.168.1.7:51234 -> 93.184.216.34:443  wan 21.3 ms, wanb +38.9 ms  won by wan
+ 65 s ago  tcp 192.168.1.7:51234 -> 1.1.1.1:853        wan 9.6 ms, wanb -0.6 ms    won by wan
+2 min ago  tcp 192.168.1.7:51234 -> 10.9.8.7:22        wan 5.0 ms                  refused by wan
+2 min ago  tcp 192.168.1.7:51234 -> 10.9.8.7:23                                    no answer to 2 copies
+2 min ago  tcp 192.168.1.7:51234 -> 10.9.8.7:24                                    running
+2 min ago  tcp 192.168.1.7:51234 -> 10.9.8.7:25        wan 5.0 ms                  fell back
+";
+    assert_eq!(shown("races", &document, 0), wide);
+    let narrow = "
+ 12 s  tcp 192.168.1.7 -> 93.184.216.34:443  wan 21.3 ms, wanb +38.9 ms
+ 65 s  tcp 192.168.1.7 -> 1.1.1.1:853        wan 9.6 ms, wanb -0.6 ms
+2 min  tcp 192.168.1.7 -> 10.9.8.7:22        refused by wan
+2 min  tcp 192.168.1.7 -> 10.9.8.7:23        no answer to 2 copies
+2 min  tcp 192.168.1.7 -> 10.9.8.7:24        running
+2 min  tcp 192.168.1.7 -> 10.9.8.7:25        fell back
+";
+    assert_eq!(shown("races", &document, 80), narrow);
+}
+
+#[test]
+fn long_addresses_take_two_lines() {
+    let server = "[2001:db8:1234:5678:9abc:def0:1234:5678]:443";
+    let race = race(12_345, server, "won", Some("wan"), &[("wan", 21_300), ("wanb", 60_200)]);
+    let document = map(vec![("races", vec![race].into())]);
+    let expected = "
+12 s ago  tcp  [2001:db8:1234:5678:9abc:def0:1234:5678]:443
+          from 192.168.1.7:51234, wan 21.3 ms, wanb +38.9 ms, won by wan
+";
+    assert_eq!(shown("races", &document, 80), expected);
+    assert_eq!(shown("races", &map(vec![]), 80), "\nno races yet\n");
+}
+
+#[test]
+fn other_documents_are_listed() {
+    let item = map(vec![("name", "a".into()), ("on", true.into())]);
+    let document = map(vec![("peers", vec![item, 7u32.into()].into()), ("total", Value::Null)]);
+    assert_eq!(shown("peers", &document, 80), "\npeers\n  -\n    name  a\n    on    yes\n  - 7\ntotal  -\n");
+    assert_eq!(shown("reload", &"reloaded".into(), 80), "\nreloaded\n");
+}
