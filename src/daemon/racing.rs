@@ -173,7 +173,8 @@ struct Runner {
 
 impl Runner {
     fn run(&mut self) -> io::Result<()> {
-        let mut next_beat = now();
+        // The first beat comes when there is a ruleset that hears it.
+        let mut next_beat = now() + BEAT;
         while !self.stop.load(Ordering::Relaxed) {
             let before = now();
             if before >= next_beat {

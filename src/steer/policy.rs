@@ -52,6 +52,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         Mode::Unreachable => return out.rule("reject with icmpx type no-route"),
         Mode::Race | Mode::Weighted | Mode::Failover => {}
     }
+    out.rule("ip6 saddr 2000::/3 goto global");
     for ipv4 in [true, false] {
         let family = if ipv4 { "meta nfproto ipv4" } else { "meta nfproto ipv6" };
         let (links, sharing) = best(plan, policy, ipv4);
@@ -81,14 +82,14 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         // Metered links race only when there is no other, and a race needs two.
         let racing = links.iter().filter(|link| link.metered == first.metered).count();
         if let Some(raced) = raced.filter(|_| racing > 1) {
-            write_race(out, plan, family, ipv4, raced, first);
+            write_race(out, plan, (family, ipv4), raced, first);
         }
         out.rule(&format!("{family} goto link_{}", first.id));
     }
 }
 
 /// What is raced gets the best link's mark all the same: that is the way it takes when the daemon cannot race it.
-fn write_race(out: &mut Writer, plan: &Plan, family: &str, ipv4: bool, raced: usize, best: &Link) {
+fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced: usize, best: &Link) {
     let marks = plan.config.main.mark_mask;
     let goto = {
         let mark = marks.link(best.id) | marks.stage(Stage::Queue);
@@ -96,8 +97,6 @@ fn write_race(out: &mut Writer, plan: &Plan, family: &str, ipv4: bool, raced: us
         let policy = (raced as u32 + 1) << marks.mask().trailing_zeros();
         format!("{} {} accept", out.set_ct_mark(marks.link_mask(), policy), out.set_mark(marks.mask(), mark))
     };
-    // A global IPv6 address is its client's own at one link, or needs none: it is not translated, so not raced.
-    let family = if ipv4 { family.to_owned() } else { format!("{family} ip6 saddr fc00::/7") };
     out.rule(&format!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {HELPED_PORTS} }} {goto}"));
     let ports: Vec<String> = plan.config.main.race_ports_udp.iter().map(ToString::to_string).collect();
     if !ports.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::Prefix;
-use crate::link::{Marks, Stage};
+use crate::link::{Link, Marks, Stage};
 
 use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, policy, raced_policies, rule};
 
@@ -50,6 +50,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     for family in FAMILIES {
         write_tuples(&mut out, plan, family);
     }
+    write_global(&mut out, plan);
     write_answers(&mut out, plan);
     write_sent(&mut out, plan);
     let raced = raced_policies(plan.config, plan.links);
@@ -131,7 +132,7 @@ const FAMILIES: [Words; 2] = [
 ];
 
 fn write_sets(out: &mut Writer, plan: &Plan) {
-    let devices: Vec<String> = plan.links.iter().map(|link| format!("\"{}\"", link.device)).collect();
+    let devices: Vec<String> = with_devices(plan).map(|link| format!("\"{}\"", link.device)).collect();
     out.set("links", "type ifname", "", "", &devices);
     out.set(
         "alive",
@@ -208,6 +209,21 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Word
     out.rule(&format!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));
 }
 
+/// A global IPv6 address is its client's own: it is not translated, so it leaves by the link that it was delegated over, or as
+/// the main table says (which may look at the source, as netifd's does).
+fn write_global(out: &mut Writer, plan: &Plan) {
+    out.chain("global", None);
+    for link in plan.links {
+        let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
+        let delegated = widest(&delegated.collect::<Vec<_>>(), false);
+        if link.up && link.ipv6.is_some() && !delegated.is_empty() {
+            let prefixes: Vec<String> = delegated.iter().map(ToString::to_string).collect();
+            out.rule(&format!("ip6 saddr {{ {} }} goto link_{}", prefixes.join(", "), link.id));
+        }
+    }
+    out.rule("return");
+}
+
 fn write_answers(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
     out.chain("answers", Some("filter hook prerouting priority raw - 10"));
@@ -235,14 +251,6 @@ fn write_sent(out: &mut Writer, plan: &Plan) {
 
 fn write_rules(out: &mut Writer, plan: &Plan) {
     out.chain("rules", None);
-    for link in plan.links {
-        let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
-        let delegated = widest(&delegated.collect::<Vec<_>>(), false);
-        if link.up && link.ipv6.is_some() && !delegated.is_empty() {
-            let prefixes: Vec<String> = delegated.iter().map(ToString::to_string).collect();
-            out.rule(&format!("ip6 saddr {{ {} }} goto link_{}", prefixes.join(", "), link.id));
-        }
-    }
     for rule in &plan.config.rules {
         let Some(number) = plan.config.policies.iter().position(|policy| policy.name == rule.policy) else { continue };
         for matches in rule::matches(rule) {
@@ -268,7 +276,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule("goto rules");
     out.chain("classify", Some("filter hook prerouting priority mangle"));
     // A connection from outside is answered through the link that it came in by.
-    if !plan.links.is_empty() {
+    if with_devices(plan).next().is_some() {
         let by = by_device(plan, "save");
         out.rule(&format!("ct state new ct mark & {:#010x} == 0 iifname vmap {{ {by} }}", marks.link_mask()));
     }
@@ -318,7 +326,7 @@ fn write_race(out: &mut Writer, plan: &Plan, raced: usize) {
 
 fn write_save(out: &mut Writer, plan: &Plan) {
     out.chain("save", Some("filter hook postrouting priority mangle"));
-    if !plan.links.is_empty() {
+    if with_devices(plan).next().is_some() {
         let by = by_device(plan, "save");
         out.rule(&format!("ct state new oifname vmap {{ {by} }}"));
     }
@@ -326,8 +334,15 @@ fn write_save(out: &mut Writer, plan: &Plan) {
 
 fn by_device(plan: &Plan, chain: &str) -> String {
     let to: Vec<String> =
-        plan.links.iter().map(|link| format!("\"{}\" : jump {chain}_{}", link.device, link.id)).collect();
+        with_devices(plan).map(|link| format!("\"{}\" : jump {chain}_{}", link.device, link.id)).collect();
     to.join(", ")
+}
+
+/// Links whose device is known; of two that share one, the first.
+fn with_devices<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
+    let links = plan.links;
+    let first = |at: usize| links.iter().position(|link| link.device == links[at].device) == Some(at);
+    links.iter().enumerate().filter(move |(at, link)| !link.device.is_empty() && first(*at)).map(|(_, link)| link)
 }
 
 /// The prefixes of a family, without those inside another.

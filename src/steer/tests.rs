@@ -137,23 +137,38 @@ fn policies_become_chains() {
     let ipv6 = fastest.iter().filter(|rule| rule.contains("nfproto ipv6")).collect::<Vec<_>>();
     assert_eq!(ipv6, [&"meta nfproto ipv6 goto link_1"], "one unmetered link with IPv6: nobody to race");
     let shares = "meta nfproto ipv4 numgen random mod 4 vmap { 0-0 : goto link_1, 1-3 : goto link_2 }";
-    assert_eq!(chain(&all, "policy_1"), [shares, "meta nfproto ipv6 goto link_1"]);
+    let global = "ip6 saddr 2000::/3 goto global";
+    assert_eq!(chain(&all, "policy_1"), [global, shares, "meta nfproto ipv6 goto link_1"]);
     assert_eq!(chain(&all, "policy_2"), ["reject with icmpx type no-route"]);
     links.iter_mut().for_each(|link| link.up = false);
     let none = text(&links);
-    assert_eq!(chain(&none, "policy_0"), ["meta nfproto ipv4 return", "meta nfproto ipv6 return"]);
-    assert_eq!(chain(&none, "policy_1"), ["meta nfproto ipv4 drop", "meta nfproto ipv6 drop"]);
+    assert_eq!(chain(&none, "policy_0"), [global, "meta nfproto ipv4 return", "meta nfproto ipv6 return"]);
+    assert_eq!(chain(&none, "policy_1"), [global, "meta nfproto ipv4 drop", "meta nfproto ipv6 drop"]);
 }
 
 #[test]
-fn delegated_prefixes_and_the_first_policy_frame_the_rules() {
-    let (config, links) = sample();
+fn rules_end_with_the_first_policy_and_global_addresses_keep_their_link() {
+    let (config, mut links) = sample();
+    let text = |links: &[Link]| {
+        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
+    };
+    let all = text(&links);
+    let rules = chain(&all, "rules");
+    assert_eq!((rules.len(), rules.last()), (5, Some(&"goto policy_0")));
+    assert_eq!(chain(&all, "global"), ["ip6 saddr { 2001:db8:1::/56 } goto link_1", "return"]);
+    links[0].up = false;
+    assert_eq!(chain(&text(&links), "global"), ["return"]);
+}
+
+#[test]
+fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
+    let (config, mut links) = sample();
+    links[1].device = links[0].device.clone();
+    links[2].device.clear();
     let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
     let all = ruleset(&plan).fresh();
-    let rules = chain(&all, "rules");
-    assert_eq!(rules.first(), Some(&"ip6 saddr { 2001:db8:1::/56 } goto link_1"));
-    assert_eq!(rules.last(), Some(&"goto policy_0"));
-    assert_eq!(rules.len(), 6);
+    assert!(all.contains("elements = { \"wan1\" }\n"), "{all}");
+    assert!(chain(&all, "save")[1].ends_with("vmap { \"wan1\" : jump save_1 }"));
 }
 
 #[test]
