@@ -6,5 +6,6 @@ pub mod packet;
 pub mod race;
 pub mod steer;
 pub mod time;
+pub mod ubus;
 #[cfg(feature = "linux")]
 pub mod linux;
