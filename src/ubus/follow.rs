@@ -156,3 +156,7 @@ impl<W: Fn()> Worker<W> {
         taken
     }
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

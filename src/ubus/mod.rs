@@ -19,3 +19,6 @@ pub mod connection;
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod follow;
+
+#[cfg(test)]
+mod codec_tests;

@@ -150,3 +150,7 @@ fn default_routes(place: Fields, default_metric: u32) -> (Hop<Ipv4Addr>, Hop<Ipv
     }
     (v4, v6)
 }
+
+#[cfg(test)]
+#[path = "netifd_tests.rs"]
+mod tests;
