@@ -12,10 +12,10 @@ use ::ubus::MsgType;
 use super::blob::Malformed;
 use super::message::Message;
 
-/// Where ubusd listens; the second one before OpenWrt 21.02.
+/// Where ubusd listens; the second one in older releases of OpenWrt.
 pub const PATHS: [&str; 2] = ["/var/run/ubus/ubus.sock", "/var/run/ubus.sock"];
 
-/// For one request and its answer. ubusd itself answers at once; netifd forks its scripts and does not wait for them.
+/// For one request and its answer: far longer than a dump takes, short enough to notice a process that hangs.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Connection {

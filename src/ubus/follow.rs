@@ -18,7 +18,7 @@ use super::netifd::{self, Interface};
 /// A link that comes up is several notifications: device, address, route, prefix. Together they are one change.
 pub const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// Between attempts, doubled each time. netifd takes about a second to restart.
+/// Between attempts, doubled each time.
 pub const PAUSE: Duration = Duration::from_millis(500);
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,7 @@
 use super::*;
 
-/// From `ubus call network.interface dump`, as JSON.
+/// A reply to `dump` with these interfaces, given as the JSON that `ubus call` prints. The samples are made up, after what
+/// netifd's `ubus.c` writes.
 pub fn reply(interfaces: &str) -> Table {
     let json = ubus_json(&format!("{{\"interface\":[{interfaces}]}}"));
     Table::parse(json.contents()).unwrap()
@@ -18,7 +19,6 @@ fn one(interface: &str) -> Interface {
     read(interface).remove(0)
 }
 
-/// OpenWrt 23.05, cable modem.
 const DHCP: &str = r#"{
     "interface": "wan", "up": true, "pending": false, "available": true, "autostart": true, "dynamic": false,
     "uptime": 81, "l3_device": "eth1", "proto": "dhcp", "device": "eth1", "metric": 10, "dns_metric": 0,
