@@ -38,6 +38,7 @@ pub mod probe;
 pub mod race;
 pub mod steer;
 pub mod time;
+pub mod ubus;
 
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]

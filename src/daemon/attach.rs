@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::config::{Attach, Config, LinkConfig, Prefix};
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, Side};
+use crate::ubus::netifd::{Interface, find};
 
 /// A link as it stands, or what it lacks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,26 +33,20 @@ impl fmt::Display for Lack {
     }
 }
 
-/// What netifd says of an interface.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Interface {
-    pub name: String,
-    pub up: bool,
-    pub device: Option<String>,
-    pub ipv4: Option<Ipv4Addr>,
-    pub ipv6: Option<Ipv6Addr>,
-    pub gateway: Option<Ipv4Addr>,
-    pub gateway6: Option<Ipv6Addr>,
-    pub prefixes: Vec<(Ipv6Addr, u8)>,
+/// What is known of netifd's interfaces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Netifd {
+    /// Nobody needs it, or it has not answered yet.
+    Unknown,
+    /// It does not run, and why we think so.
+    Missing(String),
+    Interfaces(Vec<Interface>),
 }
 
-/// Every link of the configuration, in its order, with its number from `ids`. `netifd`: `None` where it does not run.
-pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: Option<Netifd>) -> Vec<Attached> {
+/// Every link of the configuration, in its order, with its number from `ids`.
+pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) -> Vec<Attached> {
     ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect()
 }
-
-/// Looks an interface of netifd's up.
-pub type Netifd<'a> = &'a dyn Fn(&str) -> Option<Interface>;
 
 /// Numbers for the links of a configuration, in its order. A link keeps the number that it had under `old`: its flows are
 /// marked with it.
@@ -72,7 +67,7 @@ pub fn direct(now: &Snapshot) -> Vec<Prefix> {
     direct
 }
 
-fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: Option<Netifd>) -> Attached {
+fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) -> Attached {
     let mut link = Link {
         id,
         name: config.name.clone(),
@@ -91,10 +86,9 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: Option<Ne
     let lacks = match &config.attach {
         Attach::Device { device, gateway, gateway6 } => by_device(&mut link, now, device, *gateway, *gateway6),
         Attach::Interface(name) => match netifd {
-            None => {
-                Some(Lack::Address(format!("netifd is not running: set option device instead of interface '{name}'")))
-            }
-            Some(netifd) => by_interface(&mut link, now, name, netifd(name)),
+            Netifd::Unknown => Some(Lack::Address("netifd has not answered yet".into())),
+            Netifd::Missing(why) => Some(Lack::Address(format!("no netifd ({why}): set option device"))),
+            Netifd::Interfaces(known) => by_interface(&mut link, now, name, find(known, name)),
         },
     };
     Attached { link, lacks }
@@ -141,15 +135,15 @@ fn by_device(
 
 fn by_interface(link: &mut Link, now: &Snapshot, name: &str, interface: Option<Interface>) -> Option<Lack> {
     let Some(interface) = interface else { return Some(Lack::Address(format!("netifd has no interface {name}"))) };
-    link.device = interface.device.unwrap_or_default();
+    link.device = interface.l3_device.unwrap_or_default();
     if !interface.up || link.device.is_empty() {
         return Some(Lack::Address(format!("interface {name} is down")));
     }
     let Some(device) = adopt(link, now) else {
         return Some(Lack::Address(format!("there is no device {}", link.device)));
     };
-    link.ipv4 = interface.ipv4.map(|address| Side { address, gateway: interface.gateway });
-    link.ipv6 = interface.ipv6.map(|address| Side { address, gateway: interface.gateway6 });
+    link.ipv4 = interface.ipv4.first().map(|address| Side { address: *address, gateway: interface.gateway });
+    link.ipv6 = interface.ipv6.first().map(|address| Side { address: *address, gateway: interface.gateway6 });
     link.delegated.extend(interface.prefixes);
     if !device.running {
         return Some(Lack::Carrier); // netifd keeps a static interface up without one

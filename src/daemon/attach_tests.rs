@@ -56,7 +56,7 @@ config link 'bare'
 #[test]
 fn a_device_brings_its_address_and_best_default_route() {
     let config = config(BY_DEVICE);
-    let found = attach(&config, &ids(&config), &snapshot(), None);
+    let found = attach(&config, &ids(&config), &snapshot(), &Netifd::Missing("no ubus".into()));
     let cable = &found[0].link;
     assert_eq!(cable.ipv4, Some(Side { address: [192, 0, 2, 10].into(), gateway: Some([192, 0, 2, 1].into()) }));
     assert_eq!(cable.ipv6.unwrap().gateway, Some("fe80::fe".parse().unwrap()));
@@ -73,7 +73,7 @@ fn a_link_without_carrier_or_way_out_is_lacking() {
     let mut now = snapshot();
     now.devices[1].running = false;
     now.routes.retain(|route| route.device != 3);
-    let found = attach(&config, &ids(&config), &now, None);
+    let found = attach(&config, &ids(&config), &now, &Netifd::Missing("no ubus".into()));
     assert_eq!(found[0].lacks, Some(Lack::Carrier));
     assert_eq!(found[1].lacks, Some(Lack::Address("no default route through pppoe-wan: set option gateway".into())));
 }
@@ -84,18 +84,20 @@ fn netifd_names_the_device() {
     let wan = Interface {
         name: "wan".into(),
         up: true,
-        device: Some("eth1".into()),
-        ipv4: Some([192, 0, 2, 10].into()),
+        l3_device: Some("eth1".into()),
+        ipv4: vec![[192, 0, 2, 10].into()],
         gateway: Some([192, 0, 2, 1].into()),
         prefixes: vec![("2001:db8:1::".parse().unwrap(), 56)],
-        ..Interface::default()
+        ipv6: Vec::new(),
+        gateway6: None,
+        metric: 0,
     };
-    let netifd = |name: &str| (name == "wan").then(|| wan.clone());
-    let found = attach(&config, &ids(&config), &snapshot(), Some(&netifd));
+    let netifd = Netifd::Interfaces(vec![wan.clone()]);
+    let found = attach(&config, &ids(&config), &snapshot(), &netifd);
     assert_eq!((found[0].link.device.as_str(), found[0].lacks.clone()), ("eth1", None));
     assert_eq!(found[0].link.delegated, wan.prefixes);
     assert_eq!(found[1].lacks, Some(Lack::Address("netifd has no interface wanb".into())));
-    let found = attach(&config, &ids(&config), &snapshot(), None);
+    let found = attach(&config, &ids(&config), &snapshot(), &Netifd::Missing("no ubus".into()));
     assert!(matches!(&found[0].lacks, Some(Lack::Address(why)) if why.contains("set option device")));
 }
 

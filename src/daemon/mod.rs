@@ -8,10 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 use log::LevelFilter;
 
-use crate::config::{self, Config};
+use crate::config::{self, Attach, Config, Fault, Severity};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
@@ -27,6 +28,8 @@ use crate::logging;
 use crate::race::MAX_RACES;
 use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
+use crate::ubus::connection::PATHS;
+use crate::ubus::follow::{Follower, Update};
 
 pub mod attach;
 pub mod field;
@@ -35,7 +38,7 @@ pub mod probes;
 pub mod racing;
 mod report;
 
-use attach::{Attached, attach, direct, number};
+use attach::{Attached, Netifd, attach, direct, number};
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -58,7 +61,7 @@ const RETRY: Span = Span::from_secs(2);
 /// Keys of the main loop's [`Poll`].
 const SIGNALS: u64 = 0;
 const CHANGES: u64 = 1;
-const REQUESTS: u64 = 2;
+const BELL: u64 = 2;
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<(), Exit> {
@@ -94,7 +97,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         Installation::survey(fake, config.main.mark_mask).map_err(|why| Exit::new(Code::System, why))?;
     let mut links: Vec<Link> = Vec::new();
     let mut text = String::new();
-    for attached in attach(&config, &number(&config, &[]), &snapshot, None) {
+    for attached in attach(&config, &number(&config, &[]), &snapshot, &Netifd::Unknown) {
         if let Some(lack) = &attached.lacks {
             text += &format!("# link {}: {lack}\n", attached.link.name);
         }
@@ -129,9 +132,16 @@ fn cannot(error: io::Error) -> Exit {
 fn load(path: &Path) -> Result<Config, Vec<String>> {
     let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
     let name = path.display().to_string();
-    let (config, warnings) = config::read(text)
-        .map_err(|faults| faults.iter().map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>())?;
-    warnings.iter().for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+    let warn = |faults: &[Fault]| {
+        let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
+        warnings.for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+    };
+    let (config, warnings) = config::read(text).map_err(|faults| {
+        warn(&faults);
+        let graver = faults.iter().filter(|fault| fault.severity == Severity::Fault);
+        graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
+    })?;
+    warn(&warnings);
     Ok(config)
 }
 
@@ -150,6 +160,11 @@ struct Daemon {
     settle: Option<Time>,
     poll: Poll,
     changes: Changes,
+    netifd: Netifd,
+    /// Asks netifd, once a link needs it.
+    follower: Option<(Follower, Receiver<Update>)>,
+    /// Rings when netifd or a client of the socket has something for the main loop.
+    bell: Arc<Waker>,
     path: PathBuf,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
@@ -165,6 +180,7 @@ impl Daemon {
         let racing = Racing::start(races, marks).map_err(cannot)?;
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
+        let bell = Arc::new(Waker::new().map_err(cannot)?);
         let mut daemon = Daemon {
             config,
             marks,
@@ -178,6 +194,9 @@ impl Daemon {
             settle: None,
             poll,
             changes,
+            netifd: Netifd::Unknown,
+            follower: None,
+            bell,
             path,
             config_error: None,
             started: now(),
@@ -206,16 +225,24 @@ impl Daemon {
             };
             self.probes.push(probes);
         }
+        let asks = self.config.links.iter().any(|link| matches!(link.attach, Attach::Interface(_)));
+        if asks && self.follower.is_none() {
+            let (sender, updates) = channel();
+            let bell = self.bell.clone();
+            match Follower::start(PATHS.iter().map(Into::into).collect(), sender, move || bell.wake()) {
+                Ok(follower) => self.follower = Some((follower, updates)),
+                Err(error) => log::error!("cannot follow netifd: {error}"),
+            }
+        }
     }
 
     fn serve(&mut self, server: &Server, signals: &Signals) -> Result<(), Failure> {
         let failed = |error: io::Error| format!("cannot wait for events: {error}");
-        let waker = Arc::new(Waker::new().map_err(failed)?);
-        let bell = waker.clone();
+        let bell = self.bell.clone();
         let requests = server.start(move || bell.wake()).map_err(failed)?;
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
-        self.poll.add(&*waker, REQUESTS, false).map_err(failed)?;
+        self.poll.add(&*self.bell, BELL, false).map_err(failed)?;
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let deadline = [self.settle, probes].into_iter().flatten().min();
@@ -227,7 +254,16 @@ impl Daemon {
                     Signal::Reload => drop(self.reload()),
                 }
             }
-            waker.reset();
+            self.bell.reset();
+            if let Some((_, updates)) = &self.follower {
+                for update in updates.try_iter() {
+                    self.netifd = match update {
+                        Update::Interfaces(interfaces) => Netifd::Interfaces(interfaces),
+                        Update::Missing(why) => Netifd::Missing(why.to_string()),
+                    };
+                    self.settle = Some(now());
+                }
+            }
             while let Ok(request) = requests.try_recv() {
                 let answer = self.answer(&request.words);
                 request.answer(answer);
@@ -273,7 +309,7 @@ impl Daemon {
     fn refresh(&mut self) -> Result<(), Failure> {
         let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
         let at = now();
-        self.attached = attach(&self.config, &self.ids, &snapshot, None);
+        self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
         for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
             probes.follow(attached, at);
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();

@@ -51,11 +51,15 @@ impl Queues {
     }
 
     /// Takes a queue: packets are copied up to `range` bytes; past `length` waiting packets, it lets them pass unseen.
-    /// `EBUSY` (`ResourceBusy`) or `PermissionDenied`: another program has this queue.
+    /// `ResourceBusy`: another program has this queue.
     pub fn bind(&mut self, queue: u16, range: u32, length: u32) -> io::Result<()> {
         let mut message = config(queue);
         message.attribute(CFG_CMD, &[CMD_BIND, 0, 0, 0]);
-        self.socket.request(message)?;
+        self.socket.request(message).map_err(|error| match error.kind() {
+            // We may, or `open` had failed: it is that somebody else has the queue.
+            io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
+            _ => error,
+        })?;
         let mut message = config(queue);
         let mut params = [0; 5];
         params[..4].copy_from_slice(&range.to_be_bytes());
