@@ -1,0 +1,77 @@
+//! What racing costs, measured on this machine and printed as one table.
+//!
+//! `cargo bench --bench bench` measures all, `-- NAME` one of [`PARTS`], `-- --quick` less of each. Every figure compares
+//! two things of the same run; tests/bench/RESULTS.md says how, and keeps the figures of known machines. Needs root.
+
+mod bare;
+mod capacity;
+mod daemon;
+mod flood;
+mod idle;
+mod latency;
+mod leftovers;
+mod memory;
+mod plain;
+mod stats;
+mod sys;
+mod table;
+mod throughput;
+
+use std::time::Instant;
+
+use table::Row;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    pub quick: bool,
+}
+
+impl Effort {
+    /// One of two amounts.
+    pub fn pick<T>(self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+type Part = (&'static str, fn(Effort) -> Vec<Row>);
+
+const PARTS: [Part; 6] = [
+    ("latency", latency::rows),
+    ("capacity", capacity::rows),
+    ("throughput", throughput::rows),
+    ("memory", memory::rows),
+    ("leftovers", leftovers::rows),
+    ("idle", idle::rows),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    if flag(bare::FLAG) {
+        return bare::run();
+    }
+    // `cargo test --all-targets` runs benches too, without this flag.
+    if !flag("--bench") {
+        return println!("skipped: run it by cargo bench");
+    }
+    if let Err(why) = lab::available() {
+        return println!("skipped: {why}");
+    }
+    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|(part, _)| part == *name)) {
+        eprintln!("no part {unknown}; there are: {}", PARTS.map(|(part, _)| part).join(", "));
+        std::process::exit(2);
+    }
+    let effort = Effort { quick: flag("--quick") };
+    let mut rows = Vec::new();
+    for (name, part) in PARTS {
+        if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
+            let start = Instant::now();
+            eprintln!("measuring {name} ...");
+            rows.extend(part(effort));
+            eprintln!("measuring {name} took {:.0} s", start.elapsed().as_secs_f32());
+        }
+    }
+    println!("{}\n\n{}", table::machine(), table::text(&rows));
+}
