@@ -94,7 +94,8 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
-    /// Does one thing that is due at `now`; `false` when nothing is. Call it until then.
+    /// Does one thing that is due at `now`; `false` when nothing is. Call it until then, and carry out the actions of each
+    /// call before the next: a race decided at its very end expires in the next one, settled or not.
     pub fn poll(&mut self, now: Time, actions: &mut Actions) -> bool {
         if let Some(&Reverse((at, id))) = self.timers.peek()
             && at <= now
