@@ -76,17 +76,15 @@ impl<S: BuildHasher> Racer<S> {
         // An answer still held back when its race ends is better than none.
         let due = (now + handicap).min(race.expires);
         let others = race.sent.minus(race.refused).minus(LinkSet::only(link));
-        match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
+        match race.waiting.as_deref() {
             // The other handicapped answer, or this one's repetition, comes of age first.
-            waiting @ Waiting::Handicap { until, .. } if until <= due => {
-                race.waiting = waiting;
-                return Some(Verdict::Drop);
+            Some(Waiting::Handicap { until, .. }) if *until <= due => return Some(Verdict::Drop),
+            Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }) => {
+                act(actions, Action::Verdict { held: *held, verdict: Verdict::Drop });
             }
-            Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. } => {
-                act(actions, Action::Verdict { held, verdict: Verdict::Drop });
-            }
-            Waiting::Nothing | Waiting::FollowUp { .. } => {}
+            Some(Waiting::FollowUp { .. }) | None => {}
         }
+        race.waiting = None;
         if due > now && !others.is_empty() {
             self.wait(id, Waiting::Handicap { until: due, link, held });
         } else {
@@ -98,28 +96,29 @@ impl<S: BuildHasher> Racer<S> {
     /// A link says no: believed when nobody is left who could say yes.
     fn refusal(&mut self, now: Time, id: RaceId, link: LinkId, held: Held, actions: &mut Actions) -> Option<Verdict> {
         let race = self.races.get(id)?;
-        match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
+        if let Some(Waiting::FollowUp { packet, .. }) = race.waiting.as_deref_mut() {
             // One refusal is no reason to believe that link alone.
-            Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
-            waiting => race.waiting = waiting,
+            let packet = core::mem::take(packet);
+            race.waiting = None;
+            self.follow_up(now, id, packet, actions);
         }
         let race = self.races.get(id)?;
         let others = race.sent.minus(race.refused);
-        match race.waiting {
-            Waiting::Handicap { link: accepted, held: acceptance, .. } => {
+        match race.waiting.as_deref() {
+            Some(&Waiting::Handicap { link: accepted, held: acceptance, .. }) => {
                 if others.minus(LinkSet::only(accepted)).is_empty() {
-                    race.waiting = Waiting::Nothing;
+                    race.waiting = None;
                     self.decide(id, accepted, acceptance, false, actions);
                 }
                 Some(Verdict::Drop)
             }
-            Waiting::Refusal { held: first, .. } if others.is_empty() => {
-                race.waiting = Waiting::Nothing;
+            Some(&Waiting::Refusal { held: first, .. }) if others.is_empty() => {
+                race.waiting = None;
                 act(actions, Action::Verdict { held: first, verdict: Verdict::Drop });
                 self.decide(id, link, held, true, actions);
                 None
             }
-            Waiting::Refusal { .. } => Some(Verdict::Drop),
+            Some(Waiting::Refusal { .. }) => Some(Verdict::Drop),
             _ if others.is_empty() => {
                 self.decide(id, link, held, true, actions);
                 None
@@ -136,14 +135,14 @@ impl<S: BuildHasher> Racer<S> {
     pub(super) fn decide(&mut self, id: RaceId, link: LinkId, held: Held, refused: bool, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
         race.state = State::Deciding { link, held, refused };
-        act(actions, Action::Establish { race: id, link, opening: race.opening, port: race.port });
+        act(actions, Action::Establish { race: id, link, opening: race.opening.unpack(), port: race.port });
     }
 
     /// What came of [`Action::Establish`].
     pub(super) fn settle(&mut self, id: RaceId, actions: &mut Actions, established: bool) {
         let Some(race) = self.races.get(id) else { return };
         let State::Deciding { link, held, refused } = race.state else { return };
-        let (record, port, opening) = (race.record, race.port, race.opening);
+        let (record, port, opening) = (race.record, race.port, race.opening.unpack());
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
         let accepted = race.answered.minus(race.refused);
         let (state, outcome, verdict) = match (established, refused) {
@@ -184,7 +183,8 @@ impl<S: BuildHasher> Racer<S> {
         let round_trip = now.since(race.sent_at);
         // RFC 6298 3 (Karn): after a repetition nobody knows which copy was answered.
         let (certain, full_race) = (race.tries == 1, race.sent.len() > 1);
-        let (record, to) = (race.record, (race.opening.protocol, race.opening.server));
+        let (record, to) = (race.record, race.opening.unpack());
+        let to = (to.protocol, to.server);
         let tally = self.log.tally_mut(link);
         tally.answers += 1;
         tally.last_answer = now;
@@ -202,7 +202,7 @@ impl<S: BuildHasher> Racer<S> {
             return;
         }
         self.log.counters.resets += links.len() as u64;
-        act(actions, Action::Reset { links, port: race.port, opening: race.opening });
+        act(actions, Action::Reset { links, port: race.port, opening: race.opening.unpack() });
     }
 }
 

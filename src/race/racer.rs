@@ -125,10 +125,8 @@ impl<S: BuildHasher> Racer<S> {
 
     pub(super) fn wait(&mut self, id: RaceId, waiting: Waiting) {
         if let Some(race) = self.races.get(id) {
-            if let Some(until) = waiting.until() {
-                self.timers.push(Reverse((until, id)));
-            }
-            race.waiting = waiting;
+            self.timers.push(Reverse((waiting.until(), id)));
+            race.waiting = Some(Box::new(waiting));
         }
     }
 
@@ -155,8 +153,8 @@ impl<S: BuildHasher> Racer<S> {
     /// Ends a race: a packet that it still held is dropped.
     pub(super) fn forget(&mut self, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.remove(id) else { return };
-        let waits = match (&race.waiting, race.state) {
-            (Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }, _) => Some(*held),
+        let waits = match (race.waiting.as_deref(), race.state) {
+            (Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }), _) => Some(*held),
             (_, State::Deciding { held, .. }) => Some(held),
             _ => None,
         };
@@ -185,12 +183,8 @@ impl<S: BuildHasher> Racer<S> {
 
     fn waited(&mut self, now: Time, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
-        match race.waiting.until() {
-            Some(until) if until <= now => {}
-            _ => return,
-        }
-        match core::mem::replace(&mut race.waiting, Waiting::Nothing) {
-            Waiting::Nothing => {}
+        let Some(waiting) = race.waiting.take_if(|waiting| waiting.until() <= now) else { return };
+        match *waiting {
             Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
             Waiting::Handicap { link, held, .. } => self.decide(id, link, held, false, actions),
             Waiting::Refusal { link, held, .. } => self.decide(id, link, held, true, actions),

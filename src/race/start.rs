@@ -72,7 +72,7 @@ impl<S: BuildHasher> Racer<S> {
             answers: heapless::Vec::new(),
         });
         let race = Race {
-            opening: *opening,
+            opening: opening.into(),
             port,
             state: State::Running,
             policy: policy as u8,
@@ -82,7 +82,7 @@ impl<S: BuildHasher> Racer<S> {
             refused: LinkSet::EMPTY,
             sent_at: now,
             expires: now + LIFETIME,
-            waiting: Waiting::Nothing,
+            waiting: None,
             record,
         };
         let Some(id) = self.races.insert(race) else { return Verdict::Pass };
@@ -114,8 +114,8 @@ impl<S: BuildHasher> Racer<S> {
                 race.sent = links.iter().chain(race.sent.iter()).collect();
                 race.tries = race.tries.saturating_add(1);
                 race.sent_at = now;
-                if matches!(race.waiting, Waiting::FollowUp { .. }) {
-                    race.waiting = Waiting::Nothing;
+                if let Some(Waiting::FollowUp { .. }) = race.waiting.as_deref() {
+                    race.waiting = None;
                 }
                 self.races.renew(id, now + LIFETIME);
                 self.log.counters.repeats += 1;
@@ -155,7 +155,7 @@ impl<S: BuildHasher> Racer<S> {
     /// The other copies of a race of one, whose link did not answer in time.
     pub(super) fn follow_up(&mut self, now: Time, id: RaceId, packet: Box<[u8]>, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
-        let (opening, policy) = (race.opening, usize::from(race.policy));
+        let (opening, policy) = (race.opening.unpack(), usize::from(race.policy));
         let rules = self.policies.get(policy).copied();
         let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, &opening));
         let Some(race) = self.races.get(id) else { return };

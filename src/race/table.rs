@@ -1,17 +1,17 @@
 //! The races in flight: a slab of fixed capacity, found by opening or by answer, in order of expiry.
 
 use core::hash::{BuildHasher, Hash};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Held, RaceId};
 use crate::link::{LinkId, LinkSet};
-use crate::packet::{Opening, Protocol};
+use crate::packet::{Opening, Protocol, Syn};
 use crate::time::Time;
 
 /// One race.
 #[derive(Clone, Debug)]
 pub(super) struct Race {
-    pub opening: Opening,
+    pub opening: Packed,
     /// The source port (or echo identifier) of all its copies.
     pub port: u16,
     pub state: State,
@@ -24,7 +24,8 @@ pub(super) struct Race {
     /// When the last copies left.
     pub sent_at: Time,
     pub expires: Time,
-    pub waiting: Waiting,
+    /// Boxed, since few races ever wait.
+    pub waiting: Option<Box<Waiting>>,
     /// Where its story is told: a number in [`super::record::Log`].
     pub record: u32,
 }
@@ -49,34 +50,53 @@ pub(super) enum State {
 /// What a running race waits for beside answers; ends at the time given.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
-    Nothing,
     /// The other copies of a race of one.
-    FollowUp {
-        until: Time,
-        packet: Box<[u8]>,
-    },
+    FollowUp { until: Time, packet: Box<[u8]> },
     /// A handicapped link's answer, held back.
-    Handicap {
-        until: Time,
-        link: LinkId,
-        held: Held,
-    },
+    Handicap { until: Time, link: LinkId, held: Held },
     /// A refusal, until the others had their chance.
-    Refusal {
-        until: Time,
-        link: LinkId,
-        held: Held,
-    },
+    Refusal { until: Time, link: LinkId, held: Held },
 }
 
 impl Waiting {
-    pub fn until(&self) -> Option<Time> {
+    pub fn until(&self) -> Time {
         match self {
-            Waiting::Nothing => None,
             Waiting::FollowUp { until, .. } | Waiting::Handicap { until, .. } | Waiting::Refusal { until, .. } => {
-                Some(*until)
+                *until
             }
         }
+    }
+}
+
+/// An [`Opening`] in two thirds of its size: full tables are made of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed {
+    client: IpAddr,
+    server: IpAddr,
+    client_port: u16,
+    server_port: u16,
+    length: u16,
+    protocol: Protocol,
+    pub syn: Option<Syn>,
+}
+
+impl Packed {
+    pub fn unpack(&self) -> Opening {
+        Opening {
+            protocol: self.protocol,
+            client: SocketAddr::new(self.client, self.client_port),
+            server: SocketAddr::new(self.server, self.server_port),
+            length: self.length,
+            syn: self.syn,
+        }
+    }
+}
+
+impl From<&Opening> for Packed {
+    fn from(opening: &Opening) -> Self {
+        let Opening { protocol, client, server, length, syn } = *opening;
+        let (client_port, server_port) = (client.port(), server.port());
+        Packed { client: client.ip(), server: server.ip(), client_port, server_port, length, protocol, syn }
     }
 }
 
@@ -124,7 +144,8 @@ impl<S: BuildHasher> Table<S> {
     pub fn find_opening(&self, protocol: Protocol, client: SocketAddr, server: SocketAddr) -> Option<RaceId> {
         let hash = self.hasher.hash_one((protocol, client, server));
         self.find(&self.openings, hash, |race| {
-            (race.opening.protocol, race.opening.client, race.opening.server) == (protocol, client, server)
+            let opening = race.opening.unpack();
+            (opening.protocol, opening.client, opening.server) == (protocol, client, server)
         })
     }
 
@@ -132,7 +153,8 @@ impl<S: BuildHasher> Table<S> {
     pub fn find_answer(&self, protocol: Protocol, server: SocketAddr, port: u16) -> Option<RaceId> {
         let hash = self.hasher.hash_one((protocol, server, port));
         self.find(&self.answers, hash, |race| {
-            (race.opening.protocol, race.opening.server, race.port) == (protocol, server, port)
+            let opening = race.opening.unpack();
+            (opening.protocol, opening.server, race.port) == (protocol, server, port)
         })
     }
 
@@ -195,7 +217,7 @@ impl<S: BuildHasher> Table<S> {
     }
 
     fn hashes(&self, race: &Race) -> (u64, u64) {
-        let Opening { protocol, client, server, .. } = race.opening;
+        let Opening { protocol, client, server, .. } = race.opening.unpack();
         let hash = |key: &dyn Fn(&S) -> u64| key(&self.hasher);
         (hash(&|s| s.hash_one((protocol, client, server))), hash(&|s| s.hash_one((protocol, server, race.port))))
     }

@@ -264,7 +264,7 @@ impl World {
     fn hold(&mut self, packet: Packet) -> Held {
         self.packets += 1;
         self.held.insert(self.packets, (self.now, packet));
-        Held { queue: 0, packet: self.packets }
+        Held { queue: 0, packet: self.packets, mark: 0 }
     }
 
     pub(super) fn schedule(&mut self, at: Time, happening: Happening) {
