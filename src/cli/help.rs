@@ -22,9 +22,9 @@ pub const COMMANDS: [Command; 8] = [
         name: "run",
         short: "run the daemon, in the foreground",
         takes: "csd",
-        long: "Messages go to stderr on a terminal and under systemd, else to the system log.\n\
-               SIGHUP reloads the configuration; SIGTERM and SIGINT stop the daemon and take\n\
-               its rules out of the kernel.\n",
+        long: "Messages go to stderr on a terminal and under systemd, else to the system\n\
+               log. SIGHUP reloads the configuration; SIGTERM and SIGINT stop the daemon and\n\
+               take its rules out of the kernel.\n",
         examples: "cheaproute run -c ./test.conf   try a configuration\n\
                    cheaproute run --dry-run        see the nft rules that it would load\n",
     },
@@ -46,24 +46,24 @@ pub const COMMANDS: [Command; 8] = [
         name: "links",
         short: "show each link's health, addresses and share of the races",
         takes: "sjC",
-        long: "RTT, JITTER and LOSS come from probes and races. WON is the share of the races that\n\
-               the link took part in and won.\n",
+        long: "RTT, JITTER and LOSS come from probes and races. WON is the share of races won\n\
+               of those that the link took part in.\n",
         examples: "cheaproute links\n",
     },
     Command {
         name: "races",
         short: "show the last races: who raced, who answered when, who won",
         takes: "sjnC",
-        long: "The winner's time counts from the first packet to its answer; the others' times are\n\
-               how much later they came.\n",
+        long: "The winner's time is from the first packet to its answer; the others' times\n\
+               are how much later they came.\n",
         examples: "cheaproute races -n 50\n",
     },
     Command {
         name: "live",
         short: "show links and races, again and again",
         takes: "sjniC",
-        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
-               --json each is one line.\n",
+        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the\n\
+               last; with --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
     },
@@ -71,8 +71,8 @@ pub const COMMANDS: [Command; 8] = [
         name: "reload",
         short: "make the daemon read its configuration again",
         takes: "sjC",
-        long: "What did not change keeps running: no connection is lost. If the new configuration\n\
-               has faults, the old one stays in use.\n",
+        long: "What did not change keeps running: no connection is lost. If the new\n\
+               configuration has faults, the old one stays in use.\n",
         examples: "cheaproute reload\n",
     },
     Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
@@ -80,10 +80,10 @@ pub const COMMANDS: [Command; 8] = [
 
 const OPTIONS: [(char, &str); 7] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
-    ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
+    ('s', "-s, --socket PATH    the daemon's; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
-    ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),
+    ('n', "-n, --count N        how many races (default 20), or views until the end"),
     ('i', "-i, --interval S     seconds between two views; default 2"),
     ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
 ];
@@ -113,7 +113,7 @@ fn one(command: &Command) -> String {
 
 fn all() -> String {
     let mut out = String::from(
-        "cheaproute: races each new connection over every WAN link, keeps the fastest answer\n\n\
+        "cheaproute: races new connections over every WAN link, keeps the fastest\n\n\
          Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
     );
     for command in &COMMANDS {
@@ -165,7 +165,7 @@ mod tests {
         }
         for text in COMMANDS.iter().map(|command| text(Some(command))).chain([every]) {
             for line in text.lines() {
-                assert!(line.len() <= 90, "{line}");
+                assert!(line.len() <= 80, "{line}");
             }
         }
     }
