@@ -73,14 +73,11 @@ impl Routing {
     pub fn snapshot(&mut self) -> io::Result<Snapshot> {
         let mut now = Snapshot::default();
         self.socket.dump(Message::new(libc::RTM_GETLINK, 0, &[0; 16]), |answer| now.devices.extend(device(answer)))?;
-        self.socket
-            .dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
+        self.socket.dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
         for family in [libc::AF_INET, libc::AF_INET6] {
             let message = Message::new(libc::RTM_GETROUTE, 0, &header(family, 0));
             self.socket.dump(message, |answer| {
-                now.routes.extend(
-                    route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0),
-                );
+                now.routes.extend(route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0));
             })?;
         }
         Ok(now)
@@ -293,8 +290,7 @@ fn route(answer: &Answer) -> Option<(Route, u32, u8)> {
 
 /// Takes the first next hop of several: `rtnexthop` is length, flags, weight and device, then attributes.
 fn first_hop(value: &[u8], route: &mut Route) {
-    let (Some(length), Some(device)) =
-        (array(value, 0).map(u16::from_ne_bytes), array(value, 4).map(u32::from_ne_bytes))
+    let (Some(length), Some(device)) = (array(value, 0).map(u16::from_ne_bytes), array(value, 4).map(u32::from_ne_bytes))
     else {
         return;
     };

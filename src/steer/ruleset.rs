@@ -133,13 +133,7 @@ const FAMILIES: [Words; 2] = [
 fn write_sets(out: &mut Writer, plan: &Plan) {
     let devices: Vec<String> = plan.links.iter().map(|link| format!("\"{}\"", link.device)).collect();
     out.set("links", "type ifname", "", "", &devices);
-    out.set(
-        "alive",
-        "typeof meta nfproto",
-        "dynamic, timeout",
-        &format!("\t\ttimeout {ALIVE_SECONDS}s;\n\t\tsize 4;\n"),
-        &[],
-    );
+    out.set("alive", "typeof meta nfproto", "dynamic, timeout", &format!("\t\ttimeout {ALIVE_SECONDS}s;\n\t\tsize 4;\n"), &[]);
     let size = plan.races * plan.config.links.len().max(1);
     let learn = format!("\t\ttimeout {EXPECT_SECONDS}s;\n\t\tsize {size};\n");
     for Words { ip, ipv, icmp, ipv4 } in FAMILIES {
@@ -150,8 +144,7 @@ fn write_sets(out: &mut Writer, plan: &Plan) {
         let echo = format!("typeof {ip} saddr . {icmp} id . {ip} daddr");
         out.set(&format!("{ipv}_echoes"), &echo, "dynamic, timeout", &learn, &[]);
     }
-    let mut named: Vec<&str> =
-        plan.config.rules.iter().filter_map(|rule| rule.nftset.as_ref()).map(|set| &*set.name).collect();
+    let mut named: Vec<&str> = plan.config.rules.iter().filter_map(|rule| rule.nftset.as_ref()).map(|set| &*set.name).collect();
     named.sort_unstable();
     named.dedup();
     for name in named {
