@@ -91,15 +91,20 @@ fn look(terminal: bool, common: &Common) -> Result<String, Exit> {
     }
 }
 
-/// `view` in place of what the terminal shows: as many lines as it has, each cleared to its end, and nothing below.
+/// `view` in place of what the terminal shows: as many lines as it has, and nothing below.
 fn frame(view: &str, interval: Span) -> String {
     let rows = peer::terminal_size(io::stdout().as_fd()).map_or(24, |(_, rows)| rows);
-    let mut out = format!("\x1b[Hcheaproute, every {} s; Ctrl-C ends\x1b[K\r\n\x1b[K", interval.as_secs());
+    let mut out = format!("\x1b[H\x1b[Kcheaproute, every {} s; Ctrl-C ends\r\n\x1b[K", interval.as_secs());
+    let mut used = 2;
     for line in view.trim_end().lines().take(usize::from(rows).saturating_sub(2)) {
-        out.push_str("\r\n");
+        used += 1;
+        // Cleared first: at the end of a full line the cursor still stands on its last character.
+        out.push_str("\r\n\x1b[K");
         out.push_str(line);
-        out.push_str("\x1b[K");
     }
-    out.push_str("\x1b[J");
+    // On the last line there is nothing below, and a line's end would scroll.
+    if used < usize::from(rows) {
+        out.push_str("\r\n\x1b[J");
+    }
     out
 }

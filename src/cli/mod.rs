@@ -22,8 +22,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let done = args::parse(arguments).and_then(act);
     let Err(exit) = done else { return ExitCode::SUCCESS };
     if !exit.text.is_empty() {
-        // To stderr by hand: eprintln panics when it is closed.
-        let _ = writeln!(io::stderr(), "cheaproute: {}", exit.text);
+        // A sentence about cheaproute needs no name in front. By hand, since eprintln panics when stderr is closed.
+        let name = if exit.text.starts_with("cheaproute ") { "" } else { "cheaproute: " };
+        let _ = writeln!(io::stderr(), "{name}{}", exit.text);
     }
     ExitCode::from(exit.code.number())
 }

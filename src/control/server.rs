@@ -11,8 +11,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,7 +43,6 @@ impl Request {
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
-    stop: Arc<AtomicBool>,
 }
 
 /// The longest request: a command and a few names.
@@ -82,17 +79,17 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(|error| fail(Code::System, error.to_string()))?;
         let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
         closed.map_err(|error| fail(Code::System, error.to_string()))?;
-        Ok(Server { listener, path: path.into(), stop: Arc::default() })
+        Ok(Server { listener, path: path.into() })
     }
 
     /// Starts the thread. Each request arrives at the receiver, and then `wake` is called.
     pub fn start(&self, wake: impl Fn() + Send + 'static) -> io::Result<Receiver<Request>> {
         let (sender, receiver) = sync_channel(WAITING);
-        let (listener, stop) = (self.listener.try_clone()?, Arc::clone(&self.stop));
+        let listener = self.listener.try_clone()?;
         let desk = Desk { sender, wake: Box::new(wake) };
         let thread = thread::Builder::new().name("control".into()).stack_size(STACK);
         thread.spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
+            loop {
                 match listener.accept() {
                     // A client that goes away or misbehaves is its own trouble.
                     Ok((client, _)) => drop(desk.serve(client)),
@@ -107,9 +104,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.listener.set_nonblocking(true);
-        let _ = UnixStream::connect(&self.path); // ends the thread's wait
+        // The thread waits on, for clients that cannot come any more: waking it up could block.
         let _ = fs::remove_file(&self.path);
     }
 }

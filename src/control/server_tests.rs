@@ -16,7 +16,7 @@ use super::{Code, Exit, Form, Value};
 const TEXT: Form = Form { json: false, width: 80, color: false };
 
 fn path(name: &str) -> PathBuf {
-    env::temp_dir().join(format!("cheaproute-{}-{name}", process::id())).join("control.sock")
+    env::temp_dir().join("cheaproute-tests").join(format!("{}-{name}.sock", process::id()))
 }
 
 /// A daemon whose answer to any words is those words; `fail` fails and `drop` is not answered.

@@ -13,7 +13,7 @@ const EXPENDABLE: [usize; 4] = [5, 9, 8, 3];
 pub fn draw(document: &Value, page: &mut Page) {
     let links = document.list("links");
     if links.is_empty() {
-        return page.line("no links: add `config link` sections, see cheaproute help check", Paint::Warn);
+        return page.line("no links: the configuration has none that is enabled", Paint::Warn);
     }
     let mut table = Table::default();
     table.row(HEAD.iter().map(|name| (name.to_string(), Paint::Dim)).collect());

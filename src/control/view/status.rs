@@ -72,8 +72,8 @@ fn races(races: &Value, page: &mut Page) {
     let total: i64 = passed.iter().map(|(key, _)| races.count(key)).sum();
     let mut pieces = normal([count(total)]);
     for (key, why) in passed {
-        let bad = races.count(key) > 0 && key != "passed_fast_open" && key != "passed_other";
-        if total > 0 {
+        let bad = matches!(key, "passed_no_link" | "passed_full");
+        if races.count(key) > 0 {
             pieces.push((said(key, why), if bad { Paint::Warn } else { Paint::Normal }));
         }
     }
