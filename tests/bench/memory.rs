@@ -42,11 +42,7 @@ pub fn rows(effort: Effort) -> Vec<Row> {
             if start.elapsed() >= SETTLED {
                 settled.get_or_insert_with(|| daemon.memory());
             }
-            let at = start.elapsed();
             tries.push(plain.client.run(connect));
-            if tries.last().unwrap().is_none_or(|t| t > Duration::from_millis(500)) {
-                eprintln!("{at:?} {:?}", tries.last());
-            }
             thread::sleep(Duration::from_millis(50));
         }
         flooding.join().expect("a flood").last().map_or(0, |last| last.sent)
