@@ -12,6 +12,8 @@ use crate::sys::{BATCH, Frames, tighten_timers};
 pub struct Flood {
     pub to: Ipv4Addr,
     pub per_second: u32,
+    /// The most SYNs without an answer; then the next one waits.
+    pub open: u32,
     pub time: Duration,
     /// Numbers the SYNs: those of two floods differ if their numbers do.
     pub first: u32,
@@ -41,18 +43,20 @@ impl Flood {
         let before = received("eth0");
         let start = Instant::now();
         let (mut moments, mut sent) = (Vec::new(), 0);
+        let answers = || received("eth0") - before;
         loop {
             let at = start.elapsed();
             if moments.last().is_none_or(|last: &Moment| at >= last.at + LOOK) {
-                moments.push(Moment { at, sent, answers: received("eth0") - before });
+                moments.push(Moment { at, sent, answers: answers() });
             }
             if at >= self.time + PATIENCE {
                 return moments;
             }
             let due = (at.min(self.time).as_secs_f64() * f64::from(self.per_second)) as u32;
+            let due = if self.open < u32::MAX { due.min(answers() as u32 + self.open) } else { due };
             let count = (due.saturating_sub(sent) as usize).min(BATCH);
             if count == 0 {
-                thread::sleep(Duration::from_micros(200));
+                thread::sleep(Duration::from_micros(if self.open < u32::MAX { 50 } else { 200 }));
                 continue;
             }
             for (n, syn) in batch.iter_mut().take(count).enumerate() {

@@ -26,7 +26,7 @@ pub fn rows(effort: Effort) -> Vec<Row> {
     let daemon = Daemon::start(&plain.router, false, &probes);
     let fresh = daemon.memory();
 
-    let flood = Flood { to: SILENT, per_second: 5_000, time: Duration::from_secs(2), first: 0 };
+    let flood = Flood { to: SILENT, per_second: 5_000, open: u32::MAX, time: Duration::from_secs(2), first: 0 };
     let copies = Plain::received(&plain.internet, "isp2");
     let sent = plain.client.run(|| flood.run()).last().map_or(0, |last| last.sent);
     let (full, copies) = (daemon.memory(), Plain::received(&plain.internet, "isp2") - copies);
