@@ -93,12 +93,14 @@ impl Conntrack {
                 m.nested(CTA_PROTOINFO_TCP, |m| {
                     // The entry never saw the SYN, so it takes its sequence number for 0 and finds half of all SYN-ACKs
                     // outside of its window: it must not judge the server's side. The client's is tracked as always.
-                    let liberal = IP_CT_TCP_FLAG_BE_LIBERAL;
+                    // The kernel takes over the client's window scale only if both sides are said to have one
+                    // (nlattr_to_tcp); the SYN-ACK then says it of the server, or clears both.
+                    let reply = IP_CT_TCP_FLAG_BE_LIBERAL | flags & IP_CT_TCP_FLAG_WINDOW_SCALE;
                     m.attribute(CTA_PROTOINFO_TCP_STATE, &[TCP_CONNTRACK_SYN_SENT])
                         .attribute(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[syn.window_scale.unwrap_or(0)])
                         .attribute(CTA_PROTOINFO_TCP_WSCALE_REPLY, &[0])
                         .attribute(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &[flags, flags])
-                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[liberal, liberal]);
+                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[reply, reply]);
                 });
             });
         }

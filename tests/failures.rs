@@ -1,0 +1,279 @@
+//! Daemons that die, hang, drown, restart and reload: traffic goes on.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+use lab::{Namespace, Server, download};
+use support::{Bed, Daemon, SERVERS, config, eventually, ms, raw_packets, settled, syn};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[test]
+fn killed_it_harms_nobody_and_starts_again() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    let server = bed.server(SERVERS[0], 80);
+    let mut old = bed.connect(&server);
+    bed.daemon.process.kill();
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 81)), 1, "plain routing");
+    }
+    echo(&mut old);
+    bed.daemon = Daemon::start(bed.lab.router(), &config(&["", ""], ""));
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 82)), 2, "raced again");
+    }
+    echo(&mut old);
+    bed.daemon.stop();
+}
+
+#[test]
+fn stopped_it_harms_nobody_and_races_again_once_it_goes_on() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    bed.daemon.process.signal(libc::SIGSTOP);
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 1, "plain routing");
+    }
+    bed.daemon.process.signal(libc::SIGCONT);
+    for address in SERVERS {
+        let server = bed.server(address, 81);
+        eventually("raced again", || bed.link_taken(&server) == 2);
+    }
+}
+
+#[test]
+fn a_flood_of_openings_leaves_room_for_others() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    // Nobody answers there: each of them stays a race for seconds.
+    bed.lab.internet().sh("ip route add blackhole 203.0.113.0/24; ip -6 route add blackhole 2001:db8:dead::/48");
+    for (address, nowhere) in SERVERS.into_iter().zip(["203.0.113.1:80", "[2001:db8:dead::1]:80"]) {
+        let nowhere: SocketAddr = nowhere.parse().unwrap();
+        let flood: Vec<_> = (1024..13_000).map(|port| syn(port, nowhere)).collect();
+        let server = bed.server(address, 80);
+        thread::scope(|scope| {
+            scope.spawn(|| raw_packets(bed.lab.client(), &flood));
+            for _ in 0..5 {
+                bed.connect(&server);
+            }
+        });
+        bed.connect(&server);
+    }
+}
+
+#[test]
+fn an_overflowing_queue_lets_openings_pass() {
+    need_lab!();
+    let mut bed = Bed::new(&[5, 5]);
+    bed.lab.internet().sh("ip route add blackhole 203.0.113.0/24");
+    let server = bed.server(SERVERS[0], 80);
+    // It hangs, but the kernel still takes it for alive: what fits waits in the queue, the rest must pass.
+    bed.daemon.process.signal(libc::SIGSTOP);
+    let flood: Vec<_> = (1024..4000).map(|port| syn(port, ([203, 0, 113, 1], 80).into())).collect();
+    let watch = bed.lab.wire(1).watch();
+    raw_packets(bed.lab.client(), &flood);
+    assert!(watch.packets(lab::Direction::Up).len() > 1000);
+    bed.connect(&server);
+    bed.daemon.process.signal(libc::SIGCONT);
+    bed.connect(&server);
+    bed.daemon.stop();
+}
+
+#[test]
+fn stopped_in_good_order_it_leaves_nothing() {
+    need_lab!();
+    let lab = Bed::builder(&[0, 0]).build();
+    let router = lab.router();
+    router.sh("iptables -w -t raw -A PREROUTING -s 192.0.2.9 -j DROP
+        nft add table inet mine; nft add chain inet mine c '{ type filter hook forward priority 5; }'");
+    for key in ["all", "wan1", "wan2"] {
+        router.sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
+    }
+    let before = settled(router);
+    let mut bed = Bed::on(lab, &config(&["", ""], ""));
+    let server = bed.server(SERVERS[0], 80);
+    assert_ne!(settled(bed.lab.router()), before);
+    bed.connect(&server);
+    bed.daemon.stop();
+    assert_eq!(settled(bed.lab.router()), before);
+    bed.connect(&server);
+}
+
+#[test]
+fn a_crashs_remains_are_cleared_by_the_next_stop() {
+    need_lab!();
+    let lab = Bed::builder(&[0, 0]).build();
+    let before = settled(lab.router());
+    let mut bed = Bed::on(lab, &config(&["", ""], ""));
+    bed.daemon.process.kill();
+    // The next one has one link less.
+    bed.daemon = Daemon::start(bed.lab.router(), &config(&[""], ""));
+    bed.daemon.stop();
+    assert_eq!(settled(bed.lab.router()), before);
+}
+
+#[test]
+fn a_reload_loses_no_packet() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    let server = bed.server(SERVERS[0], 80);
+    let mut stream = bed.connect(&server);
+    let before = [bed.lab.client(), bed.lab.internet()].map(retransmitted);
+    let (done, lab) = (AtomicBool::new(false), &bed.lab);
+    thread::scope(|scope| {
+        let talk = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                echo(&mut stream);
+            }
+        });
+        for text in [
+            config(&["option weight '3'", ""], ""),
+            config(&["", "option metered '1'"], "config policy 'p'\n option mode 'failover'"),
+            config(
+                &["", ""],
+                "config rule\n option policy 'q'\n option proto 'tcp'\n list dest_port '80'\nconfig policy 'q'\n option mode 'weighted'",
+            ),
+            config(&["", ""], ""),
+        ] {
+            bed.daemon.reload(&text, ": reloaded");
+            thread::sleep(ms(300));
+        }
+        done.store(true, Ordering::Relaxed);
+        talk.join().unwrap();
+    });
+    assert_eq!([lab.client(), lab.internet()].map(retransmitted), before);
+    eventually("raced again", || bed.link_taken(&server) == 2);
+}
+
+#[test]
+fn a_faulty_reload_changes_nothing_and_says_why() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    let before = settled(bed.lab.router());
+    let faulty = config(&["option weight 'many'", ""], "");
+    let line = faulty.lines().position(|line| line.contains("many")).unwrap() + 1;
+    let said = bed.daemon.reload(&faulty, "weight");
+    assert!(said.contains(&line.to_string()) && said.contains("many"), "{said}");
+    thread::sleep(ms(200));
+    assert_eq!(settled(bed.lab.router()), before);
+    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 80)), 2);
+}
+
+#[test]
+fn a_download_survives_a_restart() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    let server = Server::source(bed.lab.internet(), (SERVERS[0], 80));
+    let mut stream = bed.connect(&server);
+    thread::scope(|scope| {
+        let talk = scope.spawn(|| {
+            // Some two seconds of traffic.
+            for _ in 0..20 {
+                download(&mut stream, 1 << 20, LIMIT).unwrap();
+                thread::sleep(ms(50));
+            }
+        });
+        thread::sleep(ms(200));
+        bed.daemon.stop();
+        thread::sleep(ms(300));
+        bed.daemon = Daemon::start(bed.lab.router(), &config(&["", ""], ""));
+        talk.join().unwrap();
+    });
+    eventually("accepted", || server.accepted() == 1);
+    assert_eq!(support::link_of(server.peers()[0]), 2);
+}
+
+#[test]
+fn malformed_packets_pass_or_end_without_harm() {
+    need_lab!();
+    let mut bed = Bed::new(&[10, 2]);
+    for address in SERVERS {
+        let whole = syn(5555, (address, 80).into());
+        let head = if address.is_ipv4() { 20 } else { 40 };
+        let mut bad = Vec::new();
+        for cut in head..whole.len() {
+            bad.push(with_length(whole[..cut].to_vec()));
+        }
+        for (at, value) in [(12, 0x00), (12, 0x10), (12, 0xf0), (13, 0x03), (13, 0x06), (13, 0xff)] {
+            let mut packet = whole.clone();
+            packet[head + at] = value;
+            bad.push(packet);
+        }
+        // Options that run out of their header, a port 0, data behind the SYN.
+        let mut options = whole.clone();
+        options[head + 12] = 0x60;
+        for option in [[2, 0, 0, 0], [2, 200, 5, 180], [3, 1, 1, 1]] {
+            options.truncate(whole.len());
+            options.extend(option);
+            bad.push(with_length(options.clone()));
+        }
+        for port in [[0, 0], [0, 53]] {
+            let mut packet = whole.clone();
+            packet[head..head + 2].copy_from_slice(&port);
+            bad.push(packet);
+        }
+        // Other protocols: cut ICMP, cut UDP, UDP with a wrong length, and extension headers or fragments.
+        for (protocol, body) in [
+            (17, &[0, 53, 0, 53][..]),
+            (17, &[0, 53, 0, 53, 0, 200, 0, 0, 1]),
+            (17, &[0, 53, 0, 53, 0, 0, 0, 0]),
+            (if head == 20 { 1 } else { 58 }, &[if head == 20 { 8 } else { 128 }, 0, 0]),
+            (0, &[6, 0, 1, 4, 0, 0, 0, 0]),
+            (43, &[6, 200, 0, 0, 0, 0, 0, 0]),
+            (44, &[6, 0, 0, 1, 0, 0, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8]),
+            (44, &[6, 0, 0, 8, 0, 0, 0, 7]),
+            (60, &[6]),
+        ] {
+            let mut packet = whole[..head].to_vec();
+            packet[if head == 20 { 9 } else { 6 }] = protocol;
+            packet.extend(body);
+            bad.push(with_length(packet));
+        }
+        if head == 20 {
+            for fragment in [[0x20, 0], [0, 1], [0x20, 2]] {
+                let mut packet = whole.clone();
+                packet[6..8].copy_from_slice(&fragment);
+                bad.push(packet);
+            }
+        }
+        let sent = raw_packets(bed.lab.client(), &bad);
+        assert!(sent > bad.len() / 2, "{sent} of {}", bad.len());
+        assert_eq!(bed.link_taken(&bed.server(address, 81)), 2);
+    }
+    bed.daemon.stop();
+}
+
+/// Corrects a packet's length field.
+fn with_length(mut packet: Vec<u8>) -> Vec<u8> {
+    let length = packet.len() as u16;
+    if packet[0] >> 4 == 4 {
+        packet[2..4].copy_from_slice(&length.to_be_bytes());
+    } else {
+        packet[4..6].copy_from_slice(&(length - 40).to_be_bytes());
+    }
+    packet
+}
+
+#[track_caller]
+fn echo(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+}
+
+/// How many TCP segments a host has sent again.
+fn retransmitted(host: &Namespace) -> u64 {
+    let text = host.run(|| fs::read_to_string("/proc/thread-self/net/snmp")).unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "RetransSegs").unwrap();
+    values.split(' ').nth(at).unwrap().parse().unwrap()
+}

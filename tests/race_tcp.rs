@@ -1,0 +1,250 @@
+//! TCP connections of a client, raced through the real kernel.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use lab::{Direction, Packet, Server, Shape, connect, half_open};
+use support::{Bed, SERVERS, connect_from, eventually, link_of, ms, mss, window_scale};
+
+const LIMIT: Duration = Duration::from_secs(4);
+
+#[test]
+fn the_faster_link_wins_whichever_it_is() {
+    need_lab!();
+    let bed = Bed::new(&[60, 10]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        assert_eq!(bed.links_taken(&server, 3), [2, 2, 2], "{address}");
+        bed.lab.wire(2).both(Shape::delayed(ms(120)));
+        assert_eq!(bed.links_taken(&server, 3), [1, 1, 1], "{address}");
+        bed.lab.wire(2).both(Shape::delayed(ms(10)));
+        // A wire keeps its frames in order, those on the way with the longer delay included.
+        thread::sleep(ms(300));
+    }
+}
+
+#[test]
+fn a_connection_carries_data_both_ways() {
+    need_lab!();
+    let bed = Bed::new(&[30, 5]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        let mut stream = bed.connect(&server);
+        stream.write_all(b"hello").unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"hello");
+    }
+}
+
+#[test]
+fn a_silent_link_harms_nobody() {
+    need_lab!();
+    let bed = Bed::new(&[0, 20]);
+    bed.lab.wire(1).blackhole(true);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        let (_stream, time) = connect(bed.lab.client(), server.address(), LIMIT).unwrap();
+        // A repeated SYN would come after a second.
+        assert!(time < ms(800), "{time:?}");
+    }
+}
+
+#[test]
+fn with_all_links_silent_the_client_times_out_and_later_connects() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    let server = bed.server(SERVERS[0], 80);
+    bed.lab.wires().iter().for_each(|wire| wire.blackhole(true));
+    let error = connect(bed.lab.client(), server.address(), ms(2500)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    bed.lab.wires().iter().for_each(|wire| wire.blackhole(false));
+    bed.connect(&server);
+}
+
+#[test]
+fn a_repeated_syn_repeats_its_copies() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    let server = bed.server(SERVERS[0], 80);
+    bed.lab.wires().iter().for_each(|wire| wire.blackhole(true));
+    let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
+    let _ = connect(bed.lab.client(), server.address(), ms(1500));
+    for watch in watches {
+        let sources: Vec<_> = syns(&watch).iter().map(|syn| (syn.source.port(), syn.sequence)).collect();
+        assert!(sources.len() >= 2 && sources.iter().all(|source| *source == sources[0]), "{sources:?}");
+    }
+}
+
+#[test]
+fn a_closed_port_is_refused_promptly() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    for address in SERVERS {
+        let start = std::time::Instant::now();
+        let error = connect(bed.lab.client(), (address, 81), LIMIT).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{address}");
+        assert!(start.elapsed() < ms(900), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn one_links_refusal_gives_way_to_the_others_acceptance() {
+    need_lab!();
+    // The refusal is back after 10 ms, the acceptance after 60 ms: within the grace.
+    let bed = Bed::new(&[5, 30]);
+    bed.lab.internet().sh("nft 'table inet censor { chain input { type filter hook input priority 0;
+            ip saddr 10.77.1.2 tcp dport 80 reject with tcp reset;
+            ip6 saddr fd77:1::2 tcp dport 80 reject with tcp reset; }; }'");
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        assert_eq!(bed.links_taken(&server, 2), [2, 2], "{address}");
+    }
+}
+
+#[test]
+fn a_refusal_is_believed_when_the_others_stay_silent() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    bed.lab.wire(1).blackhole(true);
+    for address in SERVERS {
+        let start = std::time::Instant::now();
+        let error = connect(bed.lab.client(), (address, 81), LIMIT).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{address}");
+        assert!((ms(100)..ms(900)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn what_the_firewall_forbids_is_not_raced() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    bed.lab.router().sh("nft insert rule inet fw forward tcp dport 666 drop");
+    let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
+    for address in SERVERS {
+        let server = bed.server(address, 666);
+        let error = connect(bed.lab.client(), server.address(), ms(1300)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{address}");
+    }
+    assert!(watches.iter().all(|watch| syns(watch).is_empty()));
+}
+
+#[test]
+fn two_clients_with_the_same_port_both_connect() {
+    need_lab!();
+    let bed = Bed::on(Bed::builder(&[20, 5]).clients(2).build(), &support::config(&["", ""], ""));
+    for (address, sources) in SERVERS.into_iter().zip([["10.77.0.2", "10.77.0.3"], ["fd77::2", "fd77::3"]]) {
+        let server = bed.server(address, 80);
+        let mut streams = Vec::new();
+        for (client, source) in bed.lab.clients().iter().zip(sources) {
+            let source = SocketAddr::new(source.parse().unwrap(), 40_000);
+            streams.push(connect_from(client, source, server.address()).unwrap());
+        }
+        for (stream, word) in streams.iter_mut().zip([b"one", b"two"]) {
+            let mut back = [0; 3];
+            stream.write_all(word).unwrap();
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(&back, word);
+        }
+    }
+}
+
+#[test]
+fn a_syn_with_data_takes_one_link() {
+    need_lab!();
+    const MSG_FASTOPEN: i32 = 0x2000_0000;
+    let bed = Bed::new(&[20, 5]);
+    bed.lab.client().sysctl("net/ipv4/tcp_fastopen", "1");
+    // Server side, for every listener (ip-sysctl, tcp_fastopen: 0x2 and 0x400).
+    bed.lab.internet().sysctl("net/ipv4/tcp_fastopen", "1026");
+    let server = bed.server(SERVERS[0], 80);
+    let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
+    // The first connection gets a cookie, the others use it.
+    for _ in 0..3 {
+        let socket = support::socket_from(bed.lab.client(), ([0, 0, 0, 0], 0).into()).unwrap();
+        socket.set_nonblocking(false).unwrap();
+        socket.send_to_with_flags(b"early", &server.address().into(), MSG_FASTOPEN).unwrap();
+        let mut stream = std::net::TcpStream::from(socket);
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"early");
+    }
+    let with_data: Vec<Vec<_>> = watches
+        .iter()
+        .map(|watch| syns(watch).iter().filter(|syn| !syn.payload.is_empty()).map(|syn| syn.sequence).collect())
+        .collect();
+    let all: Vec<_> = with_data.concat();
+    assert!(!all.is_empty(), "no SYN carried data");
+    assert!(with_data[0].iter().all(|sequence| !with_data[1].contains(sequence)), "{with_data:?}");
+}
+
+#[test]
+fn losers_leave_nothing_behind() {
+    need_lab!();
+    const RACES: usize = 50;
+    let bed = Bed::new(&[10, 2]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        let loser = bed.lab.wire(1).watch();
+        let streams: Vec<_> = (0..RACES).map(|_| bed.connect(&server)).collect();
+        eventually("all accepted", || server.accepted() == RACES);
+        eventually("no half-open socket", || half_open(bed.lab.internet()) == 0);
+        let lost = lab::router4(1).to_string();
+        let entries = lab::conntrack_entries(bed.lab.router());
+        let kept = |entry: &&String| entry.contains(&format!("dst={lost} ")) || entry.contains("dst=fd77:1:");
+        let kept: Vec<_> = entries.iter().filter(kept).collect();
+        let on_loser = server.peers().iter().filter(|peer| link_of(**peer) == 1).count();
+        assert_eq!(kept.len(), on_loser, "{kept:?}");
+        let resets: Vec<_> = loser.packets(Direction::Up).into_iter().filter(Packet::is_rst).collect();
+        for syn in syns(&loser) {
+            let wanted = |rst: &&Packet| rst.source == syn.source && rst.sequence == syn.sequence.wrapping_add(1);
+            assert!(on_loser > 0 || resets.iter().any(|rst| wanted(&rst)), "no reset for {syn:?}");
+        }
+        drop(streams);
+    }
+}
+
+#[test]
+fn each_copy_is_clamped_to_its_links_mtu() {
+    need_lab!();
+    let lab = Bed::builder(&[5, 5]).build();
+    lab.router().sh("ip link set wan2 mtu 1400");
+    let bed = Bed::on(lab, &support::config(&["", ""], ""));
+    for (address, limits) in SERVERS.into_iter().zip([[1460, 1360], [1440, 1340]]) {
+        let server = bed.server(address, 80);
+        let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
+        bed.connect(&server);
+        let sizes: Vec<_> = watches.iter().filter_map(|watch| mss(watch, Direction::Up, Packet::is_syn)).collect();
+        assert_eq!(sizes, limits);
+    }
+}
+
+#[test]
+fn a_large_download_keeps_its_window_scale() {
+    need_lab!();
+    const SIZE: u64 = 100 << 20;
+    let bed = Bed::new(&[40, 10]);
+    let server = Server::source(bed.lab.internet(), (SERVERS[0], 80));
+    let watch = bed.lab.wire(2).watch();
+    let mut stream = bed.connect(&server);
+    for (direction, wanted) in
+        [(Direction::Up, Packet::is_syn as fn(&Packet) -> bool), (Direction::Down, Packet::is_syn_ack)]
+    {
+        assert!(window_scale(&watch, direction, wanted).is_some_and(|scale| scale > 0), "{direction:?}");
+    }
+    drop(watch);
+    let time = lab::download(&mut stream, SIZE, Duration::from_secs(30)).unwrap();
+    // Without scaling, 64 KB a round trip of 20 ms: 32 s.
+    assert!(time < Duration::from_secs(20), "{time:?}");
+    eventually("accepted", || server.accepted() == 1);
+    assert_eq!(link_of(server.peers()[0]), 2);
+}
+
+fn syns(watch: &lab::Watch) -> Vec<Packet> {
+    watch.packets(Direction::Up).into_iter().filter(Packet::is_syn).collect()
+}

@@ -1,0 +1,26 @@
+//! What the system tests share: a network with a running daemon, and short questions about what happened in it.
+#![allow(dead_code, unused_imports, reason = "each test program uses its part")]
+
+mod bed;
+mod daemon;
+mod frame;
+mod traffic;
+
+pub use bed::{Bed, eventually, link_of, ms, queued, settled};
+pub use daemon::{Daemon, config, link};
+pub use frame::{Option_, mss, tcp_option, window_scale};
+pub use traffic::{connect_from, datagrams, raw_packets, socket_from, syn};
+
+/// Where the servers are: one address of either family.
+pub const SERVERS: [std::net::IpAddr; 2] = [std::net::IpAddr::V4(lab::SERVER4), std::net::IpAddr::V6(lab::SERVER6)];
+
+/// Ends the test here, with a line that says why, where the machine cannot run it.
+#[macro_export]
+macro_rules! need_lab {
+    () => {
+        if let Err(why) = lab::available() {
+            eprintln!("skipped: {why}");
+            return;
+        }
+    };
+}
