@@ -5,9 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::kernel::{Data, Judge, Queued};
-use crate::link::{Link, LinkId, MAX_LINKS, Marks, Stage};
-use crate::packet::{self, Buffer};
-use crate::race::{Action, Actions, Held, Racer, Verdict};
+use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks, Stage};
+use crate::packet::{self, Buffer, Opening};
+use crate::race::{Action, Actions, Held, RaceId, Racer, Verdict};
 use crate::steer::QUEUE;
 use crate::time::Time;
 
@@ -18,6 +18,8 @@ pub struct Field<D> {
     marks: Marks,
     links: [Option<Link>; MAX_LINKS],
     buffer: Buffer,
+    /// Links, port and opening of copies to be reset; no more than a batch leads to.
+    resets: Vec<(LinkSet, u16, Opening)>,
     complained: bool,
 }
 
@@ -30,6 +32,7 @@ impl<D: Data> Field<D> {
             marks,
             links: [const { None }; MAX_LINKS],
             buffer: Buffer::new(),
+            resets: Vec::new(),
             complained: false,
         }
     }
@@ -47,6 +50,27 @@ impl<D: Data> Field<D> {
         let mut actions = Actions::new();
         while self.racer.poll(now, &mut actions) {
             self.perform(&mut actions, &[], verdicts);
+        }
+    }
+
+    /// The flow of a race could not be established.
+    pub fn failed(&mut self, race: RaceId, error: &io::Error, verdicts: &mut impl Judge) {
+        if error.kind() != io::ErrorKind::AlreadyExists && !core::mem::replace(&mut self.complained, true) {
+            log::error!("cannot create conntrack entries: {error}; races cannot be won");
+        }
+        let mut actions = Actions::new();
+        self.racer.taken(race, &mut actions);
+        self.perform(&mut actions, &[], verdicts);
+    }
+
+    /// Sends the resets that the last packets led to. Call it after each batch.
+    pub fn reset_losers(&mut self) {
+        for (links, port, opening) in self.resets.drain(..) {
+            for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
+                let Some(source) = link.address(opening.server.ip()) else { continue };
+                packet::reset(&opening, source, port, &mut self.buffer);
+                let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
+            }
         }
     }
 
@@ -100,24 +124,18 @@ impl<D: Data> Field<D> {
                         }
                     }
                 }
-                Action::Reset { links, port, opening } => {
-                    for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
-                        let Some(source) = link.address(opening.server.ip()) else { continue };
-                        packet::reset(&opening, source, port, &mut self.buffer);
-                        let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
-                    }
-                }
+                Action::Reset { links, port, opening } => self.defer(links, port, opening),
                 Action::Establish { race, link, opening, port } => {
                     let address = self.links[link.index()].as_ref().and_then(|link| link.address(opening.server.ip()));
-                    let made = address.map(|source| {
-                        self.data.establish(&opening, SocketAddr::new(source, port), self.marks.link(link))
-                    });
                     let mut next = Actions::new();
-                    if let Some(Ok(())) = made {
-                        self.racer.established(race, &mut next);
-                    } else {
-                        self.complain(made);
-                        self.racer.taken(race, &mut next);
+                    match address {
+                        Some(address) => {
+                            let source = SocketAddr::new(address, port);
+                            verdicts.establish(race, &opening, source, self.marks.link(link));
+                            // Nearly always so; the kernel says if not.
+                            self.racer.established(race, &mut next);
+                        }
+                        None => self.racer.taken(race, &mut next),
                     }
                     self.perform(&mut next, packet, verdicts);
                 }
@@ -138,13 +156,15 @@ impl<D: Data> Field<D> {
         }
     }
 
-    /// Says once what keeps races from being won, other than a tuple that is taken.
-    fn complain(&mut self, made: Option<io::Result<()>>) {
-        if let Some(Err(error)) = made
-            && error.kind() != io::ErrorKind::AlreadyExists
-            && !core::mem::replace(&mut self.complained, true)
-        {
-            log::error!("cannot create conntrack entries: {error}; races cannot be won");
+    /// Resets wait until the verdicts are out: the client's answer comes first. And a loser's own answer may come until
+    /// then, so that one reset does for both.
+    fn defer(&mut self, links: LinkSet, port: u16, opening: Opening) {
+        let same = |(_, known, other): &&mut (LinkSet, u16, Opening)| {
+            (*known, other.client, other.server) == (port, opening.client, opening.server)
+        };
+        match self.resets.iter_mut().find(same) {
+            Some((known, ..)) => *known = known.iter().chain(links.iter()).collect(),
+            None => self.resets.push((links, port, opening)),
         }
     }
 

@@ -62,17 +62,18 @@ fn give(field: &mut Field<Fake>, queue: u16, id: u32, in_device: u32, bytes: &[u
 fn a_race_from_the_first_byte_to_the_last() {
     let (mut field, mut judge) = (field(), FakeJudge::default());
     give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
-    assert_eq!(judge.0, [((QUEUE + 1, 1), None)], "the client's own SYN goes no further");
+    assert_eq!(judge.verdicts, [((QUEUE + 1, 1), None)], "the client's own SYN goes no further");
     let copies: Vec<_> = field.data.sent.iter().map(|(link, bytes)| (*link, packet::opening(bytes).unwrap())).collect();
     assert_eq!(copies.iter().map(|(link, _)| *link).collect::<Vec<_>>(), [id(1), id(2)]);
     for (link, copy) in &copies {
         assert_eq!(copy.client.ip(), IpAddr::from([203, 0, 113, link.number()]));
     }
     give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
-    let (opening, source, mark) = field.data.established[0];
+    let (_, opening, source, mark) = judge.established[0];
     assert_eq!(opening.client, "192.168.1.7:40000".parse().unwrap());
     assert_eq!((source, mark), ("203.0.113.2:40000".parse().unwrap(), 0x0200_0000));
-    assert_eq!(judge.0.last(), Some(&((QUEUE, 5), Some(0))), "the answer goes on, without a mark of ours");
+    assert_eq!(judge.verdicts.last(), Some(&((QUEUE, 5), Some(0))), "the answer goes on, without a mark of ours");
+    field.reset_losers();
     assert_eq!(field.data.sent.len(), 3, "and the loser is reset");
     assert_eq!(field.data.sent[2].0, id(1));
 }
@@ -83,8 +84,8 @@ fn an_answer_counts_only_on_the_link_that_it_is_for() {
     give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
     give(&mut field, QUEUE, 5, 1, &syn_ack(2), &mut judge);
     give(&mut field, QUEUE, 6, 77, &syn_ack(2), &mut judge);
-    assert_eq!(judge.0[1..], [((QUEUE, 5), Some(0)), ((QUEUE, 6), Some(0))]);
-    assert!(field.data.established.is_empty());
+    assert_eq!(judge.verdicts[1..], [((QUEUE, 5), Some(0)), ((QUEUE, 6), Some(0))]);
+    assert!(judge.established.is_empty());
 }
 
 #[test]
@@ -93,17 +94,19 @@ fn what_cannot_be_raced_passes_with_its_link_and_others_marks() {
     give(&mut field, QUEUE + 1, 1, 9, &[0x45, 0, 0], &mut judge);
     give(&mut field, QUEUE + 9, 2, 9, &syn(), &mut judge);
     let passed = Some(0xC111_0000);
-    assert_eq!(judge.0, [((QUEUE + 1, 1), passed), ((QUEUE + 9, 2), passed)]);
+    assert_eq!(judge.verdicts, [((QUEUE + 1, 1), passed), ((QUEUE + 9, 2), passed)]);
     assert!(field.data.sent.is_empty());
 }
 
 #[test]
 fn a_taken_port_sends_the_client_the_plain_way() {
     let (mut field, mut judge) = (field(), FakeJudge::default());
-    field.data.taken.push(40_000);
     give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
     give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
-    assert_eq!(judge.0.last(), Some(&((QUEUE, 5), None)));
+    let (race, ..) = judge.established[0];
+    field.failed(race, &io::ErrorKind::AlreadyExists.into(), &mut judge);
+    field.reset_losers();
+    assert_eq!(field.data.sent.iter().skip(2).map(|(link, _)| *link).collect::<Vec<_>>(), [id(1), id(2)]);
     give(&mut field, QUEUE + 1, 2, 9, &syn(), &mut judge);
-    assert_eq!(judge.0.last(), Some(&((QUEUE + 1, 2), Some(0xC111_0000))));
+    assert_eq!(judge.verdicts.last(), Some(&((QUEUE + 1, 2), Some(0xC111_0000))));
 }

@@ -1,7 +1,7 @@
 //! The race's thread: packets from the queues to the core, the core's actions to the kernel.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -10,12 +10,11 @@ use super::field::Field;
 use crate::kernel::Data;
 use crate::link::{Link, LinkId, MAX_LINKS, Marks, Stage};
 use crate::linux::clock::now;
-use crate::linux::conntrack::Conntrack;
 use crate::linux::heartbeat::Heartbeat;
-use crate::linux::nfqueue::Queues;
+use crate::linux::nfqueue::{Event, Queues};
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::raw::Raw;
-use crate::packet::{MAX_PACKET, Opening};
+use crate::packet::MAX_PACKET;
 use crate::race::{MAX_POLICIES, Rules};
 use crate::steer::QUEUE;
 use crate::time::{Span, Time};
@@ -42,7 +41,6 @@ const BATCHES: usize = 8;
 /// The real ways to the kernel.
 pub struct Outlets {
     marks: Marks,
-    conntrack: Conntrack,
     raw: [Option<(u32, String, Raw)>; MAX_LINKS],
 }
 
@@ -78,10 +76,6 @@ impl Data for Outlets {
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
-
-    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
-        self.conntrack.establish(opening, source, mark)
-    }
 }
 
 type SharedField = Arc<Mutex<Field<Outlets>>>;
@@ -97,7 +91,7 @@ pub struct Racing {
 impl Racing {
     /// Takes the queues and starts the thread.
     pub fn start(races: usize, marks: Marks) -> io::Result<Self> {
-        let outlets = Outlets { marks, conntrack: Conntrack::open()?, raw: [const { None }; MAX_LINKS] };
+        let outlets = Outlets { marks, raw: [const { None }; MAX_LINKS] };
         let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
         let mut queues = Queues::open(RECEIVE_BUFFER)?;
         // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
@@ -200,18 +194,24 @@ impl Runner {
 
     fn turn(&mut self, woken: Time, stale: bool) -> io::Result<()> {
         let mut field = lock(&self.field);
+        let mut more = true;
         for _ in 0..BATCHES {
-            let got = self.queues.receive(|packet, verdicts| {
-                if stale { field.pass(&packet, verdicts) } else { field.packet(woken, &packet, verdicts) }
-            });
-            match got {
-                Ok(1..) => {}
-                Ok(0) => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => {}
-                Err(error) => return Err(error),
+            if !more {
+                break;
             }
+            let got = self.queues.receive(|event, verdicts| match event {
+                Event::Packet(packet) if stale => field.pass(&packet, verdicts),
+                Event::Packet(packet) => field.packet(woken, &packet, verdicts),
+                Event::Failed(race, error) => field.failed(race, &error, verdicts),
+            });
+            more = match got {
+                Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => true,
+                got => got?,
+            };
+            field.reset_losers();
         }
-        self.queues.verdicts(|verdicts| field.turn(woken, verdicts))
+        let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
+        field.reset_losers();
+        done
     }
 }

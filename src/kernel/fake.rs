@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Control, Data, Failure, Judge, PROTOCOL, Rule, Snapshot};
 use crate::link::LinkId;
 use crate::packet::Opening;
+use crate::race::RaceId;
 
 /// What it was told, and what it shall say.
 #[derive(Clone, Default, Debug)]
@@ -22,9 +23,6 @@ pub struct Fake {
     /// Text that no ruleset may contain.
     pub refuses: Option<String>,
     pub sent: Vec<(LinkId, Vec<u8>)>,
-    pub established: Vec<(Opening, SocketAddr, u32)>,
-    /// Source ports that belong to other flows.
-    pub taken: Vec<u16>,
 }
 
 impl Control for Fake {
@@ -95,26 +93,26 @@ impl Data for Fake {
         self.sent.push((link, packet.to_vec()));
         Ok(())
     }
-
-    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
-        if self.taken.contains(&source.port()) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        self.established.push((*opening, source, mark));
-        Ok(())
-    }
 }
 
-/// Verdicts by (queue, id): the mark that a packet goes on with, or `None` if it was dropped.
+/// What a [`Judge`] was told.
 #[derive(Clone, Default, Debug)]
-pub struct FakeJudge(pub Vec<((u16, u32), Option<u32>)>);
+pub struct FakeJudge {
+    /// Verdicts by (queue, id): the mark that a packet goes on with, or `None` if it was dropped.
+    pub verdicts: Vec<((u16, u32), Option<u32>)>,
+    pub established: Vec<(RaceId, Opening, SocketAddr, u32)>,
+}
 
 impl Judge for FakeJudge {
+    fn establish(&mut self, race: RaceId, opening: &Opening, source: SocketAddr, mark: u32) {
+        self.established.push((race, *opening, source, mark));
+    }
+
     fn accept(&mut self, queue: u16, id: u32, mark: u32) {
-        self.0.push(((queue, id), Some(mark)));
+        self.verdicts.push(((queue, id), Some(mark)));
     }
 
     fn drop(&mut self, queue: u16, id: u32) {
-        self.0.push(((queue, id), None));
+        self.verdicts.push(((queue, id), None));
     }
 }

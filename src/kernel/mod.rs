@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::link::LinkId;
 use crate::packet::Opening;
+use crate::race::RaceId;
 
 pub mod fake;
 
@@ -59,10 +60,6 @@ pub trait Control {
 pub trait Data {
     /// Sends an IP packet out of a link.
     fn send(&mut self, link: LinkId, packet: &[u8], to: IpAddr) -> io::Result<()>;
-
-    /// Creates the conntrack entry of `opening` as if it had left from `source` with `mark`. `AlreadyExists`: either
-    /// direction of it belongs to another flow.
-    fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()>;
 }
 
 /// A packet in a queue.
@@ -77,8 +74,12 @@ pub struct Queued<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Takes verdicts.
+/// Takes verdicts, and what must happen before a verdict. All of it happens in this order, some time later.
 pub trait Judge {
+    /// Creates the conntrack entry of `opening` as if it had left from `source` with `mark`. Should it fail, `race` says
+    /// whose it was.
+    fn establish(&mut self, race: RaceId, opening: &Opening, source: SocketAddr, mark: u32);
+
     /// The packet goes on, with this mark.
     fn accept(&mut self, queue: u16, id: u32, mark: u32);
 

@@ -1,9 +1,8 @@
 //! Conntrack: the flow that a race's winner gets (`linux/netfilter/nfnetlink_conntrack.h`).
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::netlink::{ACK, CREATE, EXCLUSIVE, Message, Socket};
+use super::netlink::{CREATE, EXCLUSIVE, Message};
 use crate::packet::{Opening, Protocol};
 use crate::time::Span;
 
@@ -54,57 +53,49 @@ const IP_CT_TCP_FLAG_BE_LIBERAL: u8 = 0x08;
 /// How long the new entry lives unless its answer follows, as it does at once.
 const TIMEOUT: Span = Span::from_secs(30);
 
-pub struct Conntrack {
-    socket: Socket,
-}
+/// The type of the message that creates an entry, as an error names it.
+pub const NEW: u16 = SUBSYSTEM | MSG_NEW;
 
-impl Conntrack {
-    pub fn open() -> io::Result<Self> {
-        Ok(Conntrack { socket: Socket::open(libc::NETLINK_NETFILTER, 0)? })
-    }
-
-    /// Creates the flow of `opening` as if it had left from `source` with `mark`. `AlreadyExists`: either direction of it
-    /// belongs to another flow.
-    pub fn establish(&mut self, opening: &Opening, source: SocketAddr, mark: u32) -> io::Result<()> {
-        let family = if source.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let mut message = Message::new(SUBSYSTEM | MSG_NEW, CREATE | EXCLUSIVE | ACK, &[family as u8, 0, 0, 0]);
-        let Opening { protocol, client, server, .. } = *opening;
-        message.nested(CTA_TUPLE_ORIG, |m| tuple(m, protocol, client, server, false));
-        message.nested(CTA_TUPLE_REPLY, |m| tuple(m, protocol, server, client, true));
-        message.be32(CTA_TIMEOUT, TIMEOUT.as_secs() as u32).be32(CTA_MARK, mark);
-        message.nested(CTA_NAT_SRC, |m| {
-            let (low, high) = match source.ip() {
-                IpAddr::V4(_) => (CTA_NAT_V4_MINIP, CTA_NAT_V4_MAXIP),
-                IpAddr::V6(_) => (CTA_NAT_V6_MINIP, CTA_NAT_V6_MAXIP),
-            };
-            m.address(low, source.ip()).address(high, source.ip()).nested(CTA_NAT_PROTO, |m| {
-                m.be16(CTA_PROTONAT_PORT_MIN, source.port()).be16(CTA_PROTONAT_PORT_MAX, source.port());
+/// Appends the request to create the flow of `opening` as if it had left from `source` with `mark`. The kernel answers only if
+/// it cannot, with `sequence`; `AlreadyExists`: either direction of it belongs to another flow.
+pub fn establish(message: &mut Message, sequence: u32, opening: &Opening, source: SocketAddr, mark: u32) {
+    let family = if source.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    message.begin(NEW, CREATE | EXCLUSIVE, sequence, &[family as u8, 0, 0, 0]);
+    let Opening { protocol, client, server, .. } = *opening;
+    message.nested(CTA_TUPLE_ORIG, |m| tuple(m, protocol, client, server, false));
+    message.nested(CTA_TUPLE_REPLY, |m| tuple(m, protocol, server, client, true));
+    message.be32(CTA_TIMEOUT, TIMEOUT.as_secs() as u32).be32(CTA_MARK, mark);
+    message.nested(CTA_NAT_SRC, |m| {
+        let (low, high) = match source.ip() {
+            IpAddr::V4(_) => (CTA_NAT_V4_MINIP, CTA_NAT_V4_MAXIP),
+            IpAddr::V6(_) => (CTA_NAT_V6_MINIP, CTA_NAT_V6_MAXIP),
+        };
+        m.address(low, source.ip()).address(high, source.ip()).nested(CTA_NAT_PROTO, |m| {
+            m.be16(CTA_PROTONAT_PORT_MIN, source.port()).be16(CTA_PROTONAT_PORT_MAX, source.port());
+        });
+    });
+    if let Some(syn) = opening.syn {
+        let mut flags = 0;
+        if syn.window_scale.is_some() {
+            flags |= IP_CT_TCP_FLAG_WINDOW_SCALE;
+        }
+        if syn.sack_permitted {
+            flags |= IP_CT_TCP_FLAG_SACK_PERM;
+        }
+        message.nested(CTA_PROTOINFO, |m| {
+            m.nested(CTA_PROTOINFO_TCP, |m| {
+                // The entry never saw the SYN, so it takes its sequence number for 0 and finds half of all SYN-ACKs
+                // outside of its window: it must not judge the server's side. The client's is tracked as always.
+                // The kernel takes over the client's window scale only if both sides are said to have one
+                // (nlattr_to_tcp); the SYN-ACK then says it of the server, or clears both.
+                let reply = IP_CT_TCP_FLAG_BE_LIBERAL | flags & IP_CT_TCP_FLAG_WINDOW_SCALE;
+                m.attribute(CTA_PROTOINFO_TCP_STATE, &[TCP_CONNTRACK_SYN_SENT])
+                    .attribute(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[syn.window_scale.unwrap_or(0)])
+                    .attribute(CTA_PROTOINFO_TCP_WSCALE_REPLY, &[0])
+                    .attribute(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &[flags, flags])
+                    .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[reply, reply]);
             });
         });
-        if let Some(syn) = opening.syn {
-            let mut flags = 0;
-            if syn.window_scale.is_some() {
-                flags |= IP_CT_TCP_FLAG_WINDOW_SCALE;
-            }
-            if syn.sack_permitted {
-                flags |= IP_CT_TCP_FLAG_SACK_PERM;
-            }
-            message.nested(CTA_PROTOINFO, |m| {
-                m.nested(CTA_PROTOINFO_TCP, |m| {
-                    // The entry never saw the SYN, so it takes its sequence number for 0 and finds half of all SYN-ACKs
-                    // outside of its window: it must not judge the server's side. The client's is tracked as always.
-                    // The kernel takes over the client's window scale only if both sides are said to have one
-                    // (nlattr_to_tcp); the SYN-ACK then says it of the server, or clears both.
-                    let reply = IP_CT_TCP_FLAG_BE_LIBERAL | flags & IP_CT_TCP_FLAG_WINDOW_SCALE;
-                    m.attribute(CTA_PROTOINFO_TCP_STATE, &[TCP_CONNTRACK_SYN_SENT])
-                        .attribute(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[syn.window_scale.unwrap_or(0)])
-                        .attribute(CTA_PROTOINFO_TCP_WSCALE_REPLY, &[0])
-                        .attribute(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &[flags, flags])
-                        .attribute(CTA_PROTOINFO_TCP_FLAGS_REPLY, &[reply, reply]);
-                });
-            });
-        }
-        self.socket.request(message)
     }
 }
 

@@ -4,11 +4,15 @@
 //! a packet each way and hides its descriptor; what that costs stands in tests/bench/RESULTS.md.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::check;
-use super::netlink::{ACK, Message, Messages, Socket, array};
+use super::conntrack;
+use super::netlink::{ACK, Answer, Message, Messages, Socket, array};
 use crate::kernel::{Judge, Queued};
+use crate::packet::Opening;
+use crate::race::RaceId;
 
 const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_QUEUE as u16) << 8;
 const MSG_PACKET: u16 = 0;
@@ -69,8 +73,8 @@ impl Queues {
         self.socket.request(message)
     }
 
-    /// Hands every packet that waits, up to a batch, to `each`, and returns their number. Does not block.
-    pub fn receive(&mut self, mut each: impl FnMut(Queued, &mut Verdicts)) -> io::Result<usize> {
+    /// Hands every event that waits, up to a batch, to `each`; `true` if there may be more. Does not block.
+    pub fn receive(&mut self, mut each: impl FnMut(Event, &mut Verdicts)) -> io::Result<bool> {
         // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
         let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { core::mem::zeroed() };
         for (n, buffer) in self.buffers.iter_mut().enumerate() {
@@ -83,21 +87,22 @@ impl Queues {
         let got = unsafe {
             libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
         };
-        let got = check(got)? as usize;
+        let got = match check(got) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            got => got? as usize,
+        };
         let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
         for (buffer, header) in self.buffers.iter().zip(&headers).take(got) {
             let bytes = buffer.get(..header.msg_len as usize).unwrap_or(buffer);
             for message in Messages(bytes) {
-                if message.kind == SUBSYSTEM | MSG_PACKET
-                    && let Some(packet) = parse(message.body)
-                {
-                    each(packet, &mut verdicts);
+                if let Some(event) = event(&message) {
+                    each(event, &mut verdicts);
                 }
             }
         }
         self.verdicts = verdicts.0;
         self.flush()?;
-        Ok(got)
+        Ok(got == BATCH)
     }
 
     /// Adds verdicts outside of [`Self::receive`], and sends them.
@@ -118,10 +123,22 @@ impl Queues {
     }
 }
 
-/// Verdicts on their way to the kernel.
+/// What the kernel has to say.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Packet(Queued<'a>),
+    /// The flow of this race could not be established.
+    Failed(RaceId, io::Error),
+}
+
+/// Verdicts, and flows to establish, on their way to the kernel.
 pub struct Verdicts(Message);
 
 impl Judge for Verdicts {
+    fn establish(&mut self, race: RaceId, opening: &Opening, source: SocketAddr, mark: u32) {
+        conntrack::establish(&mut self.0, race.to_bits(), opening, source, mark);
+    }
+
     fn accept(&mut self, queue: u16, id: u32, mark: u32) {
         self.verdict(queue, id, libc::NF_ACCEPT as u32);
         self.0.be32(MARK, mark);
@@ -156,6 +173,17 @@ fn header(queue: u16) -> [u8; 4] {
 
 fn config(queue: u16) -> Message {
     Message::new(SUBSYSTEM | MSG_CONFIG, ACK, &header(queue))
+}
+
+/// A packet, or what became of a flow. A verdict on a packet that is gone, since its device is, fails as well: that is fine.
+fn event<'a>(message: &Answer<'a>) -> Option<Event<'a>> {
+    if message.kind == SUBSYSTEM | MSG_PACKET {
+        return parse(message.body).map(Event::Packet);
+    }
+    let error = message.error()?.err()?;
+    // `nlmsgerr`: the error, then the header of the message that caused it.
+    let kind = u16::from_ne_bytes(array(message.body, 8)?);
+    (kind == conntrack::NEW).then(|| Event::Failed(RaceId::from_bits(message.sequence), error))
 }
 
 fn parse(body: &[u8]) -> Option<Queued<'_>> {

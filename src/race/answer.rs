@@ -141,7 +141,12 @@ impl<S: BuildHasher> Racer<S> {
     /// What came of [`Action::Establish`].
     pub(super) fn settle(&mut self, id: RaceId, actions: &mut Actions, established: bool) {
         let Some(race) = self.races.get(id) else { return };
-        let State::Deciding { link, held, refused } = race.state else { return };
+        let State::Deciding { link, held, refused } = race.state else {
+            if !established {
+                self.revoke(id, actions);
+            }
+            return;
+        };
         let (record, port, opening) = (race.record, race.port, race.opening.unpack());
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
         let accepted = race.answered.minus(race.refused);
@@ -175,6 +180,24 @@ impl<S: BuildHasher> Racer<S> {
             }
         }
         self.tell(record, outcome);
+    }
+
+    /// A flow that was taken for established was not: its answer went astray, and the losers are reset already.
+    fn revoke(&mut self, id: RaceId, actions: &mut Actions) {
+        let Some(race) = self.races.get(id) else { return };
+        let (record, accepted) = (race.record, race.answered.minus(race.refused));
+        match race.state {
+            State::Won(link) => {
+                self.log.counters.won -= 1;
+                self.log.tally_mut(link).won -= 1;
+            }
+            State::Refused(_) => self.log.counters.refused -= 1,
+            State::Running | State::Deciding { .. } | State::FellBack { .. } => return,
+        }
+        race.state = State::FellBack { passed: false };
+        self.log.counters.fell_back += 1;
+        self.reset(id, accepted, actions);
+        self.tell(record, Outcome::FellBack);
     }
 
     fn first_answer(&mut self, now: Time, id: RaceId, link: LinkId, says: Says) {

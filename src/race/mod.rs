@@ -80,6 +80,17 @@ pub struct RaceId {
     turn: u16,
 }
 
+impl RaceId {
+    /// As a number, for the kernel to hand back.
+    pub const fn to_bits(self) -> u32 {
+        (self.slot as u32) << 16 | self.turn as u32
+    }
+
+    pub const fn from_bits(bits: u32) -> Self {
+        RaceId { slot: (bits >> 16) as u16, turn: bits as u16 }
+    }
+}
+
 /// A packet that waits in a kernel queue for its verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
@@ -109,7 +120,8 @@ pub enum Action {
         port: u16,
         kept: Option<Box<[u8]>>,
     },
-    /// Create the flow's conntrack entry, then say [`Racer::established`] or [`Racer::taken`].
+    /// Create the flow's conntrack entry, then say [`Racer::established`] or [`Racer::taken`]; or the former at once, and the
+    /// latter should it turn out so.
     Establish {
         race: RaceId,
         link: LinkId,

@@ -118,7 +118,8 @@ impl<S: BuildHasher> Racer<S> {
         self.settle(id, actions, true);
     }
 
-    /// What [`Action::Establish`] asked for cannot be: the address and port belong to another connection.
+    /// What [`Action::Establish`] asked for cannot be: the address and port belong to another connection. Who learns this
+    /// late may have said [`Racer::established`] before.
     pub fn taken(&mut self, id: RaceId, actions: &mut Actions) {
         self.settle(id, actions, false);
     }
