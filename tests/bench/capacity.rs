@@ -83,16 +83,16 @@ struct Pairs([Vec<Block>; 2]);
 
 impl Pairs {
     fn rates(&self, what: &'static str, load: &str) -> Row {
-        let rates = self.median(Block::all);
-        let ratio = rates[1] / rates[0];
         let [bare, race] = &self.0;
         let cost = self.median(micros);
+        // Both fill their core, so this is the rates' ratio on a machine that does nothing else, and still is on others.
+        let ratio = cost[0] / cost[1];
         let detail = format!(
-            "{} of {} a second; {:.1} of {:.1} µs of processor time each; {load}",
+            "{:.1} of {:.1} µs of processor time each; {} of {} a second; {load}",
+            cost[1],
+            cost[0],
             spread(&each(race, Block::all), 0),
             spread(&each(bare, Block::all), 0),
-            cost[1],
-            cost[0]
         );
         Row::goal(what, format!("{ratio:.2}"), ">= 0.5", ratio >= 0.5, detail)
     }
