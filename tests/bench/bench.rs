@@ -11,6 +11,7 @@ mod idle;
 mod latency;
 mod leftovers;
 mod memory;
+mod packets;
 mod plain;
 mod stats;
 mod sys;

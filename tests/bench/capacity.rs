@@ -24,7 +24,10 @@ const OVERLOAD: Load = Load { open: u32::MAX, ..SATURATION };
 /// A busy router's worth. The races of a block fit into the table.
 const MODERATE: Load = Load { per_second: 5_000, open: u32::MAX, time: Duration::from_secs(2) };
 
-/// More than the table of races takes in the long run: 16,384 for 4 s each.
+/// How long a race is kept.
+const LIFETIME: Duration = Duration::from_secs(4);
+
+/// More than the table of races takes in the long run.
 const LASTING: Load = Load { per_second: 6_000, open: u32::MAX, time: Duration::from_secs(9) };
 
 pub fn rows(effort: Effort) -> Vec<Row> {
@@ -56,7 +59,7 @@ pub fn rows(effort: Effort) -> Vec<Row> {
         ),
         Row::info(
             "races a second in the long run",
-            format!("{:.0}", lasting.rate(LASTING.time / 2, LASTING.time)),
+            format!("{:.0}", lasting.rate(LASTING.time - LIFETIME, LASTING.time)),
             "6,000 SYNs/s offered; the table of races holds 16,384 for 4 s each: 4,096".to_owned(),
         ),
     ]
@@ -80,16 +83,16 @@ struct Pairs([Vec<Block>; 2]);
 
 impl Pairs {
     fn rates(&self, what: &'static str, load: &str) -> Row {
-        let rates = self.median(Block::all);
-        let ratio = rates[1] / rates[0];
         let [bare, race] = &self.0;
         let cost = self.median(micros);
+        // Both fill their core, so this is the rates' ratio on a machine that does nothing else, and still is on others.
+        let ratio = cost[0] / cost[1];
         let detail = format!(
-            "{} of {} a second; {:.1} of {:.1} µs of processor time each; {load}",
+            "{:.1} of {:.1} µs of processor time each; {} of {} a second; {load}",
+            cost[1],
+            cost[0],
             spread(&each(race, Block::all), 0),
             spread(&each(bare, Block::all), 0),
-            cost[1],
-            cost[0]
         );
         Row::goal(what, format!("{ratio:.2}"), ">= 0.5", ratio >= 0.5, detail)
     }

@@ -112,7 +112,7 @@ impl Syn {
 }
 
 /// RFC 1071, of an even number of bytes.
-fn checksum(bytes: &[u8], start: u32) -> u16 {
+pub fn checksum(bytes: &[u8], start: u32) -> u16 {
     let mut sum = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>() + start;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
