@@ -65,6 +65,19 @@ fn the_fastest_links_answer_comes_whichever_link_is_dead() {
 }
 
 #[test]
+fn a_datagram_that_does_not_fit_a_link_is_raced_without_it() {
+    need_lab!();
+    let lab = Bed::builder(&[5, 5]).links(3).build();
+    lab.router().sh("ip link set wan2 mtu 1000");
+    let bed = Bed::on(lab, &config(&["", "", ""], ""));
+    let server = Server::udp(bed.lab.internet(), (SERVERS[0], 443));
+    let socket = datagrams(bed.lab.client(), server.address());
+    socket.send(&[b'x'; 1200]).unwrap();
+    assert_eq!(answers(&socket).len(), 1);
+    assert_eq!(links(&server), [1, 3]);
+}
+
+#[test]
 fn other_udp_is_sent_once() {
     need_lab!();
     let bed = Bed::new(&[30, 5]);

@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::{Direction, Dual, Namespace, Packet, Server, Watch, connect, veth};
@@ -26,6 +27,7 @@ fn a_metered_link_is_used_only_alone() {
     let mark = bed.daemon.process.lines_so_far();
     bed.lab.wire(1).unplug();
     bed.daemon.says(mark, "link wan1 is down");
+    thread::sleep(ms(200));
     for address in SERVERS {
         let server = bed.server(address, 81);
         eventually("the metered link", || bed.link_taken(&server) == 2);
@@ -69,8 +71,11 @@ fn failover_takes_the_first_link_that_is_up() {
     let watch = bed.lab.wire(2).watch();
     assert_eq!(bed.links_taken(&server, 3), [1, 1, 1]);
     assert!(openings(&watch).is_empty());
+    let mark = bed.daemon.process.lines_so_far();
     bed.lab.wire(1).unplug();
-    eventually("the next link", || bed.link_taken(&server) == 2);
+    bed.daemon.says(mark, "link wan1 is down");
+    thread::sleep(ms(200));
+    assert_eq!(bed.link_taken(&server), 2);
     bed.lab.wire(1).plug();
     eventually("the first link again", || bed.link_taken(&server) == 1);
 }
@@ -101,7 +106,8 @@ config rule\n option proto 'tcp'\n list dest_port '82'\n option policy 'refused'
         let start = Instant::now();
         let refused = connect(bed.lab.client(), (address, 82), Duration::from_secs(4)).unwrap_err();
         assert_ne!(refused.kind(), std::io::ErrorKind::TimedOut, "{address}: {refused}");
-        assert!(start.elapsed() < ms(700), "{address}: {:?}", start.elapsed());
+        // An answer that comes while connect() is still sending is only remembered (tcp_v6_err), until the next SYN's.
+        assert!(start.elapsed() < ms(2000), "{address}: {:?}", start.elapsed());
     }
     assert!(watches.iter().all(|watch| openings(watch).is_empty()));
     bed.connect(&bed.server(SERVERS[0], 80));

@@ -175,6 +175,9 @@ impl Daemon {
     fn start(config: Config, path: PathBuf) -> Result<Self, Exit> {
         let marks = config.main.mark_mask;
         let lacks = |why| Exit::new(Code::System, why);
+        if !sysctl::may_rule_networks() {
+            return Err(cannot(io::ErrorKind::PermissionDenied.into()));
+        }
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
         let racing = Racing::start(races, marks).map_err(cannot)?;

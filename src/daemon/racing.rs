@@ -93,11 +93,16 @@ impl Racing {
     pub fn start(races: usize, marks: Marks) -> io::Result<Self> {
         let outlets = Outlets { marks, raw: [const { None }; MAX_LINKS] };
         let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
+        // The kernel forbids a queue that another program has; we are permitted the rest, or would not have come here.
+        let taken = |error: io::Error| match error.kind() {
+            io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
+            _ => error,
+        };
         let mut queues = Queues::open(RECEIVE_BUFFER)?;
         // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
-        queues.bind(QUEUE, 128, QUEUE_LENGTH)?;
+        queues.bind(QUEUE, 128, QUEUE_LENGTH).map_err(taken)?;
         for policy in 0..MAX_POLICIES as u16 {
-            queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH)?;
+            queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH).map_err(taken)?;
         }
         let heartbeat = Heartbeat::open(marks.stage(Stage::Decided))?;
         let (waker, stop) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));

@@ -29,6 +29,16 @@ pub fn resident() -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
+/// Whether this process may do what the daemon does: CAP_NET_ADMIN and CAP_NET_RAW (capabilities(7)), as /proc/self/status
+/// says. Where it does not say, the kernel will.
+pub fn may_rule_networks() -> bool {
+    const NEEDED: u64 = 1 << 12 | 1 << 13;
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = text.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    effective.is_none_or(|mask| mask & NEEDED == NEEDED)
+}
+
 fn path(name: &str) -> PathBuf {
     PathBuf::from("/proc/sys").join(name)
 }

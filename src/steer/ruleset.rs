@@ -334,6 +334,9 @@ fn write_save(out: &mut Writer, plan: &Plan) {
         let by = by_device(plan, "save");
         out.rule(&format!("ct state new oifname vmap {{ {by} }}"));
     }
+    // A race's winner is translated as its conntrack entry says, but only where any chain of type nat stands: it puts up
+    // the hooks of both families (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
+    out.chain("translate", Some("nat hook postrouting priority srcnat + 10"));
 }
 
 fn by_device(plan: &Plan, chain: &str) -> String {

@@ -1,0 +1,162 @@
+//! Bad surroundings: one clear line, a code that says failure, and a network as it was.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use lab::{Dual, Namespace};
+use support::{Bed, Daemon, SERVERS, config, ms, settled};
+
+/// Starts a daemon that cannot run: what it says.
+#[track_caller]
+fn refused(lab: &Dual, start: impl FnOnce(&Namespace) -> Daemon) -> String {
+    let before = settled(lab.router());
+    let mut daemon = start(lab.router());
+    let status = daemon.end();
+    let output = daemon.process.output();
+    assert!(!status.success(), "{output}");
+    assert!(status.code().is_some(), "a signal ended it: {status}");
+    let errors: Vec<&str> = output.lines().filter(|line| !line.starts_with("info")).collect();
+    assert_eq!(errors.len(), 1, "more than one line: {output}");
+    assert_eq!(settled(lab.router()), before);
+    errors[0].to_owned()
+}
+
+#[test]
+fn without_its_capabilities_it_says_which() {
+    need_lab!();
+    let lab = Dual::new();
+    let capabilities = ["-net_admin", "-net_raw", "-net_admin,-net_raw"];
+    for without in capabilities {
+        let launcher = ["setpriv", "--bounding-set", without, "--inh-caps", without, "--"];
+        let said = refused(&lab, |router| Daemon::launch_by(&launcher, router, &config(&["", ""], ""), |_| ()));
+        assert!(said.contains("CAP_NET_ADMIN"), "{without}: {said}");
+    }
+}
+
+#[test]
+fn without_nft_it_says_so() {
+    need_lab!();
+    let lab = Dual::new();
+    let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("no-nft-{}", std::process::id()));
+    fs::create_dir_all(&empty).unwrap();
+    let said = refused(&lab, |router| {
+        Daemon::launch(router, &config(&["", ""], ""), |command| {
+            command.env("PATH", &empty);
+        })
+    });
+    assert!(said.contains("nft"), "{said}");
+    fs::remove_dir_all(&empty).unwrap();
+}
+
+#[test]
+fn without_a_way_to_queue_it_says_so() {
+    need_lab!();
+    let lab = Dual::new();
+    // Only nft is there; a kernel with nft's own queue needs no more.
+    let few = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("only-nft-{}", std::process::id()));
+    fs::create_dir_all(&few).unwrap();
+    let _ = symlink("/usr/sbin/nft", few.join("nft"));
+    let native =
+        lab.router().sh("nft -c 'table inet t { chain c { queue num 1 bypass; }; }' 2>/dev/null && echo yes || true");
+    if native.is_empty() {
+        let said = refused(&lab, |router| {
+            Daemon::launch(router, &config(&["", ""], ""), |command| {
+                command.env("PATH", &few);
+            })
+        });
+        assert!(said.contains("queue") && said.contains("iptables"), "{said}");
+    }
+    fs::remove_dir_all(&few).unwrap();
+}
+
+#[test]
+fn a_second_daemon_goes_without_harm_to_the_first() {
+    need_lab!();
+    let bed = Bed::new(&[20, 2]);
+    let said = refused(&bed.lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+    assert!(said.contains("another cheaproute"), "{said}");
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+    }
+}
+
+#[test]
+fn an_overlapping_mark_is_a_reason_not_to_start() {
+    need_lab!();
+    let lab = Dual::new();
+    for ip in ["ip", "ip -6"] {
+        lab.router().sh(&format!("{ip} rule add fwmark 0x01000000/0xff000000 table 100"));
+        let said = refused(&lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+        assert!(said.contains("mark_mask"), "{said}");
+        lab.router().sh(&format!("{ip} rule del fwmark 0x01000000/0xff000000 table 100"));
+    }
+    // With other bits of our own, both can be.
+    lab.router().sh("ip rule add fwmark 0x01000000/0xff000000 table 100");
+    let text = config(&["", ""], "").replacen("option log_level", "option mark_mask '0x3f0000'\n option log_level", 1);
+    let bed = Bed::on(lab, &text);
+    bed.lab.wire(1).both(lab::Shape::delayed(ms(30)));
+    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 80)), 2);
+}
+
+#[test]
+fn beside_mwan3_it_does_not_start() {
+    need_lab!();
+    let lab = Dual::new();
+    lab.router().sh("ip rule add pref 2001 fwmark 0x100/0x3f00 table 1");
+    let said = refused(&lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+    assert!(said.contains("mwan3"), "{said}");
+}
+
+#[test]
+fn a_faulty_or_missing_file_is_a_reason_not_to_start() {
+    need_lab!();
+    let lab = Dual::new();
+    let text = config(&["option weight 'many'", ""], "");
+    let line = text.lines().position(|line| line.contains("many")).unwrap() + 1;
+    let mut daemon = Daemon::launch(lab.router(), &text, |_| ());
+    assert!(!daemon.end().success());
+    let output = daemon.process.output();
+    assert!(output.contains(&format!(":{line}:")) && output.contains("weight"), "{output}");
+    let mut daemon = Daemon::launch(lab.router(), "", |command| {
+        command.args(["-c", "/nonexistent/cheaproute"]);
+    });
+    assert!(!daemon.end().success());
+    assert!(daemon.process.output().contains("cannot read /nonexistent/cheaproute"), "{}", daemon.process.output());
+}
+
+#[test]
+fn a_missing_device_leaves_the_others_at_work() {
+    need_lab!();
+    let bed = Bed::on(Bed::builder(&[2, 2]).build(), &config(&["", "", ""], ""));
+    let said = bed.daemon.says(0, "link wan3");
+    assert!(said.contains("down"), "{said}");
+    for address in SERVERS {
+        let _taken = bed.link_taken(&bed.server(address, 80));
+        bed.lab.wire(1).blackhole(true);
+        assert_eq!(bed.link_taken(&bed.server(address, 81)), 2);
+        bed.lab.wire(1).blackhole(false);
+    }
+}
+
+#[test]
+fn without_masquerading_by_the_user_races_are_translated_all_the_same() {
+    need_lab!();
+    let bed = Bed::on(Dual::builder().without_firewall().delays(&[ms(20), ms(2)]).build(), &config(&["", ""], ""));
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+    }
+}
+
+#[test]
+fn a_firewall_that_is_reloaded_does_not_matter() {
+    need_lab!();
+    let bed = Bed::new(&[20, 2]);
+    bed.lab.router().sh("nft delete table inet fw
+        nft 'table inet fw { chain srcnat { type nat hook postrouting priority srcnat; oifname \"wan*\" masquerade; }; }'");
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+    }
+}
