@@ -102,6 +102,7 @@ impl Queues {
         }
         self.verdicts = verdicts.0;
         self.flush()?;
+        // A packet seldom comes alone in a burst: who finds several looks again at once, instead of waiting first.
         Ok(got == BATCH)
     }
 

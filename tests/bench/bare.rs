@@ -40,11 +40,15 @@ fn accept() -> std::io::Result<()> {
 const ANSWERS: u16 = 0;
 const OPENINGS: u16 = 1;
 
-/// Queues new SYNs after the firewall and SYN-ACKs before everything else, as the daemon's xtables rules do.
+/// Queues new SYNs after the firewall and SYN-ACKs before everything else, as the daemon's xtables rules do. So that the loop
+/// handles the same packets as a race over two links does, the kernel copies each SYN to the other link, whose answer is
+/// queued, accepted, and goes no further.
 pub fn rules(router: &Namespace, add: bool) {
     let how = if add { "-A" } else { "-D" };
     router.sh(&format!(
         "iptables -w -t raw {how} PREROUTING -i wan+ -p tcp --tcp-flags SYN,ACK SYN,ACK -j NFQUEUE --queue-num {ANSWERS}
+         iptables -w -t mangle {how} POSTROUTING -o wan1 -p tcp --syn -j TEE --gateway 10.77.2.1
+         iptables -w -t mangle {how} PREROUTING -i wan2 -j DROP
          iptables -w -t security {how} FORWARD -i lan0 -p tcp --syn -j NFQUEUE --queue-num {OPENINGS}"
     ));
 }

@@ -56,7 +56,8 @@ impl Plain {
             end("wan2", 2, 2, 1)
         ));
         internet.sh(&format!(
-            "{}{}ip address add {SERVER}/32 dev lo\nip route add blackhole 203.0.113.0/24",
+            "{}{}ip address add {SERVER}/32 dev lo\nip route add blackhole 203.0.113.0/24
+             ip route add 10.78.0.0/16 via 10.77.2.2 dev isp2",
             end("isp1", 1, 1, 2),
             end("isp2", 2, 1, 2)
         ));
