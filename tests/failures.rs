@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-use lab::{Namespace, Server, download};
+use lab::{Namespace, Server, connect, download};
 use support::{Bed, Daemon, SERVERS, config, eventually, ms, raw_packets, settled, syn};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -44,6 +44,27 @@ fn stopped_it_harms_nobody_and_races_again_once_it_goes_on() {
     for address in SERVERS {
         let server = bed.server(address, 81);
         eventually("raced again", || bed.link_taken(&server) == 2);
+    }
+}
+
+#[test]
+fn stopped_in_the_middle_of_a_race_it_harms_nobody() {
+    need_lab!();
+    let mut bed = Bed::new(&[100, 100]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        let connected = thread::scope(|scope| {
+            // The copies are on their way when it stops, and the kernel expects their answers for longer than its life.
+            let client = scope.spawn(|| connect(bed.lab.client(), server.address(), ms(4500)));
+            thread::sleep(ms(100));
+            bed.daemon.process.signal(libc::SIGSTOP);
+            client.join().unwrap()
+        });
+        let (mut stream, _) = connected.unwrap_or_else(|error| panic!("{address}: {error}"));
+        // What waited in the queue must not disturb it.
+        bed.daemon.process.signal(libc::SIGCONT);
+        bed.daemon.await_heartbeat(bed.lab.router());
+        echo(&mut stream);
     }
 }
 

@@ -203,6 +203,9 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Word
         Queueing::Nft => format!("queue num {QUEUE} bypass"),
         Queueing::Xtables => format!("{} accept", out.set_mark(marks.mask(), marks.stage(Stage::Queue))),
     };
+    // A tuple is expected for longer than a daemon that hangs counts as alive: meanwhile its client's repeated SYN, which
+    // goes the plain way from the same port, needs that answer.
+    let queue = format!("meta nfproto @alive {queue}");
     // Of TCP, only what decides a race: a SYN-ACK or a RST.
     out.rule(&format!("tcp flags & (syn | ack) == (syn | ack) {answer} @{ipv}_answers {queue}"));
     out.rule(&format!("tcp flags & rst == rst {answer} @{ipv}_answers {queue}"));
