@@ -47,7 +47,7 @@ impl<S: BuildHasher> Racer<S> {
                 Says::Reset(_) => self.refusal(now, id, link, held, actions),
                 _ => self.acceptance(now, id, link, held, actions),
             },
-            State::Deciding { .. } => Some(Verdict::Drop),
+            State::Deciding(_) => Some(Verdict::Drop),
             State::Won(winner) | State::Refused(winner) if winner == link => Some(match answer.says {
                 Says::Data => Verdict::Decide,
                 _ => Verdict::Pass,
@@ -82,7 +82,7 @@ impl<S: BuildHasher> Racer<S> {
             Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }) => {
                 act(actions, Action::Verdict { held: *held, verdict: Verdict::Drop });
             }
-            Some(Waiting::FollowUp { .. }) | None => {}
+            Some(Waiting::FollowUp { .. } | Waiting::Flow { .. }) | None => {}
         }
         race.waiting = None;
         if due > now && !others.is_empty() {
@@ -134,19 +134,22 @@ impl<S: BuildHasher> Racer<S> {
     /// Asks for the flow over `link`, whose answer is `held`.
     pub(super) fn decide(&mut self, id: RaceId, link: LinkId, held: Held, refused: bool, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
-        race.state = State::Deciding { link, held, refused };
+        race.state = State::Deciding(link);
+        race.waiting = Some(Box::new(Waiting::Flow { held, refused }));
         act(actions, Action::Establish { race: id, link, opening: race.opening.unpack(), port: race.port });
     }
 
     /// What came of [`Action::Establish`].
     pub(super) fn settle(&mut self, id: RaceId, actions: &mut Actions, established: bool) {
         let Some(race) = self.races.get(id) else { return };
-        let State::Deciding { link, held, refused } = race.state else {
+        let (State::Deciding(link), Some(&Waiting::Flow { held, refused })) = (race.state, race.waiting.as_deref())
+        else {
             if !established {
                 self.revoke(id, actions);
             }
             return;
         };
+        race.waiting = None;
         let (record, port, opening) = (race.record, race.port, race.opening.unpack());
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
         let accepted = race.answered.minus(race.refused);
@@ -192,7 +195,7 @@ impl<S: BuildHasher> Racer<S> {
                 self.log.tally_mut(link).won -= 1;
             }
             State::Refused(_) => self.log.counters.refused -= 1,
-            State::Running | State::Deciding { .. } | State::FellBack { .. } => return,
+            State::Running | State::Deciding(_) | State::FellBack { .. } => return,
         }
         race.state = State::FellBack { passed: false };
         self.log.counters.fell_back += 1;

@@ -154,16 +154,17 @@ impl<S: BuildHasher> Racer<S> {
     /// Ends a race: a packet that it still held is dropped.
     pub(super) fn forget(&mut self, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.remove(id) else { return };
-        let waits = match (race.waiting.as_deref(), race.state) {
-            (Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }), _) => Some(*held),
-            (_, State::Deciding { held, .. }) => Some(held),
-            _ => None,
+        let waits = match race.waiting.as_deref() {
+            Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. } | Waiting::Flow { held, .. }) => {
+                Some(*held)
+            }
+            Some(Waiting::FollowUp { .. }) | None => None,
         };
         if let Some(held) = waits {
             act(actions, Action::Verdict { held, verdict: Verdict::Drop });
         }
         match race.state {
-            State::Running | State::Deciding { .. } => {
+            State::Running | State::Deciding(_) => {
                 self.log.counters.silent += 1;
                 self.tell(race.record, Outcome::Silent);
             }
@@ -186,6 +187,7 @@ impl<S: BuildHasher> Racer<S> {
         let Some(race) = self.races.get(id) else { return };
         let Some(waiting) = race.waiting.take_if(|waiting| waiting.until() <= now) else { return };
         match *waiting {
+            Waiting::Flow { .. } => {}
             Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
             Waiting::Handicap { link, held, .. } => self.decide(id, link, held, false, actions),
             Waiting::Refusal { link, held, .. } => self.decide(id, link, held, true, actions),

@@ -124,14 +124,14 @@ impl<S: BuildHasher> Racer<S> {
             }
             State::Won(link) if !lanes[link.index()].up => None,
             // It crossed the answer on its way; the client has its connection.
-            State::Won(_) | State::Deciding { .. } if tcp => Some(Verdict::Drop),
+            State::Won(_) | State::Deciding(_) if tcp => Some(Verdict::Drop),
             // A datagram that was queued before its flow was established: follow the winner.
             State::Won(link) => {
                 let links = LinkSet::only(*link);
                 self.send(links, port, None, actions);
                 Some(Verdict::Drop)
             }
-            State::Deciding { .. } => Some(Verdict::Drop),
+            State::Deciding(_) => Some(Verdict::Drop),
             State::FellBack { passed } => {
                 *passed = true;
                 Some(Verdict::Pass)
@@ -147,7 +147,7 @@ impl<S: BuildHasher> Racer<S> {
         let asked = race.sent.minus(race.refused);
         match race.state {
             State::Running => self.reset(id, asked, actions),
-            State::Deciding { link, .. } => self.reset(id, asked.minus(LinkSet::only(link)), actions),
+            State::Deciding(link) => self.reset(id, asked.minus(LinkSet::only(link)), actions),
             _ => {}
         }
     }

@@ -33,12 +33,8 @@ pub(super) struct Race {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
     Running,
-    /// The flow is being established.
-    Deciding {
-        link: LinkId,
-        held: Held,
-        refused: bool,
-    },
+    /// The flow over this link is being established: see [`Waiting::Flow`].
+    Deciding(LinkId),
     Won(LinkId),
     Refused(LinkId),
     /// Its port is taken at the winning link. `passed`: the client's next opening went the plain way.
@@ -47,13 +43,15 @@ pub(super) enum State {
     },
 }
 
-/// What a running race waits for beside answers; ends at the time given.
+/// What a race waits for beside answers; ends at the time given.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     /// The other copies of a race of one.
     FollowUp { until: Time, packet: Box<[u8]> },
     /// A handicapped link's answer, held back.
     Handicap { until: Time, link: LinkId, held: Held },
+    /// Its flow, for an answer that is held meanwhile.
+    Flow { held: Held, refused: bool },
     /// A refusal, until the others had their chance.
     Refusal { until: Time, link: LinkId, held: Held },
 }
@@ -61,6 +59,7 @@ pub(super) enum Waiting {
 impl Waiting {
     pub fn until(&self) -> Time {
         match self {
+            Waiting::Flow { .. } => Time(u64::MAX),
             Waiting::FollowUp { until, .. } | Waiting::Handicap { until, .. } | Waiting::Refusal { until, .. } => {
                 *until
             }
