@@ -129,21 +129,6 @@ fn an_interface_taken_down_and_up_races_again() {
     eventually("raced again", || bed.link_taken(&server) == 2);
 }
 
-#[test]
-#[ignore = "a connection whose SYN left by a link that then goes down keeps to it"]
-fn a_connection_begun_on_a_dying_link_moves_on() {
-    need_lab!();
-    let policy = "config policy 'first'\n option mode 'failover'";
-    let bed = Bed::with(&[2, 2], &[&format!("list probe 'icmp:198.51.100.1'\n {QUICK}"), ""], policy);
-    bed.daemon.says(0, "link wan1 is up");
-    let server = bed.server(SERVERS[0], 80);
-    bed.lab.wire(1).blackhole(true);
-    // Its SYN leaves by wan1, which is found to be down before the SYN is repeated.
-    let begun = lab::connect(bed.lab.client(), server.address(), ms(4000));
-    bed.daemon.says(0, "link wan1 is down");
-    assert!(begun.is_ok(), "{begun:?}");
-}
-
 fn openings(watch: &Watch) -> usize {
     // Not the probes'.
     watch.packets(Direction::Up).iter().filter(|packet| packet.is_syn() && packet.destination.port() != 7).count()

@@ -66,9 +66,10 @@ const BELL: u64 = 2;
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<(), Exit> {
     logging::start(LevelFilter::Info, options.syslog);
-    let config = load(&options.config).map_err(|faults| {
+    let config = load(&options.config).map_err(|mut faults| {
+        let last = faults.pop().unwrap_or_default();
         faults.iter().for_each(|fault| log::error!("{fault}"));
-        Exit::new(Code::Config, "the configuration has faults; nothing was changed")
+        Exit::new(Code::Config, last)
     })?;
     logging::set_level(config.main.log_level);
     if !config.main.enabled {

@@ -85,6 +85,7 @@ pub struct Racing {
     field: SharedField,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
+    heartbeat: Heartbeat,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -104,7 +105,8 @@ impl Racing {
         for policy in 0..MAX_POLICIES as u16 {
             queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH).map_err(taken)?;
         }
-        let heartbeat = Heartbeat::open(marks.stage(Stage::Decided))?;
+        let beat = marks.stage(Stage::Decided);
+        let heartbeat = Heartbeat::open(beat)?;
         let (waker, stop) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));
         let poll = Poll::new()?;
         poll.add(&queues, 0, false)?;
@@ -116,7 +118,7 @@ impl Racing {
                 log::error!("the race ended: {error}; new connections take their plain way");
             }
         })?;
-        Ok(Racing { field, waker, stop, thread: Some(thread) })
+        Ok(Racing { field, waker, stop, heartbeat: Heartbeat::open(beat)?, thread: Some(thread) })
     }
 
     /// The race core; packets wait while it is held.
@@ -140,9 +142,11 @@ impl Racing {
         field.set_links(links);
     }
 
-    /// Tells the kernel now that we live, as it must hear after a fresh ruleset.
+    /// Tells the kernel now that the thread lives, as it must hear after a fresh ruleset.
     pub fn beat(&self) {
-        self.waker.wake();
+        if self.is_running() {
+            self.heartbeat.beat();
+        }
     }
 }
 
@@ -184,7 +188,6 @@ impl Runner {
             self.poll.wait(Some(deadline.since(before)), |key| {
                 if key == 1 {
                     self.waker.reset();
-                    next_beat = before;
                 }
             })?;
             let woken = now();
