@@ -3,9 +3,9 @@
 
 use std::io;
 
-use crate::kernel::{Control, Failure, MAIN_TABLE, PROTOCOL, Rule};
+use crate::kernel::{Control, Failure, PROTOCOL, Rule};
 use crate::link::{Link, Marks};
-use crate::steer::{self, BASE, Plan, Queueing, Ruleset, raced_policies, table};
+use crate::steer::{self, Plan, Queueing, Ruleset, raced_policies, table};
 
 pub struct Installation<K> {
     pub kernel: K,
@@ -96,20 +96,13 @@ impl<K: Control> Installation<K> {
     }
 
     fn route(&mut self, links: &[Link]) -> io::Result<()> {
-        let mut rules = vec![Rule {
-            preference: BASE,
-            mark: 0,
-            mask: self.marks.link_mask(),
-            table: MAIN_TABLE,
-            specific_only: true,
-        }];
-        rules.extend(links.iter().map(|link| Rule {
+        let rule = |link: &Link| Rule {
             preference: table(link.id),
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
-            specific_only: false,
-        }));
+        };
+        let rules: Vec<Rule> = links.iter().map(rule).collect();
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in links.iter().filter(|link| link.ifindex != 0) {

@@ -41,14 +41,14 @@ fn what_is_put_up_is_taken_down() {
     kernel.set("net/ipv4/conf/all/rp_filter", "0").unwrap();
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     kernel.set("net/ipv4/conf/wan2/rp_filter", "0").unwrap();
-    let foreign = Rule { preference: 100, mark: 0, mask: 0, table: 77, specific_only: false };
+    let foreign = Rule { preference: 100, mark: 0, mask: 0, table: 77 };
     kernel.rules.push((false, foreign, 3));
     let before = kernel.clone();
     let (config, links) = (config(), links());
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
     installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
     let kernel = &installation.kernel;
-    assert_eq!(kernel.rules.len(), 1 + 2 * 3, "in both families one rule for routes, one for each link");
+    assert_eq!(kernel.rules.len(), 1 + 2 * 2, "one rule for each link in each family");
     assert_eq!(kernel.routes.iter().map(|(_, table, ..)| *table).collect::<Vec<_>>(), [4001, 4002]);
     assert_eq!(kernel.loaded.len(), 1);
     assert!(kernel.settings.contains(&("net/ipv4/conf/wan1/rp_filter".into(), "2".into())));
@@ -81,7 +81,7 @@ fn only_what_changed_is_loaded() {
 #[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
-    let stale = Rule { preference: 4009, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, specific_only: false };
+    let stale = Rule { preference: 4009, mark: 9 << 24, mask: 0x0F00_0000, table: 4009 };
     kernel.add_rule(false, &stale).unwrap();
     kernel.set_default(4009, 9, None, false).unwrap();
     let (config, links) = (config(), links());
@@ -108,7 +108,7 @@ fn a_kernel_without_nft_queue_queues_by_xtables() {
 
 #[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
-    let rule = |preference, mark, mask| Rule { preference, mark, mask, table: 1, specific_only: false };
+    let rule = |preference, mark, mask| Rule { preference, mark, mask, table: 1 };
     for (rule, word) in [
         (rule(2001, 0x100, 0x3F00), "mwan3 is running"),
         (rule(30, 0x0100_0000, 0xFF00_0000), "mark_mask"),

@@ -16,9 +16,6 @@ pub mod fake;
 /// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
 pub const PROTOCOL: u8 = 206;
 
-/// The main routing table (`RT_TABLE_MAIN`).
-pub const MAIN_TABLE: u32 = 254;
-
 /// What a program that failed said, as a sentence.
 pub type Failure = String;
 
@@ -134,15 +131,11 @@ pub struct Rule {
     pub mark: u32,
     pub mask: u32,
     pub table: u32,
-    /// For every mark but this one, and of that table no default route.
-    pub specific_only: bool,
 }
 
 /// As the `ip rule` command words it.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = if self.specific_only { "not " } else { "" };
-        write!(f, "pref {} {not}fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)?;
-        if self.specific_only { f.write_str(" suppress_prefixlength 0") } else { Ok(()) }
+        write!(f, "pref {} fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)
     }
 }

@@ -98,13 +98,9 @@ impl Routing {
     fn change_rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
         let mut head = header(family(ipv6), 0);
         head[7] = ACTION_TO_TABLE;
-        head[8..].copy_from_slice(&(if rule.specific_only { INVERT } else { 0 }).to_ne_bytes());
         let mut message = Message::new(kind, flags, &head);
         message.u32(FRA_PRIORITY, rule.preference).u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.mask);
         message.u32(FRA_TABLE, rule.table).attribute(FRA_PROTOCOL, &[PROTOCOL]);
-        if rule.specific_only {
-            message.u32(FRA_SUPPRESS_PREFIXLEN, 0);
-        }
         self.socket.request(message)
     }
 }
@@ -153,10 +149,8 @@ const RTNH_F_ONLINK: u32 = 4;
 
 /// `linux/fib_rules.h`.
 const ACTION_TO_TABLE: u8 = 1;
-const INVERT: u32 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
@@ -270,9 +264,8 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
     if answer.kind != libc::RTM_NEWRULE {
         return None;
     }
-    let flags = u32::from_ne_bytes(array(answer.body, 8)?);
     let table = u32::from(*answer.body.get(4)?);
-    let mut rule = Rule { preference: 0, mark: 0, mask: 0, table, specific_only: flags & INVERT != 0 };
+    let mut rule = Rule { preference: 0, mark: 0, mask: 0, table };
     let mut protocol = 0;
     for (kind, value) in answer.attributes(12) {
         match kind {

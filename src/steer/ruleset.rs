@@ -177,12 +177,6 @@ fn write_link_chains(out: &mut Writer, plan: &Plan) {
         let set = out.set_ct_mark(marks.link_mask(), mark);
         out.rule(&set);
     }
-    out.chain("restore", None);
-    if !plan.links.is_empty() {
-        let to: Vec<String> =
-            plan.links.iter().map(|link| format!("{:#010x} : goto link_{}", marks.link(link.id), link.id)).collect();
-        out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
-    }
 }
 
 /// Three chains a family: the tuple of a copy is noted, that of an answer is known or not, or is forgotten.
@@ -206,10 +200,7 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Word
     // A tuple is expected for longer than a daemon that hangs counts as alive: meanwhile its client's repeated SYN, which
     // goes the plain way from the same port, needs that answer.
     let queue = format!("meta nfproto @alive {queue}");
-    // Of TCP, only what decides a race: a SYN-ACK or a RST.
-    out.rule(&format!("tcp flags & (syn | ack) == (syn | ack) {answer} @{ipv}_answers {queue}"));
-    out.rule(&format!("tcp flags & rst == rst {answer} @{ipv}_answers {queue}"));
-    out.rule(&format!("meta l4proto udp {answer} @{ipv}_answers {queue}"));
+    out.rule(&format!("meta l4proto {{ tcp, udp }} {answer} @{ipv}_answers {queue}"));
     out.rule(&format!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
     out.chain(&format!("{ipv}_forget"), None);
     out.rule(&format!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
@@ -234,16 +225,19 @@ fn write_global(out: &mut Writer, plan: &Plan) {
 fn write_answers(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
     out.chain("answers", Some("filter hook prerouting priority raw - 10"));
+    // Of TCP, only a SYN-ACK or a RST decides a race. First, since most packets are neither, and every packet comes by here.
+    out.rule("tcp flags & (syn | rst) == 0 accept");
     out.rule("iifname != @links return");
     out.rule("meta nfproto ipv4 goto ipv4_answer");
     out.rule("meta nfproto ipv6 goto ipv6_answer");
     out.chain("decided", Some("filter hook prerouting priority raw + 10"));
+    out.rule(&format!("meta mark & {:#010x} == 0 return", marks.mask()));
     out.rule("iifname != @links return");
     let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
     out.rule(&format!("{decided} meta nfproto ipv4 jump ipv4_forget"));
     out.rule(&format!("{decided} meta nfproto ipv6 jump ipv6_forget"));
     let clear = out.set_mark(marks.mask(), 0);
-    out.rule(&format!("meta mark & {:#010x} != 0 {clear}", marks.mask()));
+    out.rule(&clear);
 }
 
 fn write_sent(out: &mut Writer, plan: &Plan) {
@@ -273,7 +267,18 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
 
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
-    let known = format!("ct mark & {:#010x} != 0 goto restore", marks.link_mask());
+    // What conntrack remembers; others go on to the next rule.
+    let to = plan.links.iter().map(|link| format!("{:#010x} : goto link_{}", marks.link(link.id), link.id));
+    let to = to.collect::<Vec<_>>().join(", ");
+    let known = format!("ct mark & {:#010x} vmap {{ {to} }}", marks.link_mask());
+    // A connection from outside is answered through the link that it came in by, unless from next door.
+    out.chain("arriving", None);
+    out.rule(&format!("ct state != new return\n\t\tct mark & {:#010x} != 0 return", marks.link_mask()));
+    out.rule("ip saddr @ipv4_direct return");
+    out.rule("ip6 saddr @ipv6_direct return");
+    if with_devices(plan).next().is_some() {
+        out.rule(&format!("iifname vmap {{ {} }}", by_device(plan, "save")));
+    }
     out.chain("new", None);
     // What began before us keeps the way that it has.
     out.rule("ct state != new return");
@@ -282,22 +287,21 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule("ip6 daddr @ipv6_direct return");
     out.rule("goto rules");
     out.chain("classify", Some("filter hook prerouting priority mangle"));
-    // A connection from outside is answered through the link that it came in by.
-    if with_devices(plan).next().is_some() {
-        let by = by_device(plan, "save");
-        out.rule(&format!("ct state new ct mark & {:#010x} == 0 iifname vmap {{ {by} }}", marks.link_mask()));
-    }
-    out.rule("iifname @links return");
+    out.rule("iifname @links goto arriving");
     if !main.lan_device.is_empty() {
         let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
         out.rule(&format!("iifname != {{ {} }} return", devices.join(", ")));
     }
-    out.rule(&known);
+    if !plan.links.is_empty() {
+        out.rule(&known);
+    }
     out.rule("goto new");
     out.chain("local", Some("route hook output priority mangle"));
     // The daemon's own packets know their way.
     out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
-    out.rule(&known);
+    if !plan.links.is_empty() {
+        out.rule(&known);
+    }
     if main.local_traffic {
         out.rule("goto new");
     }
@@ -333,9 +337,12 @@ fn write_race(out: &mut Writer, plan: &Plan, raced: usize) {
 
 fn write_save(out: &mut Writer, plan: &Plan) {
     out.chain("save", Some("filter hook postrouting priority mangle"));
+    out.rule("ct state != new return");
+    // Marked packets are looked up in their link's table alone, which has no way next door.
+    out.rule("ip daddr @ipv4_direct return");
+    out.rule("ip6 daddr @ipv6_direct return");
     if with_devices(plan).next().is_some() {
-        let by = by_device(plan, "save");
-        out.rule(&format!("ct state new oifname vmap {{ {by} }}"));
+        out.rule(&format!("oifname vmap {{ {} }}", by_device(plan, "save")));
     }
     // A race's winner is translated as its conntrack entry says, but only where any chain of type nat stands: it puts up
     // the hooks of both families (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
