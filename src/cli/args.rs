@@ -9,6 +9,7 @@ use lexopt::{Arg, Parser};
 use super::help::{COMMANDS, Command};
 use crate::control::{Code, Exit, SOCKET};
 use crate::daemon::Options;
+use crate::ubus::connection::PATHS;
 
 #[derive(PartialEq, Eq, Debug)]
 pub enum Action {
@@ -55,10 +56,11 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
     }
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
+    let ubus = given.ubus.map_or_else(|| PATHS.iter().map(Into::into).collect(), |path| vec![path]);
     let common = |socket| Common { socket, json: given.json, no_color: given.no_color };
     Ok(match command.name {
-        "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog }),
-        "run" => Action::Run(Options { config, socket, syslog: given.syslog }),
+        "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog, ubus }),
+        "run" => Action::Run(Options { config, socket, syslog: given.syslog, ubus }),
         "check" => Action::Check { config },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
@@ -74,7 +76,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
 }
 
 /// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 10] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -82,6 +84,7 @@ const OPTIONS: [(char, &str); 9] = [
     ('i', "interval"),
     ('d', "dry-run"),
     ('l', "syslog"),
+    ('u', "ubus"),
     ('C', "no-color"),
     ('h', "help"),
 ];
@@ -99,6 +102,7 @@ struct Given {
     no_color: bool,
     dry_run: bool,
     syslog: bool,
+    ubus: Option<PathBuf>,
     count: Option<u32>,
     interval: Option<u32>,
 }
@@ -134,6 +138,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
             'l' => given.syslog = true,
             'C' => given.no_color = true,
             'c' => given.config = Some(parser.value().map_err(wrong)?.into()),
+            'u' => given.ubus = Some(parser.value().map_err(wrong)?.into()),
             's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
             'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
             _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
@@ -215,7 +220,12 @@ mod tests {
     }
 
     fn options(config: &str, socket: &str) -> Options {
-        Options { config: config.into(), socket: socket.into(), syslog: false }
+        Options {
+            config: config.into(),
+            socket: socket.into(),
+            syslog: false,
+            ubus: PATHS.iter().map(Into::into).collect(),
+        }
     }
 
     #[test]

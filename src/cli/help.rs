@@ -21,7 +21,7 @@ pub const COMMANDS: [Command; 8] = [
     Command {
         name: "run",
         short: "run the daemon, in the foreground",
-        takes: "csdl",
+        takes: "csdlu",
         long: "Messages go to stderr, with --syslog to the system log.\n\
                SIGHUP reloads the configuration; SIGTERM and SIGINT stop the daemon and take\n\
                its rules out of the kernel.\n",
@@ -78,10 +78,11 @@ pub const COMMANDS: [Command; 8] = [
     Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
 ];
 
-const OPTIONS: [(char, &str); 8] = [
+const OPTIONS: [(char, &str); 9] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
+    ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
     ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),

@@ -28,7 +28,6 @@ use crate::logging;
 use crate::race::MAX_RACES;
 use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
-use crate::ubus::connection::PATHS;
 use crate::ubus::follow::{Follower, Update};
 
 pub mod attach;
@@ -50,6 +49,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// Log to the system's log instead of stderr.
     pub syslog: bool,
+    /// Where ubusd listens: the first that answers.
+    pub ubus: Vec<PathBuf>,
 }
 
 /// Changes of links and routes come in bursts; the first one waits this long for the others.
@@ -78,7 +79,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     }
     let signals = Signals::open().map_err(|error| Exit::new(Code::System, format!("cannot take signals: {error}")))?;
     let server = Server::bind(&options.socket)?;
-    let mut daemon = Daemon::start(config, options.config.clone())?;
+    let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
     daemon.installation.remove();
     log::info!("stopped");
@@ -167,13 +168,14 @@ struct Daemon {
     /// Rings when netifd or a client of the socket has something for the main loop.
     bell: Arc<Waker>,
     path: PathBuf,
+    ubus: Vec<PathBuf>,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
     started: Time,
 }
 
 impl Daemon {
-    fn start(config: Config, path: PathBuf) -> Result<Self, Exit> {
+    fn start(config: Config, options: &Options) -> Result<Self, Exit> {
         let marks = config.main.mark_mask;
         let lacks = |why| Exit::new(Code::System, why);
         if !sysctl::may_rule_networks() {
@@ -201,7 +203,8 @@ impl Daemon {
             netifd: Netifd::Unknown,
             follower: None,
             bell,
-            path,
+            path: options.config.clone(),
+            ubus: options.ubus.clone(),
             config_error: None,
             started: now(),
         };
@@ -233,7 +236,7 @@ impl Daemon {
         if asks && self.follower.is_none() {
             let (sender, updates) = channel();
             let bell = self.bell.clone();
-            match Follower::start(PATHS.iter().map(Into::into).collect(), sender, move || bell.wake()) {
+            match Follower::start(self.ubus.clone(), sender, move || bell.wake()) {
                 Ok(follower) => self.follower = Some((follower, updates)),
                 Err(error) => log::error!("cannot follow netifd: {error}"),
             }

@@ -8,7 +8,7 @@
 //! | forward, filter + 10 | `race` | after the user's firewall accepted it, a packet to be queued goes to the daemon, while that is alive |
 //! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
-//! | prerouting, raw + 10 | `decided` | a decided UDP or echo answer takes its tuple out of the set again |
+//! | prerouting, mangle | `classify` | a decided UDP or echo answer takes its tuple out of the set again |
 //! | postrouting, mangle | `save` | what leaves by a link without a race has its link written to its conntrack entry |
 //!
 //! Every later packet meets only `classify`: it takes the link that conntrack remembers.

@@ -230,9 +230,7 @@ fn write_answers(out: &mut Writer, plan: &Plan) {
     out.rule("iifname != @links return");
     out.rule("meta nfproto ipv4 goto ipv4_answer");
     out.rule("meta nfproto ipv6 goto ipv6_answer");
-    out.chain("decided", Some("filter hook prerouting priority raw + 10"));
-    out.rule(&format!("meta mark & {:#010x} == 0 return", marks.mask()));
-    out.rule("iifname != @links return");
+    out.chain("decided", None);
     let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
     out.rule(&format!("{decided} meta nfproto ipv4 jump ipv4_forget"));
     out.rule(&format!("{decided} meta nfproto ipv6 jump ipv6_forget"));
@@ -273,6 +271,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     let known = format!("ct mark & {:#010x} vmap {{ {to} }}", marks.link_mask());
     // A connection from outside is answered through the link that it came in by, unless from next door.
     out.chain("arriving", None);
+    out.rule(&format!("meta mark & {:#010x} != 0 jump decided", marks.mask()));
     out.rule(&format!("ct state != new return\n\t\tct mark & {:#010x} != 0 return", marks.link_mask()));
     out.rule("ip saddr @ipv4_direct return");
     out.rule("ip6 saddr @ipv6_direct return");

@@ -80,10 +80,23 @@ impl Daemon {
         Daemon { process: Process::spawn(command), directory }
     }
 
+    /// Changes the configuration, and tells nobody.
+    #[track_caller]
+    pub fn write(&self, config: &str) {
+        fs::write(self.directory.join("cheaproute"), config).expect("the file of the configuration");
+    }
+
+    /// Another command that talks to this daemon: its name first.
+    pub fn command(&self, router: &Namespace, arguments: &[&str]) -> Command {
+        let mut command = router.command(BINARY);
+        command.args(arguments).arg("-s").arg(self.directory.join("socket"));
+        command
+    }
+
     /// Changes the configuration, and waits for a line that contains `answer`.
     #[track_caller]
     pub fn reload(&mut self, config: &str, answer: &str) -> String {
-        fs::write(self.directory.join("cheaproute"), config).expect("the file of the configuration");
+        self.write(config);
         let mark = self.process.lines_so_far();
         self.process.signal(libc::SIGHUP);
         self.process.wait_for_line_after(mark, answer, START_LIMIT)
