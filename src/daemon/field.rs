@@ -76,8 +76,7 @@ impl<D: Data> Field<D> {
 
     /// Lets a packet from a queue pass, unseen.
     pub fn pass(&self, packet: &Queued, verdicts: &mut impl Judge) {
-        let mark = if packet.queue == QUEUE { self.cleared(packet.mark) } else { self.unqueued(packet.mark) };
-        verdicts.accept(packet.queue, packet.id, mark);
+        verdicts.accept(packet.queue, packet.id, self.cleared(packet.mark));
     }
 
     /// A packet from a queue.
@@ -141,11 +140,9 @@ impl<D: Data> Field<D> {
                 }
                 Action::Verdict { held, verdict } => {
                     let Held { queue, packet, mark } = held;
-                    let answer = queue == QUEUE;
                     match verdict {
                         Verdict::Drop => verdicts.drop(queue, packet),
-                        Verdict::Pass if answer => verdicts.accept(queue, packet, self.cleared(mark)),
-                        Verdict::Pass => verdicts.accept(queue, packet, self.unqueued(mark)),
+                        Verdict::Pass => verdicts.accept(queue, packet, self.cleared(mark)),
                         Verdict::Decide => {
                             let decided = self.marks.put(mark, self.marks.stage(Stage::Decided));
                             verdicts.accept(queue, packet, decided);
@@ -168,14 +165,9 @@ impl<D: Data> Field<D> {
         }
     }
 
-    /// A mark without our bits.
+    /// A mark without our bits: what passes has its route already, or gets it by its conntrack entry.
     fn cleared(&self, mark: u32) -> u32 {
         self.marks.put(mark, 0)
-    }
-
-    /// A mark that keeps its link, and is not to be queued any more.
-    fn unqueued(&self, mark: u32) -> u32 {
-        mark & !self.marks.stage_mask()
     }
 }
 

@@ -159,7 +159,7 @@ impl<K: Control> Installation<K> {
         }
         // iptables-nft leaves an empty table where there was none. (iptables-legacy's tables are not nft's.)
         for family in ["ip", "ip6"] {
-            for table in ["raw", "security"] {
+            for table in ["raw", "mangle"] {
                 if let Ok(text) = self.kernel.run(&format!("nft -s list table {family} {table}"))
                     && is_bare(&text)
                 {
@@ -208,7 +208,7 @@ fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
     match kernel.would_load(&test("queue num 1 bypass")) {
         Ok(()) => Ok(Queueing::Nft),
         Err(why) => {
-            kernel.run("iptables -w -t security -S").map_err(|also| {
+            kernel.run("iptables -w -t mangle -S").map_err(|also| {
                 format!("packets cannot be queued: {why}; {also}; install kmod-nft-queue, or iptables with NFQUEUE")
             })?;
             log::info!("this kernel has no nft queue: queueing by xtables");

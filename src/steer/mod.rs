@@ -5,13 +5,12 @@
 //! |---|---|---|
 //! | prerouting, mangle | `classify` | the first matching rule's policy writes the mark: a link, and "to be queued" if it is raced |
 //! | (routing) | | an ip rule leads from the link's mark to its table |
-//! | forward, filter + 10 | `race` | after the user's firewall accepted it, a packet to be queued goes to the daemon, while that is alive |
+//! | postrouting, mangle - 10 | `leave` | after the user's firewall accepted it: a packet to be queued goes to the daemon, while that is alive; of all others that begin a flow, the link is written to the conntrack entry |
 //! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
 //! | prerouting, mangle | `classify` | a decided UDP or echo answer takes its tuple out of the set again |
-//! | postrouting, mangle | `save` | what leaves by a link without a race has its link written to its conntrack entry |
 //!
-//! Every later packet meets only `classify`: it takes the link that conntrack remembers.
+//! Every later packet takes the link that conntrack remembers, by `classify`.
 
 use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId};

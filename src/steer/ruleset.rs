@@ -64,8 +64,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     }
     write_rules(&mut out, plan);
     write_classify(&mut out, plan);
-    write_race(&mut out, plan, raced.len());
-    write_save(&mut out, plan);
+    write_leave(&mut out, plan, raced.len());
     out.close();
     out.text += "}\n";
     Ruleset { table: out.text, chains: out.chains }
@@ -306,43 +305,49 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     }
 }
 
-fn write_race(out: &mut Writer, plan: &Plan, raced: usize) {
-    let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
-    out.chain("plain", None);
-    let clear = out.set_mark(marks.stage_mask(), 0);
-    out.rule(&clear);
-    let other = format!("meta mark & {:#010x} != {:#010x} return", marks.stage_mask(), marks.stage(Stage::Queue));
-    out.chain("queues", None);
-    out.rule("meta nfproto != @alive goto plain");
-    if plan.queueing == Queueing::Nft {
-        for place in 0..raced {
-            let policy = (place as u32 + 1) << marks.mask().trailing_zeros();
-            let queue = QUEUE + 1 + place as u16;
-            out.rule(&format!("ct mark & {:#010x} == {policy:#010x} queue num {queue} bypass", marks.link_mask()));
-        }
-        out.rule("goto plain");
-    }
-    out.chain("race", Some("filter hook forward priority filter + 10"));
-    out.rule(&other);
-    // Another route than a link's, such as a VPN's: there is nothing to race.
-    out.rule("oifname != @links goto plain");
-    out.rule("goto queues");
-    if main.local_traffic {
-        out.chain("local_race", Some("filter hook output priority filter + 10"));
-        out.rule(&other);
-        out.rule("goto queues");
-    }
-}
-
-fn write_save(out: &mut Writer, plan: &Plan) {
-    out.chain("save", Some("filter hook postrouting priority mangle"));
-    out.rule("ct state != new return");
+/// One chain for all that leaves, after the user's firewall. Packets of known flows pass its first rule.
+fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
+    let marks = plan.config.main.mark_mask;
+    out.chain("save", None);
     // Marked packets are looked up in their link's table alone, which has no way next door.
     out.rule("ip daddr @ipv4_direct return");
     out.rule("ip6 daddr @ipv6_direct return");
     if with_devices(plan).next().is_some() {
         out.rule(&format!("oifname vmap {{ {} }}", by_device(plan, "save")));
     }
+    out.chain("plain", None);
+    let clear = out.set_mark(marks.stage_mask(), 0);
+    out.rule(&clear);
+    out.rule("goto save");
+    let policies = (1..=raced as u32).map(|number| (number, number << marks.mask().trailing_zeros()));
+    for (number, policy) in policies.clone() {
+        out.chain(&format!("queue_{number}"), None);
+        // Should the daemon let it pass, or be gone, it goes on as one that was never raced.
+        out.rule("jump save");
+        match plan.queueing {
+            Queueing::Nft => out.rule(&format!("queue num {} bypass", QUEUE + number as u16)),
+            Queueing::Xtables => {
+                // It has its route: the mark may say which queue it is for.
+                let set = out.set_mark(marks.mask(), marks.stage(Stage::Queue) | policy);
+                out.rule(&set);
+            }
+        }
+    }
+    out.chain("queues", None);
+    // Another route than a link's, such as a VPN's: there is nothing to race.
+    out.rule("oifname != @links goto plain");
+    out.rule("meta nfproto != @alive goto plain");
+    if raced > 0 {
+        let to: Vec<String> =
+            policies.map(|(number, policy)| format!("{policy:#010x} : goto queue_{number}")).collect();
+        out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
+    }
+    out.rule("goto plain");
+    out.chain("leave", Some("filter hook postrouting priority mangle - 10"));
+    out.rule("ct state != new return");
+    let queued = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Queue));
+    out.rule(&format!("{queued} goto queues"));
+    out.rule("goto save");
     // A race's winner is translated as its conntrack entry says, but only where any chain of type nat stands: it puts up
     // the hooks of both families (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
     out.chain("translate", Some("nat hook postrouting priority srcnat + 10"));
@@ -375,28 +380,26 @@ fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
 }
 
 /// The commands that queue by mark, for kernels without `nft_queue`, and those that take them away again; each a program and
-/// its arguments. `security` runs after `filter`, as our own forward chain does.
+/// its arguments. Our own chains run just before those of these tables.
 pub fn xtables(marks: Marks, raced: usize) -> (Vec<String>, Vec<String>) {
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     let stage = format!("-m mark --mark {:#x}/{:#x}", marks.stage(Stage::Queue), marks.stage_mask());
     for program in ["iptables", "ip6tables"] {
-        for (table, hooks) in [("raw", &["PREROUTING"][..]), ("security", &["FORWARD", "OUTPUT"][..])] {
+        for (table, hook) in [("raw", "PREROUTING"), ("mangle", "POSTROUTING")] {
             let run = format!("{program} -w -t {table}");
             add.push(format!("{run} -N {TABLE}"));
             if table == "raw" {
                 add.push(format!("{run} -A {TABLE} -j NFQUEUE --queue-num {QUEUE} --queue-bypass"));
             } else {
-                for place in 0..raced {
-                    let policy = (place as u32 + 1) << marks.mask().trailing_zeros();
-                    let connection = format!("-m connmark --mark {policy:#x}/{:#x}", marks.link_mask());
-                    let queue = QUEUE + 1 + place as u16;
-                    add.push(format!("{run} -A {TABLE} {connection} -j NFQUEUE --queue-num {queue} --queue-bypass"));
+                for number in 1..=raced as u32 {
+                    let policy = number << marks.mask().trailing_zeros();
+                    let mark = format!("-m mark --mark {policy:#x}/{:#x}", marks.link_mask());
+                    let queue = QUEUE + number as u16;
+                    add.push(format!("{run} -A {TABLE} {mark} -j NFQUEUE --queue-num {queue} --queue-bypass"));
                 }
             }
-            for hook in hooks {
-                add.push(format!("{run} -A {hook} {stage} -j {TABLE}"));
-                remove.push(format!("{run} -D {hook} {stage} -j {TABLE}"));
-            }
+            add.push(format!("{run} -A {hook} {stage} -j {TABLE}"));
+            remove.push(format!("{run} -D {hook} {stage} -j {TABLE}"));
             remove.push(format!("{run} -F {TABLE}"));
             remove.push(format!("{run} -X {TABLE}"));
         }
