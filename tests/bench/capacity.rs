@@ -161,8 +161,8 @@ impl Bench<'_> {
         self.plain.flush();
         let daemon = match who {
             Who::Race => {
-                // What the daemon lets pass unraced would be answered, too: it is not a race. After xtables' security.
-                let drop = "chain passed { type filter hook forward priority 200; iifname lan0 drop; }";
+                // What the daemon lets pass unraced would be answered, too: it is not a race. After the queue.
+                let drop = "chain passed { type filter hook postrouting priority 0; ip saddr 10.78.0.0/16 drop; }";
                 router.sh(&format!("nft 'table ip bench {{ {drop}; }}'"));
                 Daemon::start(router, false, "")
             }
