@@ -138,6 +138,28 @@ impl Link {
     }
 }
 
+#[cfg(test)]
+impl Link {
+    /// A link of both families, up and without any peculiarity, for tests: `wan1` on `eth1`, device index 1.
+    pub(crate) fn example(number: u8) -> Self {
+        Link {
+            id: LinkId::new(number).unwrap(),
+            name: format!("wan{number}"),
+            device: format!("eth{number}"),
+            ifindex: number.into(),
+            ipv4: Some(Side { address: [203, 0, 113, number].into(), gateway: Some([203, 0, 113, 254].into()) }),
+            ipv6: Some(Side { address: [0x2001, 0xdb8, 1, number.into(), 0, 0, 0, 1].into(), gateway: None }),
+            mtu: 1500,
+            weight: 1,
+            metric: 0,
+            metered: false,
+            handicap: Span::ZERO,
+            delegated: Vec::new(),
+            up: true,
+        }
+    }
+}
+
 /// The bits of the packet mark that are ours: `mark_mask`, six adjacent bits. The low four name a link, the high two say
 /// what the packet is about to go through. Every write keeps the other bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

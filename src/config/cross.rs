@@ -4,8 +4,9 @@ use super::check::Read;
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::section::Known;
 use super::values::{Prefix, Protocol};
-use super::{Attach, Family, LinkConfig, MAX_RACES, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
+use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
 use crate::link::MAX_LINKS;
+use crate::race::MAX_POLICIES;
 
 pub struct Checks<'c, 'a> {
     pub main: &'c Main,
@@ -41,8 +42,8 @@ impl Checks<'_, '_> {
             self.policy(policy, faults);
         }
         let races = self.policies.iter().filter(|policy| policy.config.mode == Mode::Race);
-        if let Some(policy) = races.clone().nth(MAX_RACES) {
-            let text = format!("at most {MAX_RACES} policies can be of mode race; there are {}", races.count());
+        if let Some(policy) = races.clone().nth(MAX_POLICIES) {
+            let text = format!("at most {MAX_POLICIES} policies can be of mode race; there are {}", races.count());
             faults.push(policy.known.fault_of("mode", text));
         }
         for rule in self.rules {

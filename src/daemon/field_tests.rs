@@ -4,7 +4,7 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::kernel::fake::{Fake, FakeJudge};
-use crate::link::{LinkSet, Side};
+use crate::link::LinkSet;
 use crate::race::Rules;
 use crate::time::Span;
 
@@ -15,23 +15,8 @@ fn id(number: u8) -> LinkId {
 }
 
 fn field() -> Field<Fake> {
-    let link = |number: u8| Link {
-        id: id(number),
-        name: format!("wan{number}"),
-        device: format!("eth{number}"),
-        ifindex: number.into(),
-        ipv4: Some(Side { address: [203, 0, 113, number].into(), gateway: None }),
-        ipv6: None,
-        mtu: if number == 1 { 1500 } else { 1400 },
-        weight: 1,
-        metric: 0,
-        metered: false,
-        handicap: Span::ZERO,
-        delegated: Vec::new(),
-        up: true,
-    };
     let mut field = Field::new(16, Marks::default(), Fake::default());
-    field.set_links(&[link(1), link(2)]);
+    field.set_links(&[Link::example(1), Link::example(2)]);
     let links: LinkSet = [id(1), id(2)].into_iter().collect();
     field.racer.set_policies(&[Rules { links, remember: Span::ZERO, tie: Span::ZERO }]);
     field

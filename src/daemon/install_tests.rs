@@ -1,8 +1,6 @@
 use super::*;
 use crate::config::{self, Config};
 use crate::kernel::fake::Fake;
-use crate::link::{LinkId, Side};
-use crate::time::Span;
 
 const MARKS: fn() -> Marks = Marks::default;
 
@@ -13,22 +11,13 @@ fn config() -> Config {
 }
 
 fn links() -> Vec<Link> {
-    let link = |number: u8| Link {
-        id: LinkId::new(number).unwrap(),
-        name: if number == 1 { "a" } else { "b" }.into(),
+    let link = |number: u8, name: &str| Link {
+        name: name.into(),
         device: format!("wan{number}"),
-        ifindex: u32::from(number),
-        ipv4: Some(Side { address: [10, 0, number, 2].into(), gateway: Some([10, 0, number, 1].into()) }),
         ipv6: None,
-        mtu: 1500,
-        weight: 1,
-        metric: 0,
-        metered: false,
-        handicap: Span::ZERO,
-        delegated: Vec::new(),
-        up: true,
+        ..Link::example(number)
     };
-    vec![link(1), link(2)]
+    vec![link(1, "a"), link(2, "b")]
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {

@@ -54,7 +54,7 @@ pub const REFUSAL_GRACE: Span = Span::from_millis(100);
 /// Added to 1.5 round trips before a race of one gets its other copies: the jitter of a busy home link.
 pub const FOLLOW_UP_SLACK: Span = Span::from_millis(5);
 
-/// The most races in flight. A table of this size takes 3 MB when full; the daemon asks for less on small routers.
+/// The most races in flight. A table of this size takes 2 MB when full; the daemon asks for less on small routers.
 pub const MAX_RACES: usize = 16_384;
 
 /// The most policies in race mode: as many as the mark's four bits can name beside "none".

@@ -1,7 +1,6 @@
 use super::*;
 use crate::config::{self, PolicyConfig};
-use crate::link::{Marks, Side};
-use crate::time::Span;
+use crate::link::Marks;
 
 const SAMPLE: &str = "
 config cheaproute 'main'
@@ -51,20 +50,18 @@ fn sample() -> (Config, Vec<Link>) {
 fn links(config: &Config) -> Vec<Link> {
     let numbered = config.links.iter().zip(1..);
     numbered
-        .map(|(link, number)| Link {
-            id: LinkId::new(number).unwrap(),
-            name: link.name.clone(),
-            device: format!("wan{number}"),
-            ifindex: u32::from(number) + 10,
-            ipv4: Some(Side { address: [203, 0, 113, number].into(), gateway: None }),
-            ipv6: (number != 2).then_some(Side { address: "2001:db8::1".parse().unwrap(), gateway: None }),
-            mtu: 1500,
-            weight: link.weight,
-            metric: link.metric,
-            metered: link.metered,
-            handicap: Span::ZERO,
-            delegated: if number == 1 { vec![("2001:db8:1::".parse().unwrap(), 56)] } else { Vec::new() },
-            up: true,
+        .map(|(link, number)| {
+            let example = Link::example(number);
+            Link {
+                name: link.name.clone(),
+                device: format!("wan{number}"),
+                ipv6: example.ipv6.filter(|_| number != 2),
+                weight: link.weight,
+                metric: link.metric,
+                metered: link.metered,
+                delegated: if number == 1 { vec![("2001:db8:1::".parse().unwrap(), 56)] } else { Vec::new() },
+                ..example
+            }
         })
         .collect()
 }

@@ -174,12 +174,12 @@ fn links_are_tallied_and_races_recorded() {
     assert_eq!(stage.racer.log().counters, Counters { races: 1, won: 1, resets: 4, ..Counters::default() });
 }
 
-/// The front page promises 3 MB.
+/// The front page promises 2 MB.
 #[test]
 fn a_full_table_stays_within_its_promise() {
     let slot = size_of::<(u16, Option<Race>)>();
     // Beside the slot: its place in the free list, in two chains with a head each, and in the order of expiry.
     let total = (slot + 2 + 2 * (2 + 2) + 4) * MAX_RACES;
     println!("a race: {} bytes, its slot: {slot}; a full table: {total}", size_of::<Race>());
-    assert!(total <= 3 << 20, "{total}");
+    assert!(total <= 2 << 20, "{total}");
 }

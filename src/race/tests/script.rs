@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 
-use crate::link::{Link, LinkId, LinkSet, Side};
+use crate::link::{Link, LinkId, LinkSet};
 use crate::packet::{Answer, Opening, Protocol, Says, Syn};
 use crate::race::{Action, Actions, Held, RaceId, Racer, Rules, Verdict};
 use crate::time::{Span, Time};
@@ -26,23 +26,8 @@ pub fn id(number: u8) -> LinkId {
     LinkId::new(number).unwrap()
 }
 
-/// A link without any peculiarity.
 pub fn link(number: u8) -> Link {
-    Link {
-        id: id(number),
-        name: format!("wan{number}"),
-        device: format!("eth{number}"),
-        ifindex: number.into(),
-        ipv4: Some(Side { address: [198, 51, 100, number].into(), gateway: None }),
-        ipv6: Some(Side { address: [0x2001, 0xdb8, 1, number.into(), 0, 0, 0, 1].into(), gateway: None }),
-        mtu: 1500,
-        weight: 1,
-        metric: 0,
-        metered: false,
-        handicap: Span::ZERO,
-        delegated: Vec::new(),
-        up: true,
-    }
+    Link::example(number)
 }
 
 pub fn ms(ms: u64) -> Span {
