@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use lab::{Dual, Namespace};
@@ -49,27 +48,6 @@ fn without_nft_it_says_so() {
     });
     assert!(said.contains("nft"), "{said}");
     fs::remove_dir_all(&empty).unwrap();
-}
-
-#[test]
-fn without_a_way_to_queue_it_says_so() {
-    need_lab!();
-    let lab = Dual::new();
-    // Only nft is there; a kernel with nft's own queue needs no more.
-    let few = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("only-nft-{}", std::process::id()));
-    fs::create_dir_all(&few).unwrap();
-    let _ = symlink("/usr/sbin/nft", few.join("nft"));
-    let native =
-        lab.router().sh("nft -c 'table inet t { chain c { queue num 1 bypass; }; }' 2>/dev/null && echo yes || true");
-    if native.is_empty() {
-        let said = refused(&lab, |router| {
-            Daemon::launch(router, &config(&["", ""], ""), |command| {
-                command.env("PATH", &few);
-            })
-        });
-        assert!(said.contains("queue") && said.contains("iptables"), "{said}");
-    }
-    fs::remove_dir_all(&few).unwrap();
 }
 
 #[test]

@@ -145,7 +145,8 @@ impl<D: Data> Field<D> {
                         Verdict::Pass => verdicts.accept(queue, packet, self.cleared(mark)),
                         Verdict::Decide => {
                             let decided = self.marks.put(mark, self.marks.stage(Stage::Decided));
-                            verdicts.accept(queue, packet, decided);
+                            // The rules forget whose answer was awaited.
+                            verdicts.repeat(queue, packet, decided);
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::kernel::{Control, Failure, PROTOCOL, Rule};
 use crate::link::{Link, Marks};
-use crate::steer::{self, Plan, Queueing, Ruleset, raced_policies, table};
+use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table};
 
 pub struct Installation<K> {
     pub kernel: K,
@@ -14,8 +14,6 @@ pub struct Installation<K> {
     /// The families that the kernel has: IPv4, and mostly IPv6.
     families: Vec<bool>,
     loaded: Option<Ruleset>,
-    /// How many policies race under the xtables rules that are in place.
-    jumps: Option<usize>,
     /// Settings that we changed, and what they were.
     settings: Vec<(String, String)>,
 }
@@ -35,8 +33,8 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, jumps, settings) = (None, None, Vec::new());
-        Ok(Installation { kernel, marks, queueing, families, loaded, jumps, settings })
+        let (loaded, settings) = (None, Vec::new());
+        Ok(Installation { kernel, marks, queueing, families, loaded, settings })
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -51,24 +49,21 @@ impl<K: Control> Installation<K> {
         self.route(plan.links).map_err(|error| format!("cannot set routes: {error}"))?;
         let rules = steer::ruleset(plan);
         if self.loaded.as_ref() != Some(&rules) {
-            let text = match &self.loaded {
+            // Should half of it fail, the next time replaces all.
+            let old = self.loaded.take();
+            let text = match &old {
                 Some(old) => rules.after(old),
                 None => rules.fresh(),
             };
-            self.kernel.load(&text)?;
-            self.loaded = Some(rules);
-        }
-        let raced = raced_policies(plan.config, plan.links).len();
-        if self.queueing == Queueing::Xtables && self.jumps != Some(raced) {
-            self.unjump();
-            self.jumps = Some(raced);
-            for command in steer::xtables(self.marks, raced).0 {
-                // IPv6's program may be missing where there is no IPv6.
-                match self.kernel.run(&command) {
-                    Err(_) if command.starts_with("ip6tables") && self.families == [false] => {}
-                    done => drop(done?),
-                }
+            if let Err(why) = self.kernel.load(&text) {
+                self.loaded = old;
+                return Err(why);
             }
+            for Target { chain, queue } in rules.targets(old.as_ref()) {
+                let added = self.kernel.add_target(TABLE, chain, *queue);
+                added.map_err(|error| format!("cannot queue packets: {error}"))?;
+            }
+            self.loaded = Some(rules);
         }
         Ok(())
     }
@@ -85,9 +80,6 @@ impl<K: Control> Installation<K> {
             if let Err(error) = removed {
                 failed("ip rules and routes", error.to_string());
             }
-        }
-        if self.queueing == Queueing::Xtables {
-            self.unjump();
         }
         for (name, value) in core::mem::take(&mut self.settings) {
             // The device may be gone, and its settings with it.
@@ -150,34 +142,6 @@ impl<K: Control> Installation<K> {
             }
         }
     }
-
-    /// Takes the xtables jumps away, this daemon's or a crashed one's: what is not there fails, and that is fine.
-    fn unjump(&mut self) {
-        self.jumps = None;
-        for command in steer::xtables(self.marks, 0).1 {
-            let _ = self.kernel.run(&command);
-        }
-        // iptables-nft leaves an empty table where there was none. (iptables-legacy's tables are not nft's.)
-        for family in ["ip", "ip6"] {
-            for table in ["raw", "mangle"] {
-                if let Ok(text) = self.kernel.run(&format!("nft -s list table {family} {table}"))
-                    && is_bare(&text)
-                {
-                    let _ = self.kernel.run(&format!("nft delete table {family} {table}"));
-                }
-            }
-        }
-    }
-}
-
-/// Whether a table as nft prints it holds nothing but base chains that accept everything.
-fn is_bare(table: &str) -> bool {
-    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.into_iter().all(|line| {
-        line == "}"
-            || line.ends_with('{') && (line.starts_with("table ") || line.starts_with("chain "))
-            || line.starts_with("type filter hook ") && line.ends_with("policy accept;")
-    })
 }
 
 /// Another tool's rule that would fight with ours over the same packets.
@@ -208,10 +172,10 @@ fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
     match kernel.would_load(&test("queue num 1 bypass")) {
         Ok(()) => Ok(Queueing::Nft),
         Err(why) => {
-            kernel.run("iptables -w -t mangle -S").map_err(|also| {
-                format!("packets cannot be queued: {why}; {also}; install kmod-nft-queue, or iptables with NFQUEUE")
+            kernel.has_target().map_err(|also| {
+                format!("packets cannot be queued: {why}; nor by xtables' NFQUEUE: {also}; install kmod-nft-queue")
             })?;
-            log::info!("this kernel has no nft queue: queueing by xtables");
+            log::info!("this kernel has no nft queue: queueing by xtables' target");
             Ok(Queueing::Xtables)
         }
     }

@@ -59,7 +59,7 @@ fn only_what_changed_is_loaded() {
     assert_eq!(installation.kernel.loaded.len(), 1);
     links[0].up = false;
     installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
-    assert!(installation.kernel.loaded[1].starts_with("flush table"));
+    assert!(installation.kernel.loaded[1].starts_with("flush chain inet cheaproute "));
     links.remove(0);
     installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
     let tables: Vec<u32> = installation.kernel.routes.iter().map(|(_, table, ..)| *table).collect();
@@ -86,13 +86,18 @@ fn a_kernel_without_nft_queue_queues_by_xtables() {
     let kernel = Fake { refuses: Some("queue num 1 ".into()), ..Fake::default() };
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
     assert_eq!(installation.queueing(), Queueing::Xtables);
-    let (config, links) = (config(), links());
-    let asked = installation.kernel.commands.len();
-    for _ in 0..2 {
+    let (config, mut links) = (config(), links());
+    let target = |chain: &str, queue| ("cheaproute".to_owned(), chain.to_owned(), queue);
+    for up in [true, false] {
+        links[0].up = up;
         installation.apply(&plan(&config, &links, Queueing::Xtables)).unwrap();
+        assert_eq!(installation.kernel.targets, [target("queue_0", 0x6372), target("queue_1", 0x6373)], "once, not twice");
     }
-    let commands = &installation.kernel.commands[asked..];
-    assert_eq!(commands.iter().filter(|command| command.contains("NFQUEUE")).count(), 4, "once, not twice");
+    // What the text cannot say, no text takes away either.
+    assert!(!installation.kernel.loaded[1].contains("flush chain inet cheaproute queue_"));
+    let none = Fake { refuses: Some("queue num 1 ".into()), no_target: true, ..Fake::default() };
+    let why = Installation::survey(none, MARKS()).err().unwrap();
+    assert!(why.contains("kmod-nft-queue"), "{why}");
 }
 
 #[test]
@@ -111,14 +116,4 @@ fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
         let kernel = Fake { rules: vec![(true, harmless, 0)], ..Fake::default() };
         assert!(Installation::survey(kernel, MARKS()).is_ok(), "{harmless:?}");
     }
-}
-
-#[test]
-fn a_bare_table_holds_no_rule() {
-    let bare =
-        "table ip raw {\n\tchain PREROUTING {\n\t\ttype filter hook prerouting priority raw; policy accept;\n\t}\n}\n";
-    assert!(is_bare(bare));
-    assert!(!is_bare(&bare.replace("policy accept;", "policy drop;")));
-    assert!(!is_bare(&bare.replace("accept;\n", "accept;\n\t\tcounter packets 0 bytes 0\n")));
-    assert!(!is_bare("table ip raw {\n\tset s {\n\t\ttype ipv4_addr\n\t}\n}\n"));
 }

@@ -19,7 +19,9 @@ pub struct Fake {
     pub settings: Vec<(String, String)>,
     /// Rulesets loaded, in their order.
     pub loaded: Vec<String>,
-    pub commands: Vec<String>,
+    /// The kernel lacks `nft_compat`.
+    pub no_target: bool,
+    pub targets: Vec<(String, String, u16)>,
     /// Text that no ruleset may contain.
     pub refuses: Option<String>,
     pub sent: Vec<(LinkId, Vec<u8>)>,
@@ -71,9 +73,14 @@ impl Control for Fake {
         }
     }
 
-    fn run(&mut self, command: &str) -> Result<String, Failure> {
-        self.commands.push(command.to_owned());
-        Ok(String::new())
+    fn has_target(&mut self) -> io::Result<()> {
+        if self.no_target { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+    }
+
+    fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {
+        self.has_target()?;
+        self.targets.push((table.to_owned(), chain.to_owned(), queue));
+        Ok(())
     }
 
     fn setting(&mut self, name: &str) -> io::Result<String> {
@@ -100,6 +107,8 @@ impl Data for Fake {
 pub struct FakeJudge {
     /// Verdicts by (queue, id): the mark that a packet goes on with, or `None` if it was dropped.
     pub verdicts: Vec<((u16, u32), Option<u32>)>,
+    /// Those of them that meet the rules once more.
+    pub repeated: Vec<(u16, u32)>,
     pub established: Vec<(RaceId, Opening, SocketAddr, u32)>,
 }
 
@@ -110,6 +119,11 @@ impl Judge for FakeJudge {
 
     fn accept(&mut self, queue: u16, id: u32, mark: u32) {
         self.verdicts.push(((queue, id), Some(mark)));
+    }
+
+    fn repeat(&mut self, queue: u16, id: u32, mark: u32) {
+        self.accept(queue, id, mark);
+        self.repeated.push((queue, id));
     }
 
     fn drop(&mut self, queue: u16, id: u32) {

@@ -44,8 +44,11 @@ pub trait Control {
     /// Whether the kernel would take a ruleset.
     fn would_load(&mut self, ruleset: &str) -> Result<(), Failure>;
 
-    /// Runs a program and its arguments, given in one line.
-    fn run(&mut self, command: &str) -> Result<String, Failure>;
+    /// Whether xtables' target NFQUEUE can stand in an nft rule.
+    fn has_target(&mut self) -> io::Result<()>;
+
+    /// Adds a rule with that target, for the queue of this number, to the end of a chain of nft's family `inet`.
+    fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()>;
 
     /// A setting under /proc/sys, such as `net/ipv4/ip_forward`.
     fn setting(&mut self, name: &str) -> io::Result<String>;
@@ -79,6 +82,9 @@ pub trait Judge {
 
     /// The packet goes on, with this mark.
     fn accept(&mut self, queue: u16, id: u32, mark: u32);
+
+    /// The packet comes once more to the base chain that queued it, with this mark.
+    fn repeat(&mut self, queue: u16, id: u32, mark: u32);
 
     fn drop(&mut self, queue: u16, id: u32);
 }

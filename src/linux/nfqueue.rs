@@ -145,6 +145,11 @@ impl Judge for Verdicts {
         self.0.be32(MARK, mark);
     }
 
+    fn repeat(&mut self, queue: u16, id: u32, mark: u32) {
+        self.verdict(queue, id, libc::NF_REPEAT as u32);
+        self.0.be32(MARK, mark);
+    }
+
     fn drop(&mut self, queue: u16, id: u32) {
         self.verdict(queue, id, libc::NF_DROP as u32);
     }

@@ -1,4 +1,4 @@
-//! Other programs: `nft` loads the ruleset, `iptables` the two jumps of kernels without `nft queue`.
+//! Other programs: `nft` loads the ruleset.
 //!
 //! They run at start, at stop, at a reload and when a link's state changes; never for a connection.
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::route::Routing;
-use super::{program, sysctl};
+use super::{program, sysctl, target};
 use crate::kernel::{Control, Failure, Rule, Snapshot};
 
 pub struct System {
@@ -50,8 +50,12 @@ impl Control for System {
         program::run(&["nft", "-c", "-f", "-"], ruleset).map(drop)
     }
 
-    fn run(&mut self, command: &str) -> Result<String, Failure> {
-        program::run(&command.split(' ').collect::<Vec<_>>(), "")
+    fn has_target(&mut self) -> io::Result<()> {
+        target::try_out()
+    }
+
+    fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {
+        target::append(table, chain, queue)
     }
 
     fn setting(&mut self, name: &str) -> io::Result<String> {

@@ -8,9 +8,10 @@
 //! | postrouting, mangle - 10 | `leave` | after the user's firewall accepted it: a packet to be queued goes to the daemon, while that is alive; of all others that begin a flow, the link is written to the conntrack entry |
 //! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
-//! | prerouting, mangle | `classify` | a decided UDP or echo answer takes its tuple out of the set again |
+//! | prerouting, raw - 10 | `answers` | a UDP or echo answer that decided a race comes by once more, and takes its tuple out of the set |
 //!
-//! Every later packet takes the link that conntrack remembers, by `classify`.
+//! Every later packet takes the link that conntrack remembers, by `classify`. The first packet of a connection from outside is
+//! seen by `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
 
 use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId};
@@ -18,9 +19,10 @@ use crate::link::{Link, LinkId};
 mod policy;
 mod rule;
 mod ruleset;
+mod writer;
 
 pub use policy::{best, raced_policies};
-pub use ruleset::{Ruleset, removal, ruleset, xtables};
+pub use ruleset::{Ruleset, Target, removal, ruleset};
 
 /// The name of our table, family `inet`.
 pub const TABLE: &str = "cheaproute";
@@ -45,7 +47,7 @@ pub const ALIVE_SECONDS: u32 = 2;
 pub enum Queueing {
     /// By nft's own `queue`.
     Nft,
-    /// By a mark, and two xtables rules: the kernel has no `nft_queue`.
+    /// By xtables' target NFQUEUE in rules of nft (`nft_compat`): the kernel has no `nft_queue`.
     Xtables,
 }
 

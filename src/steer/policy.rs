@@ -5,7 +5,7 @@ use crate::link::{Link, Stage};
 use crate::race::Rules;
 
 use super::Plan;
-use super::ruleset::Writer;
+use super::writer::Writer;
 
 /// TCP ports whose helpers must see the whole connection (`nf_conntrack_helper`): FTP, RTSP, H.323, PPTP, SIP, SANE. A
 /// conntrack entry that we make has no helper, so these take the best link instead.

@@ -3,15 +3,24 @@
 use std::fmt::Write;
 
 use crate::config::Prefix;
-use crate::link::{Link, Marks, Stage};
+use crate::link::{Link, Stage};
 
+use super::writer::Writer;
 use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, policy, raced_policies, rule};
 
 /// A ruleset, to be loaded in one of two ways.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ruleset {
-    table: String,
-    chains: Vec<String>,
+    pub(super) table: String,
+    pub(super) chains: Vec<String>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// A chain that the text leaves empty: xtables' target NFQUEUE belongs there, for which nft has no words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    pub chain: String,
+    pub queue: u16,
 }
 
 impl Ruleset {
@@ -22,7 +31,10 @@ impl Ruleset {
 
     /// Replaces the rules that `old` loaded and keeps what the kernel learned: races in flight go on.
     pub fn after(&self, old: &Ruleset) -> String {
-        let mut text = format!("flush table inet {TABLE}\n");
+        let mut text = String::new();
+        for chain in &old.chains {
+            let _ = writeln!(text, "flush chain inet {TABLE} {chain}");
+        }
         for set in STATIC_SETS {
             let _ = writeln!(text, "flush set inet {TABLE} {set}");
         }
@@ -30,7 +42,15 @@ impl Ruleset {
         for chain in old.chains.iter().filter(|chain| !self.chains.contains(chain)) {
             let _ = writeln!(text, "delete chain inet {TABLE} {chain}");
         }
+        for Target { chain, .. } in old.targets.iter().filter(|target| !self.targets.contains(target)) {
+            let _ = writeln!(text, "flush chain inet {TABLE} {chain}\ndelete chain inet {TABLE} {chain}");
+        }
         text
+    }
+
+    /// Which chains still want their target after the text was loaded, over `old` or afresh.
+    pub fn targets<'r>(&'r self, old: Option<&'r Ruleset>) -> impl Iterator<Item = &'r Target> {
+        self.targets.iter().filter(move |target| !old.is_some_and(|old| old.targets.contains(target)))
     }
 }
 
@@ -48,16 +68,17 @@ pub fn removal() -> String {
 
 /// The ruleset for a plan.
 pub fn ruleset(plan: &Plan) -> Ruleset {
-    let mut out = Writer { text: format!("table inet {TABLE} {{\n"), chains: Vec::new(), open: false };
+    let mut out = Writer::new();
     write_sets(&mut out, plan);
     write_link_chains(&mut out, plan);
     for family in FAMILIES {
         write_tuples(&mut out, plan, family);
     }
     write_global(&mut out, plan);
+    let raced = raced_policies(plan.config, plan.links);
+    write_queues(&mut out, plan, raced.len());
     write_answers(&mut out, plan);
     write_sent(&mut out, plan);
-    let raced = raced_policies(plan.config, plan.links);
     for (number, policy) in plan.config.policies.iter().enumerate() {
         let place = raced.iter().position(|(index, _)| *index == number);
         policy::write(&mut out, plan, policy, number, place);
@@ -65,60 +86,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     write_rules(&mut out, plan);
     write_classify(&mut out, plan);
     write_leave(&mut out, plan, raced.len());
-    out.close();
-    out.text += "}\n";
-    Ruleset { table: out.text, chains: out.chains }
-}
-
-/// A table's text as it grows.
-pub(super) struct Writer {
-    text: String,
-    chains: Vec<String>,
-    open: bool,
-}
-
-impl Writer {
-    /// Begins a chain; `hook`: where it hangs, `None` for one that is jumped to.
-    pub fn chain(&mut self, name: &str, hook: Option<&str>) {
-        self.close();
-        self.open = true;
-        self.chains.push(name.to_owned());
-        let _ = writeln!(self.text, "\tchain {name} {{");
-        if let Some(hook) = hook {
-            let _ = writeln!(self.text, "\t\ttype {hook}; policy accept;");
-        }
-    }
-
-    pub fn rule(&mut self, rule: &str) {
-        let _ = writeln!(self.text, "\t\t{rule}");
-    }
-
-    /// The statement that replaces the bits of `mask` in the packet's mark.
-    pub fn set_mark(&self, mask: u32, value: u32) -> String {
-        format!("meta mark set meta mark & {:#010x} | {value:#010x}", !mask)
-    }
-
-    pub fn set_ct_mark(&self, mask: u32, value: u32) -> String {
-        format!("ct mark set ct mark & {:#010x} | {value:#010x}", !mask)
-    }
-
-    fn close(&mut self) {
-        if core::mem::take(&mut self.open) {
-            self.text += "\t}\n";
-        }
-    }
-
-    fn set(&mut self, name: &str, kind: &str, flags: &str, more: &str, elements: &[String]) {
-        let _ = write!(self.text, "\tset {name} {{\n\t\t{kind};\n");
-        if !flags.is_empty() {
-            let _ = writeln!(self.text, "\t\tflags {flags};");
-        }
-        self.text += more;
-        if !elements.is_empty() {
-            let _ = writeln!(self.text, "\t\telements = {{ {} }}", elements.join(", "));
-        }
-        self.text += "\t}\n";
-    }
+    out.finish()
 }
 
 /// nft's words for a family.
@@ -192,18 +160,20 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Word
     let answer = format!("meta l4proto . {ip} saddr . th sport . {ip} daddr . th dport");
     let echo = format!("{ip} saddr . {icmp} id . {ip} daddr");
     out.chain(&format!("{ipv}_answer"), None);
-    let queue = match plan.queueing {
-        Queueing::Nft => format!("queue num {QUEUE} bypass"),
-        Queueing::Xtables => format!("{} accept", out.set_mark(marks.mask(), marks.stage(Stage::Queue))),
-    };
+    // The daemon sends it here once more.
+    let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
+    out.rule(&format!("{decided} goto {ipv}_forget"));
     // A tuple is expected for longer than a daemon that hangs counts as alive: meanwhile its client's repeated SYN, which
     // goes the plain way from the same port, needs that answer.
-    let queue = format!("meta nfproto @alive {queue}");
-    out.rule(&format!("meta l4proto {{ tcp, udp }} {answer} @{ipv}_answers {queue}"));
+    let queue = "meta nfproto @alive goto queue_0";
+    // Any protocol may look: none but these two are in the set.
+    out.rule(&format!("{answer} @{ipv}_answers {queue}"));
     out.rule(&format!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
     out.chain(&format!("{ipv}_forget"), None);
     out.rule(&format!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
     out.rule(&format!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));
+    let clear = out.set_mark(marks.mask(), 0);
+    out.rule(&format!("{clear} accept"));
 }
 
 /// A global IPv6 address is its client's own: it is not translated, so it leaves by the link that it was delegated over, or as
@@ -221,20 +191,31 @@ fn write_global(out: &mut Writer, plan: &Plan) {
     out.rule("return");
 }
 
+/// A chain for each queue: the first for answers, then one for each policy that races.
+fn write_queues(out: &mut Writer, plan: &Plan, raced: usize) {
+    for number in 0..=raced as u16 {
+        let (name, queue) = (format!("queue_{number}"), QUEUE + number);
+        match plan.queueing {
+            Queueing::Nft => {
+                out.chain(&name, None);
+                out.rule(&format!("queue num {queue} bypass"));
+            }
+            Queueing::Xtables => out.target(&name, queue),
+        }
+    }
+}
+
 fn write_answers(out: &mut Writer, plan: &Plan) {
-    let marks = plan.config.main.mark_mask;
+    out.chain("arrived", None);
+    out.rule("meta nfproto ipv4 goto ipv4_answer");
+    out.rule("meta nfproto ipv6 goto ipv6_answer");
     out.chain("answers", Some("filter hook prerouting priority raw - 10"));
     // Of TCP, only a SYN-ACK or a RST decides a race. First, since most packets are neither, and every packet comes by here.
     out.rule("tcp flags & (syn | rst) == 0 accept");
-    out.rule("iifname != @links return");
-    out.rule("meta nfproto ipv4 goto ipv4_answer");
-    out.rule("meta nfproto ipv6 goto ipv6_answer");
-    out.chain("decided", None);
-    let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
-    out.rule(&format!("{decided} meta nfproto ipv4 jump ipv4_forget"));
-    out.rule(&format!("{decided} meta nfproto ipv6 jump ipv6_forget"));
-    let clear = out.set_mark(marks.mask(), 0);
-    out.rule(&clear);
+    // Two or three comparisons cost a packet less than a look into a set of names.
+    for link in with_devices(plan) {
+        out.rule(&format!("iifname \"{}\" goto arrived", link.device));
+    }
 }
 
 fn write_sent(out: &mut Writer, plan: &Plan) {
@@ -264,19 +245,6 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
 
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
-    // What conntrack remembers; others go on to the next rule.
-    let to = plan.links.iter().map(|link| format!("{:#010x} : goto link_{}", marks.link(link.id), link.id));
-    let to = to.collect::<Vec<_>>().join(", ");
-    let known = format!("ct mark & {:#010x} vmap {{ {to} }}", marks.link_mask());
-    // A connection from outside is answered through the link that it came in by, unless from next door.
-    out.chain("arriving", None);
-    out.rule(&format!("meta mark & {:#010x} != 0 jump decided", marks.mask()));
-    out.rule(&format!("ct state != new return\n\t\tct mark & {:#010x} != 0 return", marks.link_mask()));
-    out.rule("ip saddr @ipv4_direct return");
-    out.rule("ip6 saddr @ipv6_direct return");
-    if with_devices(plan).next().is_some() {
-        out.rule(&format!("iifname vmap {{ {} }}", by_device(plan, "save")));
-    }
     out.chain("new", None);
     // What began before us keeps the way that it has.
     out.rule("ct state != new return");
@@ -285,26 +253,47 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule("ip6 daddr @ipv6_direct return");
     out.rule("goto rules");
     out.chain("classify", Some("filter hook prerouting priority mangle"));
-    // Two or three comparisons cost a packet less than a look into a set of names.
     for link in with_devices(plan) {
-        out.rule(&format!("iifname \"{}\" goto arriving", link.device));
+        out.rule(&format!("iifname \"{}\" accept", link.device));
     }
     if !main.lan_device.is_empty() {
         let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
         out.rule(&format!("iifname != {{ {} }} return", devices.join(", ")));
     }
-    if !plan.links.is_empty() {
-        out.rule(&known);
-    }
+    write_known(out, plan);
     out.rule("goto new");
+    for link in with_devices(plan) {
+        // A connection from outside is answered through the link that it came in by, unless from next door.
+        out.chain(&format!("outside_{}", link.id), None);
+        out.rule("ct state != new return");
+        out.rule("ip saddr @ipv4_direct return");
+        out.rule("ip6 saddr @ipv6_direct return");
+        out.rule(&format!("goto save_{}", link.id));
+    }
+    // Chains of type nat see a flow's first packet only: what happens here costs the others nothing. A race's winner is
+    // translated as its conntrack entry says, but only where any such chain stands: it puts up the hooks of both families
+    // (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
+    out.chain("begins", Some("nat hook prerouting priority dstnat - 10"));
+    if with_devices(plan).next().is_some() {
+        out.rule(&format!("iifname vmap {{ {} }}", by_device(plan, "goto outside")));
+    }
     out.chain("local", Some("route hook output priority mangle"));
     // The daemon's own packets know their way.
     out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
-    if !plan.links.is_empty() {
-        out.rule(&known);
-    }
+    write_known(out, plan);
     if main.local_traffic {
         out.rule("goto new");
+    }
+}
+
+/// What conntrack remembers goes its way; others go on to the next rule. A map would cost a packet more than two or three
+/// comparisons.
+fn write_known(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    for link in plan.links {
+        let mark = marks.link(link.id);
+        let set = out.set_mark(marks.mask(), mark);
+        out.rule(&format!("ct mark & {:#010x} == {mark:#010x} {set} accept", marks.link_mask()));
     }
 }
 
@@ -316,25 +305,18 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     out.rule("ip daddr @ipv4_direct return");
     out.rule("ip6 daddr @ipv6_direct return");
     if with_devices(plan).next().is_some() {
-        out.rule(&format!("oifname vmap {{ {} }}", by_device(plan, "save")));
+        out.rule(&format!("oifname vmap {{ {} }}", by_device(plan, "jump save")));
     }
     out.chain("plain", None);
     let clear = out.set_mark(marks.stage_mask(), 0);
     out.rule(&clear);
     out.rule("goto save");
     let policies = (1..=raced as u32).map(|number| (number, number << marks.mask().trailing_zeros()));
-    for (number, policy) in policies.clone() {
-        out.chain(&format!("queue_{number}"), None);
+    for (number, _) in policies.clone() {
+        out.chain(&format!("race_{number}"), None);
         // Should the daemon let it pass, or be gone, it goes on as one that was never raced.
         out.rule("jump save");
-        match plan.queueing {
-            Queueing::Nft => out.rule(&format!("queue num {} bypass", QUEUE + number as u16)),
-            Queueing::Xtables => {
-                // It has its route: the mark may say which queue it is for.
-                let set = out.set_mark(marks.mask(), marks.stage(Stage::Queue) | policy);
-                out.rule(&set);
-            }
-        }
+        out.rule(&format!("goto queue_{number}"));
     }
     out.chain("queues", None);
     // Another route than a link's, such as a VPN's: there is nothing to race.
@@ -342,7 +324,7 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     out.rule("meta nfproto != @alive goto plain");
     if raced > 0 {
         let to: Vec<String> =
-            policies.map(|(number, policy)| format!("{policy:#010x} : goto queue_{number}")).collect();
+            policies.map(|(number, policy)| format!("{policy:#010x} : goto race_{number}")).collect();
         out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
     }
     out.rule("goto plain");
@@ -351,14 +333,12 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     let queued = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Queue));
     out.rule(&format!("{queued} goto queues"));
     out.rule("goto save");
-    // A race's winner is translated as its conntrack entry says, but only where any chain of type nat stands: it puts up
-    // the hooks of both families (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
-    out.chain("translate", Some("nat hook postrouting priority srcnat + 10"));
 }
 
-fn by_device(plan: &Plan, chain: &str) -> String {
+/// The elements of a map from a link's device to `verdict`, whose chain ends in the link's number.
+fn by_device(plan: &Plan, verdict: &str) -> String {
     let to: Vec<String> =
-        with_devices(plan).map(|link| format!("\"{}\" : jump {chain}_{}", link.device, link.id)).collect();
+        with_devices(plan).map(|link| format!("\"{}\" : {verdict}_{}", link.device, link.id)).collect();
     to.join(", ")
 }
 
@@ -380,32 +360,4 @@ fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
         }
     }
     kept
-}
-
-/// The commands that queue by mark, for kernels without `nft_queue`, and those that take them away again; each a program and
-/// its arguments. Our own chains run just before those of these tables.
-pub fn xtables(marks: Marks, raced: usize) -> (Vec<String>, Vec<String>) {
-    let (mut add, mut remove) = (Vec::new(), Vec::new());
-    let stage = format!("-m mark --mark {:#x}/{:#x}", marks.stage(Stage::Queue), marks.stage_mask());
-    for program in ["iptables", "ip6tables"] {
-        for (table, hook) in [("raw", "PREROUTING"), ("mangle", "POSTROUTING")] {
-            let run = format!("{program} -w -t {table}");
-            add.push(format!("{run} -N {TABLE}"));
-            if table == "raw" {
-                add.push(format!("{run} -A {TABLE} -j NFQUEUE --queue-num {QUEUE} --queue-bypass"));
-            } else {
-                for number in 1..=raced as u32 {
-                    let policy = number << marks.mask().trailing_zeros();
-                    let mark = format!("-m mark --mark {policy:#x}/{:#x}", marks.link_mask());
-                    let queue = QUEUE + number as u16;
-                    add.push(format!("{run} -A {TABLE} {mark} -j NFQUEUE --queue-num {queue} --queue-bypass"));
-                }
-            }
-            add.push(format!("{run} -A {hook} {stage} -j {TABLE}"));
-            remove.push(format!("{run} -D {hook} {stage} -j {TABLE}"));
-            remove.push(format!("{run} -F {TABLE}"));
-            remove.push(format!("{run} -X {TABLE}"));
-        }
-    }
-    (add, remove)
 }

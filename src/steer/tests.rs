@@ -1,6 +1,5 @@
 use super::*;
 use crate::config::{self, PolicyConfig};
-use crate::link::Marks;
 
 const SAMPLE: &str = "
 config cheaproute 'main'
@@ -175,7 +174,7 @@ fn an_update_keeps_what_the_kernel_learned() {
     let old = ruleset(&plan);
     let new = ruleset(&Plan { links: &links[..1], ..plan });
     let text = new.after(&old);
-    assert!(text.starts_with("flush table inet cheaproute\n"));
+    assert!(text.starts_with("flush chain inet cheaproute link_1\n"));
     for set in ["alive", "ipv4_answers", "ipv6_echoes", "films4"] {
         assert!(!text.contains(&format!("flush set inet cheaproute {set}")), "{set}");
     }
@@ -186,12 +185,22 @@ fn an_update_keeps_what_the_kernel_learned() {
 }
 
 #[test]
-fn xtables_rules_come_and_go_in_pairs() {
-    let (add, remove) = xtables(Marks::default(), 2);
-    let count = |commands: &[String], word: &str| commands.iter().filter(|command| command.contains(word)).count();
-    assert_eq!(count(&add, " -N "), count(&remove, " -X "));
-    assert_eq!(add.iter().filter(|command| command.contains("-A ") && command.ends_with("-j cheaproute")).count(), 4);
-    assert_eq!(count(&remove, " -D "), 4);
-    assert_eq!(count(&add, "NFQUEUE"), 2 * (1 + 2));
-    assert_eq!(count(&add, "--queue-bypass"), count(&add, "NFQUEUE"));
+fn without_nft_queue_the_queues_chains_are_left_for_targets() {
+    let (config, links) = sample();
+    let plan = Plan { config: &config, links: &links, queueing: Queueing::Xtables, direct: &[], races: 10 };
+    let rules = ruleset(&plan);
+    let target = |number| Target { chain: format!("queue_{number}"), queue: QUEUE + number };
+    assert_eq!(rules.targets(None).cloned().collect::<Vec<_>>(), [target(0), target(1)]);
+    assert_eq!(rules.targets(Some(&rules)).count(), 0);
+    let text = rules.fresh();
+    assert!(!text.contains("queue num"));
+    for number in 0..2 {
+        assert!(chain(&text, &format!("queue_{number}")).is_empty());
+    }
+    // With nft's own there is nothing to add.
+    let native = ruleset(&Plan { queueing: Queueing::Nft, ..plan });
+    assert_eq!(native.targets(None).count(), 0);
+    assert_eq!(chain(&native.fresh(), "queue_1"), ["queue num 25459 bypass"]);
+    // Targets that no policy wants any more go with their chains.
+    assert!(native.after(&rules).contains("delete chain inet cheaproute queue_1\n"));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Effort;
 use crate::daemon::Daemon;
-use crate::packets::{self, Way};
+use crate::packets::{self, Kind, Way};
 use crate::plain::{PORT, Plain, SERVER};
 use crate::stats::{median, spread};
 use crate::sys;
@@ -43,10 +43,14 @@ pub fn rows(effort: Effort) -> Vec<Row> {
         figure >= 0.98,
         detail,
     )];
-    for (what, way) in
-        [("a known flow's packets, client to server", Way::Up), ("the same, server to client", Way::Down)]
-    {
-        let speeds = compare(&plain, pairs, &|| packets::nanos(&plain, way));
+    let flows = [
+        ("a known TCP flow's packets, client to server", Kind::Tcp, Way::Up),
+        ("the same, server to client", Kind::Tcp, Way::Down),
+        ("a known UDP flow's packets, client to server", Kind::Udp, Way::Up),
+        ("the same, server to client", Kind::Udp, Way::Down),
+    ];
+    for (what, kind, way) in flows {
+        let speeds = compare(&plain, pairs, &|| packets::nanos(&plain, kind, way));
         let (with, without) = sides(&speeds);
         let figure = format!("{:+.0} ns", with - without);
         rows.push(Row::info(

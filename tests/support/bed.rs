@@ -122,6 +122,5 @@ pub fn settled(router: &Namespace) -> String {
     router.sh("nft -s list ruleset
         ip rule; ip -6 rule
         ip route show table all; ip -6 route show table all | sed 's/ expires [0-9]*sec//'
-        for f in iptables ip6tables; do for t in raw mangle; do $f -w -t $t -S; done; done
         for d in /proc/sys/net/ipv4/conf/*; do echo $d $(cat $d/rp_filter); done")
 }
