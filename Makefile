@@ -7,7 +7,7 @@ CARGO ?= cargo
 help:
 	@echo 'make demo    races over two WANs in a lab on this machine, live (root, under a minute)'
 	@echo 'make test    everything: formatting, lints, unit, simulation and system tests (root)'
-	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 5 minutes)'
+	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 6 minutes)'
 	@echo 'make clean   removes what was built'
 
 # Without root it says so in one line: make would add one of its own to a failure.
