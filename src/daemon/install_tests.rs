@@ -91,7 +91,11 @@ fn a_kernel_without_nft_queue_queues_by_xtables() {
     for up in [true, false] {
         links[0].up = up;
         installation.apply(&plan(&config, &links, Queueing::Xtables)).unwrap();
-        assert_eq!(installation.kernel.targets, [target("queue_0", 0x6372), target("queue_1", 0x6373)], "once, not twice");
+        assert_eq!(
+            installation.kernel.targets,
+            [target("queue_0", 0x6372), target("queue_1", 0x6373)],
+            "once, not twice"
+        );
     }
     // What the text cannot say, no text takes away either.
     assert!(!installation.kernel.loaded[1].contains("flush chain inet cheaproute queue_"));

@@ -31,6 +31,7 @@ use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
 
 pub mod attach;
+pub mod events;
 pub mod field;
 pub mod install;
 pub mod probes;
@@ -38,6 +39,7 @@ pub mod racing;
 mod report;
 
 use attach::{Attached, Netifd, attach, direct, number};
+use events::{Event, Events, Kind};
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -169,6 +171,7 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    events: Events,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
     started: Time,
@@ -205,6 +208,7 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            events: Events::default(),
             config_error: None,
             started: now(),
         };
@@ -316,11 +320,13 @@ impl Daemon {
     fn refresh(&mut self) -> Result<(), Failure> {
         let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
         let at = now();
+        let before = self.used();
         self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
         for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
             probes.follow(attached, at);
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
         }
+        self.tell(&before);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
         // The race first: it knows its policies before the rules send it their packets.
@@ -334,6 +340,39 @@ impl Daemon {
         done
     }
 
+    /// The links that new connections may take now.
+    fn used(&self) -> Vec<LinkId> {
+        self.attached.iter().filter(|attached| attached.link.up).map(|attached| attached.link.id).collect()
+    }
+
+    /// Tells which links are used now and were not before, or the other way round.
+    fn tell(&mut self, before: &[LinkId]) {
+        let mut events = Vec::new();
+        for ((attached, probes), config) in self.attached.iter().zip(&self.probes).zip(&self.config.links) {
+            let kind = match (before.contains(&attached.link.id), attached.link.up) {
+                (false, true) => Kind::LinkUp,
+                (true, false) => Kind::LinkDown,
+                _ => continue,
+            };
+            let reason = match &attached.lacks {
+                Some(lack) => lack.to_string(),
+                None => probes.prober.status().reason.to_string(),
+            };
+            let interface = match &config.attach {
+                Attach::Interface(name) => name.clone(),
+                Attach::Device { .. } => String::new(),
+            };
+            let (link, device) = (attached.link.name.clone(), attached.link.device.clone());
+            events.push(Event { at: now(), kind, link, device, interface, reason });
+        }
+        events.into_iter().for_each(|event| self.happened(event));
+    }
+
+    /// The one place that everybody who wants to hear of events hears them from.
+    fn happened(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
     fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
@@ -343,6 +382,7 @@ impl Daemon {
                 Ok(self.links(now(), &kernel))
             }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["events"] => Ok(self.events.document(now())),
             ["reload"] => match self.reload() {
                 Ok(()) => Ok(Value::Text("reloaded".into())),
                 Err(why) => Err(Exit::new(Code::Config, why.join("; "))),
@@ -361,12 +401,14 @@ impl Daemon {
             faults.iter().for_each(|fault| log::error!("{fault}"));
             log::error!("not reloaded: the old configuration stays");
             self.config_error = Some(faults.clone());
+            self.happened(Event::of(Kind::ReloadFailed, now(), faults.join("; ")));
         })?;
         self.config_error = None;
         logging::set_level(config.main.log_level);
         self.config = config;
         self.adopt();
         self.settle = Some(now());
+        self.happened(Event::of(Kind::Reload, now(), String::new()));
         log::info!("reloaded");
         Ok(())
     }

@@ -323,8 +323,7 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     out.rule("oifname != @links goto plain");
     out.rule("meta nfproto != @alive goto plain");
     if raced > 0 {
-        let to: Vec<String> =
-            policies.map(|(number, policy)| format!("{policy:#010x} : goto race_{number}")).collect();
+        let to: Vec<String> = policies.map(|(number, policy)| format!("{policy:#010x} : goto race_{number}")).collect();
         out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
     }
     out.rule("goto plain");
