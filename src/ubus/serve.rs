@@ -1,0 +1,308 @@
+//! A thread that offers the object `cheaproute`: it hands calls in at the daemon's desk, and tells subscribers what happened.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::ubus::MsgType;
+use ::ubus::envelope::{EnvBuilder, UbusAttr};
+
+use super::blob::Table;
+use super::connection::{Connection, Error, TIMEOUT};
+use super::follow::{LONGEST_PAUSE, PAUSE};
+use super::message::{Message, compose};
+use super::object::{self, Status};
+use crate::control::Value;
+use crate::control::desk::{self, Answer, Desk};
+use crate::linux::poll::{Poll, Waker};
+use crate::time::Span;
+
+/// Calls under way. Past that, those that follow wait in the socket, and then in ubusd.
+const MAX_CALLS: usize = 8;
+
+/// What happened and was not told yet: a thread that waits for ubusd to take a message misses none in an ordinary burst.
+const MAX_NOTICES: usize = 64;
+
+/// Answering documents takes little.
+const STACK: usize = 256 * 1024;
+
+/// Longer than the daemon's own patience, since it says better what is the matter.
+const PATIENCE: Duration = desk::PATIENCE.saturating_add(Duration::from_secs(1));
+
+/// Keys of the [`Poll`].
+const SOCKET: u64 = 0;
+const WAKER: u64 = 1;
+
+type Notice = (&'static str, Value);
+
+/// Dropping it ends the thread soon after.
+pub struct Object {
+    /// `None` when it is dropped.
+    notices: Option<SyncSender<Notice>>,
+    waker: Arc<Waker>,
+}
+
+impl Object {
+    /// Starts the thread. Where there is no ubus, it keeps looking for one, and says so once.
+    /// `paths`: see [`PATHS`](super::connection::PATHS).
+    pub fn start(paths: Vec<PathBuf>, desk: Desk) -> io::Result<Self> {
+        let waker = Arc::new(Waker::new()?);
+        let woken = Poll::new()?;
+        woken.add(&*waker, WAKER, false)?;
+        let (notices, received) = sync_channel(MAX_NOTICES);
+        let (reply, answers) = channel();
+        let mut worker = Worker {
+            paths,
+            desk,
+            waker: waker.clone(),
+            woken,
+            notices: received,
+            reply,
+            answers,
+            calls: Vec::new(),
+            tickets: 0,
+        };
+        thread::Builder::new().name("ubus object".into()).stack_size(STACK).spawn(move || worker.run())?;
+        Ok(Object { notices: Some(notices), waker })
+    }
+
+    /// Tells the subscribers, if there are any. Never blocks; what finds no place is dropped.
+    pub fn notify(&self, name: &'static str, data: Value) {
+        if let Some(notices) = &self.notices
+            && notices.try_send((name, data)).is_err()
+        {
+            log::debug!("ubus does not keep up: nobody is told of {name}");
+        }
+        self.waker.wake();
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.notices = None;
+        self.waker.wake();
+    }
+}
+
+/// A call that the daemon has not answered yet.
+struct Call {
+    ticket: u32,
+    caller: Caller,
+    until: Instant,
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy)]
+struct Caller {
+    peer: u32,
+    sequence: u16,
+    wants_reply: bool,
+}
+
+struct Worker {
+    paths: Vec<PathBuf>,
+    desk: Desk,
+    waker: Arc<Waker>,
+    /// Has the waker alone.
+    woken: Poll,
+    notices: Receiver<Notice>,
+    reply: Sender<(u32, Answer)>,
+    answers: Receiver<(u32, Answer)>,
+    calls: Vec<Call>,
+    tickets: u32,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut pause = PAUSE;
+        let mut told = false;
+        loop {
+            let begun = Instant::now();
+            let mut registered = false;
+            let Err(error) = self.session(&mut registered) else { return };
+            self.calls.clear();
+            match (&error, registered) {
+                (_, true) => log::info!("ubus: {error}; trying again"),
+                (Error::Status(status), false) if !told => {
+                    log::warn!("ubus does not take the object {}: status {status}", object::NAME);
+                }
+                (_, false) if !told => log::info!("no ubus yet: {error}"),
+                _ => {}
+            }
+            told = true;
+            // One that breaks again and again is as bad as none.
+            if registered && begun.elapsed() > LONGEST_PAUSE {
+                pause = PAUSE;
+            }
+            if !self.rest(pause) {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Waits. What happens meanwhile is told to nobody: whoever had subscribed has to do it anew. `false` at the end.
+    fn rest(&mut self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        loop {
+            loop {
+                match self.notices.try_recv() {
+                    Ok(_) => {}
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return false,
+                }
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if self.woken.wait(Some(span(left)), |_| {}).is_err() {
+                thread::sleep(left);
+            }
+            self.waker.reset();
+        }
+    }
+
+    /// One connection, until it fails; `Ok` at the end.
+    fn session(&mut self, registered: &mut bool) -> Result<(), Error> {
+        let mut connection = Connection::open(&self.paths)?;
+        let own = register(&mut connection)?;
+        *registered = true;
+        log::debug!("ubus: object {} is there", object::NAME);
+        let both = Poll::new()?;
+        both.add(&*self.waker, WAKER, false)?;
+        both.add(&connection, SOCKET, false)?;
+        loop {
+            while self.calls.len() < MAX_CALLS
+                && let Some(message) = connection.take()?
+            {
+                self.incoming(&mut connection, own, &message)?;
+            }
+            let poll = if self.calls.len() < MAX_CALLS { &both } else { &self.woken };
+            let until = self.calls.iter().map(|call| call.until).min();
+            let left = until.map(|until| span(until.saturating_duration_since(Instant::now())));
+            let mut readable = false;
+            poll.wait(left, |key| readable |= key == SOCKET)?;
+            self.waker.reset();
+            if readable {
+                connection.fill()?;
+            }
+            self.outgoing(&mut connection, own)?;
+            loop {
+                match self.notices.try_recv() {
+                    Ok((name, data)) => notify(&mut connection, own, name, &data)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+        }
+    }
+
+    fn incoming(&mut self, connection: &mut Connection, own: u32, message: &Message) -> Result<(), Error> {
+        if message.kind != MsgType::Invoke || message.number(UbusAttr::ObjId) != Some(own) {
+            return Ok(()); // who subscribes, and answers to nothing that we asked
+        }
+        let wants_reply = !message.flag(UbusAttr::NoReply);
+        let caller = Caller { peer: message.peer, sequence: message.sequence, wants_reply };
+        let method = message.text(UbusAttr::Method).unwrap_or_default();
+        let request = match message.table(UbusAttr::Data) {
+            Ok(arguments) => object::request(method, &arguments),
+            Err(malformed) => Err((Status::InvalidArgument, malformed.to_string())),
+        };
+        let words = match request {
+            Ok(words) => words,
+            Err((status, text)) => return send(connection, own, caller, object::error(status, &text)),
+        };
+        self.tickets = self.tickets.wrapping_add(1);
+        let (ticket, reply, waker) = (self.tickets, self.reply.clone(), self.waker.clone());
+        let answered = move |answer| {
+            let _ = reply.send((ticket, answer));
+            waker.wake();
+        };
+        match self.desk.submit(words, answered) {
+            Ok(()) => self.calls.push(Call { ticket, caller, until: Instant::now() + PATIENCE }),
+            Err(exit) => send(connection, own, caller, object::reply(Err(exit)))?,
+        }
+        Ok(())
+    }
+
+    /// Sends what the daemon answered, and gives up on what it did not.
+    fn outgoing(&mut self, connection: &mut Connection, own: u32) -> Result<(), Error> {
+        while let Ok((ticket, answer)) = self.answers.try_recv() {
+            if let Some(at) = self.calls.iter().position(|call| call.ticket == ticket) {
+                let call = self.calls.swap_remove(at);
+                send(connection, own, call.caller, object::reply(answer))?;
+            }
+        }
+        let now = Instant::now();
+        while let Some(at) = self.calls.iter().position(|call| call.until <= now) {
+            let call = self.calls.swap_remove(at);
+            send(connection, own, call.caller, object::error(Status::Timeout, "the daemon does not answer"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the object known; its number.
+fn register(connection: &mut Connection) -> Result<u32, Error> {
+    let until = Instant::now() + TIMEOUT;
+    let sequence = connection.next_sequence();
+    let mut attributes = EnvBuilder::new();
+    attributes.push_str(UbusAttr::ObjPath, object::NAME);
+    attributes.push_signature(object::signature().bytes());
+    connection.send(&compose(MsgType::AddObject, sequence, 0, attributes)?)?;
+    let mut own = None;
+    loop {
+        let message = connection.receive(Some(until))?.ok_or(Error::Timeout)?;
+        if message.sequence != sequence || message.peer != 0 {
+            continue;
+        }
+        match message.kind {
+            MsgType::Data => own = message.number(UbusAttr::ObjId),
+            MsgType::Status => match message.number(UbusAttr::Status).ok_or(Error::Malformed)? {
+                0 => return own.ok_or(Error::Malformed),
+                status => return Err(Error::Status(status)),
+            },
+            _ => {}
+        }
+    }
+}
+
+fn send(
+    connection: &mut Connection,
+    own: u32,
+    caller: Caller,
+    (data, status): (Option<Table>, Status),
+) -> Result<(), Error> {
+    if !caller.wants_reply {
+        return Ok(());
+    }
+    let mut answer = |kind, fill: &dyn Fn(&mut EnvBuilder)| {
+        let mut attributes = EnvBuilder::new();
+        attributes.push_u32(UbusAttr::ObjId, own);
+        fill(&mut attributes);
+        connection.send(&compose(kind, caller.sequence, caller.peer, attributes)?)
+    };
+    if let Some(data) = data {
+        answer(MsgType::Data, &|attributes| attributes.push_data(data.bytes()))?;
+    }
+    answer(MsgType::Status, &|attributes| attributes.push_u32(UbusAttr::Status, status as u32))
+}
+
+fn notify(connection: &mut Connection, own: u32, name: &str, data: &Value) -> Result<(), Error> {
+    let Some(data) = object::table(data) else { return Ok(()) };
+    let mut attributes = EnvBuilder::new();
+    attributes.push_u32(UbusAttr::ObjId, own);
+    attributes.push_str(UbusAttr::Method, name);
+    attributes.push_u8(UbusAttr::NoReply, 1);
+    attributes.push_data(data.bytes());
+    let sequence = connection.next_sequence();
+    connection.send(&compose(MsgType::Notify, sequence, own, attributes)?)
+}
+
+fn span(duration: Duration) -> Span {
+    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
