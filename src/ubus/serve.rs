@@ -306,3 +306,7 @@ fn notify(connection: &mut Connection, own: u32, name: &str, data: &Value) -> Re
 fn span(duration: Duration) -> Span {
     Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
