@@ -183,26 +183,33 @@ fn what_arrives_in_pieces_is_one_call() {
 
 #[test]
 fn garbage_costs_a_connection_and_no_more() {
-    let socket = Socket::new("garbage");
-    let (_object, requests) = object(&socket.path);
-    echo(requests);
-    // Before and instead of an answer to the registration.
-    let mut deranged = socket.accept();
-    deranged.write_all(&[0xFF; 4096]).unwrap();
-    let _ = deranged.read_to_end(&mut Vec::new());
-    drop(socket.accept());
-    // After it: an unknown kind, a length above the limit, one below its own header's.
-    for garbage in [
-        &b"\0\xC8\0\x01\0\0\0\0\0\0\0\x04"[..],
-        b"\0\x05\0\x01\0\0\0\0\0\xFF\xFF\xFF",
-        b"\0\x05\0\x01\0\0\0\0\0\0\0\x01",
-    ] {
+    // An unknown kind, a length above the limit, one below its own header's.
+    let kinds: [&[u8]; 3] =
+        [b"\0\xC8\0\x01\0\0\0\0\0\0\0\x04", b"\0\x05\0\x01\0\0\0\0\0\xFF\xFF\xFF", b"\0\x05\0\x01\0\0\0\0\0\0\0\x01"];
+    for (number, garbage) in kinds.into_iter().enumerate() {
+        let socket = Socket::new(&format!("garbage-{number}"));
+        let (_object, requests) = object(&socket.path);
+        echo(requests);
         let mut peer = socket.registered();
         peer.send(garbage);
         let mut rest = Vec::new();
         let _ = peer.stream.read_to_end(&mut rest);
         assert_eq!(rest, b"", "no answer to garbage");
+        let mut peer = socket.registered();
+        peer.send(&call(1, "status"));
+        assert_eq!(peer.answer(1).1, 0);
     }
+}
+
+#[test]
+fn garbage_in_place_of_a_welcome() {
+    let socket = Socket::new("deranged");
+    let (_object, requests) = object(&socket.path);
+    echo(requests);
+    let mut deranged = socket.accept();
+    deranged.write_all(&[0xFF; 4096]).unwrap();
+    let _ = deranged.read_to_end(&mut Vec::new());
+    drop(socket.accept());
     // What is sound outside and not inside concerns one call.
     let mut peer = socket.registered();
     peer.send(&message(MsgType::Invoke, 1, 99, |attributes| {
