@@ -155,26 +155,21 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
 
 /// Whether a command's words are those that it takes.
 fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
-    let name = command.name;
-    for (number, takes) in command.words.iter().enumerate() {
+    let Command { name, words: takes, .. } = command;
+    let form = || format!("cheaproute {name} {}", takes.join(" "));
+    for (number, takes) in takes.iter().enumerate() {
         match words.get(number) {
-            None => return Err(usage(&format!("{name} needs {takes}: cheaproute {name} {}", command.words.join(" ")))),
+            None => return Err(usage(&format!("{name} needs {takes}: {}", form()))),
             Some(word) if takes.contains('|') && !takes.split('|').any(|choice| choice == word) => {
-                let choices = takes.replace('|', " or ");
-                return Err(usage(&format!(
-                    "{name} {} takes {choices}, not '{word}'",
-                    command.words[..number].join(" ")
-                )));
+                return Err(usage(&format!("'{word}' should be {}: {}", takes.replace('|', " or "), form())));
             }
             Some(_) => {}
         }
     }
-    match words.get(command.words.len()) {
+    match words.get(takes.len()) {
         None => Ok(()),
-        Some(word) if command.words.is_empty() => {
-            Err(usage(&format!("{name} takes no argument, but there is '{word}'")))
-        }
-        Some(word) => Err(usage(&format!("{name} {} is all, but there is '{word}'", command.words.join(" ")))),
+        Some(word) if takes.is_empty() => Err(usage(&format!("{name} takes no argument, but there is '{word}'"))),
+        Some(word) => Err(usage(&format!("there is '{word}' too much: {}", form()))),
     }
 }
 
@@ -305,8 +300,8 @@ mod tests {
             ("lins", "there is no command 'lins'; did you mean 'links'?"),
             ("link", "link needs LINK: cheaproute link LINK up|down"),
             ("link wan", "link needs up|down: cheaproute link LINK up|down"),
-            ("link wan off", "link LINK takes up or down, not 'off'"),
-            ("link wan up now", "link LINK up|down is all, but there is 'now'"),
+            ("link wan off", "'off' should be up or down: cheaproute link LINK up|down"),
+            ("link wan up now", "there is 'now' too much: cheaproute link LINK up|down"),
             ("probe", "probe needs LINK: cheaproute probe LINK"),
             ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),

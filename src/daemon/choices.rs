@@ -34,8 +34,12 @@ impl Daemon {
     /// races won so far, as nobody knows who wins the next one.
     fn shares(&self, plan: &Plan, policy: &PolicyConfig, ipv4: bool) -> Value {
         let (links, sharing) = best(plan, policy, ipv4);
-        let racing = links.iter().take_while(|link| policy.mode == Mode::Race && link.metered == links[0].metered);
-        let used = racing.count().max(sharing);
+        // As the ruleset has it: metered links race only when there is no other.
+        let racing = match (policy.mode, links.first()) {
+            (Mode::Race, Some(first)) => links.iter().filter(|link| link.metered == first.metered).count(),
+            _ => 0,
+        };
+        let used = racing.max(sharing);
         let weight = |link: &&Link| match policy.mode {
             Mode::Race if used > 1 => self.racing.field().racer.log().tally(link.id).won,
             _ => link.weight.max(1).into(),

@@ -32,7 +32,7 @@ use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
 
-mod asked;
+mod admin;
 pub mod attach;
 mod choices;
 pub mod events;
@@ -42,7 +42,7 @@ pub mod probes;
 pub mod racing;
 mod report;
 
-use asked::Asked;
+use admin::Asked;
 use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
 use install::Installation;
@@ -65,9 +65,6 @@ const SETTLE: Span = Span::from_millis(50);
 
 /// What could not be loaded is tried again after this.
 const RETRY: Span = Span::from_secs(2);
-
-/// More of an unknown name is not repeated.
-const MAX_NAME: usize = 32;
 
 /// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
 const REQUESTS: usize = 16;
@@ -442,36 +439,6 @@ impl Daemon {
             },
             _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
         }
-    }
-
-    /// Takes a link out, or back, until told otherwise or restarted.
-    fn set_link(&mut self, name: &str, up: bool) -> Result<Value, Exit> {
-        self.known(name)?;
-        self.taken_out.retain(|known| known != name);
-        if !up {
-            self.taken_out.push(name.to_owned());
-        }
-        // At once, so that the next connection after the answer goes the right way.
-        if let Err(why) = self.refresh() {
-            self.settle = Some(now() + RETRY);
-            return Err(Exit::new(
-                Code::Failed,
-                format!("noted, but not in force yet: {why}; trying again in {RETRY}"),
-            ));
-        }
-        Ok(Value::Text(match up {
-            true => format!("link {name} is used again, as soon as its probes allow"),
-            false => format!("link {name} is taken out until 'cheaproute link {name} up' or a restart"),
-        }))
-    }
-
-    /// The number of the link of that name, or which names there are.
-    fn known(&self, name: &str) -> Result<LinkId, Exit> {
-        self.names.iter().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
-            let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
-            let name: String = name.chars().take(MAX_NAME).collect();
-            Exit::new(Code::Usage, format!("there is no link {name:?}; there is: {}", names.join(", ")))
-        })
     }
 
     /// Takes the configuration anew. With faults the old one stays; they are logged and returned.

@@ -64,6 +64,7 @@ impl Object {
             answers,
             calls: Vec::new(),
             tickets: 0,
+            told: false,
         };
         thread::Builder::new().name("ubus object".into()).stack_size(STACK).spawn(move || worker.run())?;
         Ok(Object { notices: Some(notices), waker })
@@ -113,12 +114,13 @@ struct Worker {
     answers: Receiver<(u32, Answer)>,
     calls: Vec<Call>,
     tickets: u32,
+    /// That the object is not there has been said.
+    told: bool,
 }
 
 impl Worker {
     fn run(&mut self) {
         let mut pause = PAUSE;
-        let mut told = false;
         loop {
             let begun = Instant::now();
             let mut registered = false;
@@ -126,13 +128,13 @@ impl Worker {
             self.calls.clear();
             match (&error, registered) {
                 (_, true) => log::info!("ubus: {error}; trying again"),
-                (Error::Status(status), false) if !told => {
+                (Error::Status(status), false) if !self.told => {
                     log::warn!("ubus does not take the object {}: status {status}", object::NAME);
                 }
-                (_, false) if !told => log::info!("no ubus yet: {error}"),
+                (_, false) if !self.told => log::info!("no ubus yet: {error}"),
                 _ => {}
             }
-            told = true;
+            self.told = true;
             // One that breaks again and again is as bad as none.
             if registered && begun.elapsed() > LONGEST_PAUSE {
                 pause = PAUSE;
@@ -171,7 +173,9 @@ impl Worker {
         let mut connection = Connection::open(&self.paths)?;
         let own = register(&mut connection)?;
         *registered = true;
-        log::debug!("ubus: object {} is there", object::NAME);
+        // Whoever was told that it was not wants to know; to others it is what they expect.
+        let level = if self.told { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "ubus: the object {} is there", object::NAME);
         let both = Poll::new()?;
         both.add(&*self.waker, WAKER, false)?;
         both.add(&connection, SOCKET, false)?;

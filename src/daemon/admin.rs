@@ -1,4 +1,4 @@
-//! Requests to probe a link now: they are answered when the probes are.
+//! What people do to a link: they take it out and back, and have it probed.
 
 use crate::control::desk::Request;
 use crate::control::{Code, Exit, Value};
@@ -6,7 +6,7 @@ use crate::link::LinkId;
 use crate::linux::clock::now;
 use crate::time::{Span, Time};
 
-use super::Daemon;
+use super::{Daemon, RETRY};
 
 /// A request that waits for a round of probes.
 pub struct Asked {
@@ -25,7 +25,40 @@ const MAX_ASKED: usize = 8;
 /// The longest wait for answers, below the [`PATIENCE`](crate::control::desk::PATIENCE) of those who ask.
 const LONGEST: Span = Span::from_secs(3);
 
+/// More of an unknown name is not repeated.
+const MAX_NAME: usize = 32;
+
 impl Daemon {
+    /// Takes a link out, or back, until told otherwise or restarted.
+    pub(super) fn set_link(&mut self, name: &str, up: bool) -> Result<Value, Exit> {
+        self.known(name)?;
+        self.taken_out.retain(|known| known != name);
+        if !up {
+            self.taken_out.push(name.to_owned());
+        }
+        // At once, so that the next connection after the answer goes the right way.
+        if let Err(why) = self.refresh() {
+            self.settle = Some(now() + RETRY);
+            return Err(Exit::new(
+                Code::Failed,
+                format!("noted, but not in force yet: {why}; trying again in {RETRY}"),
+            ));
+        }
+        Ok(Value::Text(match up {
+            true => format!("link {name} is used again, as soon as its probes allow"),
+            false => format!("link {name} is taken out until 'cheaproute link {name} up' or a restart"),
+        }))
+    }
+
+    /// The number of the link of that name, or which names there are.
+    fn known(&self, name: &str) -> Result<LinkId, Exit> {
+        self.names.iter().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
+            let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
+            let name: String = name.chars().take(MAX_NAME).collect();
+            Exit::new(Code::Usage, format!("there is no link {name:?}; there is: {}", names.join(", ")))
+        })
+    }
+
     /// Has the link of that name probed now, or says why there is nothing to wait for.
     pub(super) fn ask(&mut self, request: Request, name: &str) {
         let link = match self.known(name) {
