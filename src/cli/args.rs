@@ -155,21 +155,14 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
 
 /// Whether a command's words are those that it takes.
 fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
-    let Command { name, words: takes, .. } = command;
-    let form = || format!("cheaproute {name} {}", takes.join(" "));
-    for (number, takes) in takes.iter().enumerate() {
-        match words.get(number) {
-            None => return Err(usage(&format!("{name} needs {takes}: {}", form()))),
-            Some(word) if takes.contains('|') && !takes.split('|').any(|choice| choice == word) => {
-                return Err(usage(&format!("'{word}' should be {}: {}", takes.replace('|', " or "), form())));
-            }
-            Some(_) => {}
+    let fits = |(word, takes): (&String, &&str)| !takes.contains('|') || takes.split('|').any(|choice| choice == word);
+    let right = words.iter().zip(command.words).all(fits) && words.len() == command.words.len();
+    match (right, words.first()) {
+        (true, _) => Ok(()),
+        (false, Some(word)) if command.words.is_empty() => {
+            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
         }
-    }
-    match words.get(takes.len()) {
-        None => Ok(()),
-        Some(word) if takes.is_empty() => Err(usage(&format!("{name} takes no argument, but there is '{word}'"))),
-        Some(word) => Err(usage(&format!("there is '{word}' too much: {}", form()))),
+        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
     }
 }
 
@@ -298,11 +291,11 @@ mod tests {
             ("", "which command? The commonest are run, status, links and races"),
             ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
             ("lins", "there is no command 'lins'; did you mean 'links'?"),
-            ("link", "link needs LINK: cheaproute link LINK up|down"),
-            ("link wan", "link needs up|down: cheaproute link LINK up|down"),
-            ("link wan off", "'off' should be up or down: cheaproute link LINK up|down"),
-            ("link wan up now", "there is 'now' too much: cheaproute link LINK up|down"),
-            ("probe", "probe needs LINK: cheaproute probe LINK"),
+            ("link", "it takes: cheaproute link LINK up|down"),
+            ("link wan", "it takes: cheaproute link LINK up|down"),
+            ("link wan off", "it takes: cheaproute link LINK up|down"),
+            ("link wan up now", "it takes: cheaproute link LINK up|down"),
+            ("probe", "it takes: cheaproute probe LINK"),
             ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),
             ("stat", "there is no command 'stat'; did you mean 'status'?"),
