@@ -17,7 +17,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 9] = [
     Command {
         name: "run",
         short: "run the daemon, in the foreground",
@@ -66,6 +66,14 @@ pub const COMMANDS: [Command; 8] = [
                --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
+    },
+    Command {
+        name: "metrics",
+        short: "print figures for Prometheus and the like",
+        takes: "s",
+        long: "OpenMetrics 1.0, for a CGI script to serve as\n\
+               application/openmetrics-text; version=1.0.0; charset=utf-8\n",
+        examples: "cheaproute metrics | grep link_up\n",
     },
     Command {
         name: "reload",
