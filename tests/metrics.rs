@@ -118,7 +118,7 @@ fn value(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[test]
 fn a_daemon_tells_its_figures() {
     need_lab!();
-    let bed = Bed::new(&[2, 20]);
+    let bed = Bed::with(&[2, 20], &["list probe 'icmp:198.51.100.1'"; 2], "");
     let server = bed.server(SERVERS[0], 80);
     for _ in 0..3 {
         assert_eq!(bed.link_taken(&server), 1);
@@ -130,6 +130,9 @@ fn a_daemon_tells_its_figures() {
     };
     eventually("the losers' answers", || {
         value(&metrics(), "link_race_answers_total", &[("link", "wan2")]) == 3.0 // they are 36 ms late
+    });
+    eventually("a probe's answer", || {
+        metrics().keys().any(|(name, labels)| name.ends_with("rtt_seconds") && labels["link"] == "wan2")
     });
     let now = metrics();
     for (name, labels, wanted) in [

@@ -99,7 +99,7 @@ impl Daemon {
             ("metered", link.metered.into()),
             ("handicap_us", link.handicap.as_micros().into()),
             ("rtt_us", status.link.smoothed.map(Span::as_micros).into()),
-            ("jitter_us", status.link.jitter.as_micros().into()),
+            ("jitter_us", status.link.smoothed.map(|_| status.link.jitter.as_micros()).into()),
             ("loss_permille", status.link.loss.into()),
             ("last_answer_s", answered.into()),
             ("races", races),

@@ -154,7 +154,7 @@ const LINK: &[Family] = &[
     Family {
         name: "link_rtt_seconds",
         shape: Gauge(Unit::Micros),
-        help: "Round-trip time, smoothed, from probes and races.",
+        help: "Round-trip time, smoothed, as far as it is known.",
         samples: &[(ALONE, &["rtt_us"])],
     },
     Family {
