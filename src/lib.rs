@@ -31,6 +31,7 @@
 
 pub mod config;
 pub mod control;
+pub mod import;
 pub mod kernel;
 pub mod link;
 pub mod packet;

@@ -17,6 +17,7 @@ pub enum Action {
     DryRun(Options),
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
+    ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Live { interval: Duration, count: Option<u32>, common: Common },
     Help(Option<&'static Command>),
     Version,
@@ -31,6 +32,7 @@ pub struct Common {
 }
 
 const CONFIG: &str = "/etc/config/cheaproute";
+const MWAN3: &str = "/etc/config/mwan3";
 /// Races shown: what fits on a screen.
 const RACES: u32 = 20;
 
@@ -51,8 +53,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
         return Err(usage(&format!("{} takes no option --{name}", command.name)));
     }
-    if let Some(word) = given.words.first().filter(|_| command.name != "help") {
-        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
+    let takes_words = usize::from(["help", "import-mwan3"].contains(&command.name));
+    if let Some(word) = given.words.get(takes_words) {
+        let many = if takes_words == 0 { "no" } else { "only one" };
+        return Err(usage(&format!("{} takes {many} argument, but there is '{word}'", command.name)));
     }
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
@@ -62,6 +66,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog, ubus }),
         "run" => Action::Run(Options { config, socket, syslog: given.syslog, ubus }),
         "check" => Action::Check { config },
+        "import-mwan3" => {
+            let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
+            Action::ImportMwan3 { file, output: given.output }
+        }
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
@@ -76,7 +84,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
 }
 
 /// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 10] = [
+const OPTIONS: [(char, &str); 11] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -85,6 +93,7 @@ const OPTIONS: [(char, &str); 10] = [
     ('d', "dry-run"),
     ('l', "syslog"),
     ('u', "ubus"),
+    ('o', "output"),
     ('C', "no-color"),
     ('h', "help"),
 ];
@@ -103,6 +112,7 @@ struct Given {
     dry_run: bool,
     syslog: bool,
     ubus: Option<PathBuf>,
+    output: Option<PathBuf>,
     count: Option<u32>,
     interval: Option<u32>,
 }
@@ -139,6 +149,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
             'C' => given.no_color = true,
             'c' => given.config = Some(parser.value().map_err(wrong)?.into()),
             'u' => given.ubus = Some(parser.value().map_err(wrong)?.into()),
+            'o' => given.output = Some(parser.value().map_err(wrong)?.into()),
             's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
             'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
             _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
@@ -250,6 +261,8 @@ mod tests {
             ("live", live(2, None, common())),
             ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
             ("reload", ask(&["reload"], common())),
+            ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
+            ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -281,6 +294,7 @@ mod tests {
             ("links -n 3", "links takes no option --count"),
             ("status -d", "status takes no option --dry-run"),
             ("status wan", "status takes no argument, but there is 'wan'"),
+            ("import-mwan3 a b", "import-mwan3 takes only one argument, but there is 'b'"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
             ("run -c", "missing argument for option '-c'"),

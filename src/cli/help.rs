@@ -17,7 +17,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 9] = [
+pub const COMMANDS: [Command; 10] = [
     Command {
         name: "run",
         short: "run the daemon, in the foreground",
@@ -83,14 +83,26 @@ pub const COMMANDS: [Command; 9] = [
                has faults, the old one stays in use.\n",
         examples: "cheaproute reload\n",
     },
+    Command {
+        name: "import-mwan3",
+        short: "make a configuration of mwan3's",
+        takes: "o",
+        long: "Reads /etc/config/mwan3, or the file named after it, and the file network beside it.\n\
+               The configuration goes to stdout; what was left out or changed, and why, to stderr and\n\
+               into comments.\n",
+        examples: "cheaproute import-mwan3                            look at it first\n\
+                   cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
+                   cheaproute import-mwan3 ./backup/mwan3\n",
+    },
     Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
 ];
 
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 10] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
     ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),
@@ -127,7 +139,7 @@ fn all() -> String {
          Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        let _ = writeln!(out, "  {:<8}{}", command.name, command.short);
+        let _ = writeln!(out, "  {:<14}{}", command.name, command.short);
     }
     out.push('\n');
     options(&mut out, |_| true);

@@ -2,6 +2,7 @@
 
 mod args;
 mod help;
+mod import;
 mod live;
 
 use std::ffi::OsString;
@@ -38,6 +39,7 @@ fn act(action: Action) -> Result<(), Exit> {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             print(&client::ask(&common.socket, &words, form(&common))?)
         }
+        Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Live { interval, count, common } => live::show(interval, count, &common),
         Action::Help(command) => print(&help::text(command)),
         Action::Version => print(concat!("cheaproute ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -16,7 +16,7 @@ pub fn check(text: &str) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
     let mut all = All {
         // A lost header is a lost name: what refers to it is no further fault.
         complete: errors.is_empty(),
-        faults: errors.into_iter().map(syntax_fault).collect(),
+        faults: syntax_faults(errors),
         ..All::default()
     };
     all.sort(&sections);
@@ -115,6 +115,11 @@ impl<'a> All<'a> {
 
 fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
     read.into_iter().filter(|read| read.enabled).map(|read| read.config)
+}
+
+/// What is no UCI at all, as faults.
+pub fn syntax_faults(errors: Vec<SyntaxError>) -> Vec<Fault> {
+    errors.into_iter().map(syntax_fault).collect()
 }
 
 fn syntax_fault(error: SyntaxError) -> Fault {
