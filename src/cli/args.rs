@@ -17,6 +17,7 @@ pub enum Action {
     DryRun(Options),
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
+    Support { config: PathBuf, socket: PathBuf, addresses: bool },
     ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Live { interval: Duration, count: Option<u32>, common: Common },
     Help(Option<&'static Command>),
@@ -70,6 +71,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
             Action::ImportMwan3 { file, output: given.output }
         }
+        "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
@@ -84,7 +86,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
 }
 
 /// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 11] = [
+const OPTIONS: [(char, &str); 12] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -94,6 +96,7 @@ const OPTIONS: [(char, &str); 11] = [
     ('l', "syslog"),
     ('u', "ubus"),
     ('o', "output"),
+    ('a', "addresses"),
     ('C', "no-color"),
     ('h', "help"),
 ];
@@ -109,6 +112,7 @@ struct Given {
     socket: Option<PathBuf>,
     json: bool,
     no_color: bool,
+    addresses: bool,
     dry_run: bool,
     syslog: bool,
     ubus: Option<PathBuf>,
@@ -144,6 +148,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         match option {
             'h' => given.help = true,
             'j' => given.json = true,
+            'a' => given.addresses = true,
             'd' => given.dry_run = true,
             'l' => given.syslog = true,
             'C' => given.no_color = true,
@@ -263,6 +268,7 @@ mod tests {
             ("reload", ask(&["reload"], common())),
             ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
             ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
+            ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),

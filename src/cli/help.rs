@@ -17,7 +17,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 10] = [
+pub const COMMANDS: [Command; 11] = [
     Command {
         name: "run",
         short: "run the daemon, in the foreground",
@@ -94,14 +94,23 @@ pub const COMMANDS: [Command; 10] = [
                    cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
                    cheaproute import-mwan3 ./backup/mwan3\n",
     },
+    Command {
+        name: "support",
+        short: "print what a bug report needs",
+        takes: "csa",
+        long: "Configuration, links, last races and events, log, rules and routes; also without the\n\
+               daemon. Keys and passwords never appear, public addresses only with --addresses.\n",
+        examples: "cheaproute support > /tmp/support.txt\n",
+    },
     Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
 ];
 
-const OPTIONS: [(char, &str); 10] = [
+const OPTIONS: [(char, &str); 11] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('a', "-a, --addresses      shows public addresses, which are numbered otherwise"),
     ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
