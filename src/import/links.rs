@@ -125,12 +125,10 @@ fn is_twin(six: &str, four: &str) -> bool {
 const NUMBERS: [(&str, &str, &str); 4] =
     [("interval", "interval", "s"), ("timeout", "timeout", "s"), ("down", "down", ""), ("up", "up", "")];
 
-/// What `check_quality` compares, with mwan3's defaults.
-const QUALITY: [(&str, u32, &str, &str); 4] = [
-    ("failure_loss", 40, "loss_down", ""),
-    ("recovery_loss", 10, "loss_up", ""),
-    ("failure_latency", 1000, "latency_down", "ms"),
-    ("recovery_latency", 500, "latency_up", "ms"),
+/// What `check_quality` compares, with mwan3's defaults: a limit to fail, one to recover, and ours with their unit.
+const QUALITY: [[(&str, u32, &str); 2]; 2] = [
+    [("failure_loss", 40, "loss_down"), ("recovery_loss", 10, "loss_up")],
+    [("failure_latency", 1000, "latency_down"), ("recovery_latency", 500, "latency_up")],
 ];
 
 const DROPPED: [(&str, &str); 8] = [
@@ -193,11 +191,22 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
         }
     }
     let quality = source.is("check_quality", false);
-    for (theirs, default, ours, unit) in QUALITY {
-        let number = source.number(notes, theirs).unwrap_or(default);
-        if quality && tracked {
-            carry(source, out, notes, (theirs, ours), &format!("{number}{unit}"));
+    for [down, up] in QUALITY {
+        let unit = if down.2 == "latency_down" { "ms" } else { "" };
+        let mut limit = |(theirs, default, _)| source.number(notes, theirs).unwrap_or(default);
+        let (worst, best) = (limit(down), limit(up));
+        if !quality || !tracked || !carry(source, out, notes, (down.0, down.2), &format!("{worst}{unit}")) {
+            continue;
         }
+        if best > worst {
+            source.note(notes, Some(up.0), format!("is left out: it is above {}", down.0));
+        } else {
+            carry(source, out, notes, (up.0, up.2), &format!("{best}{unit}"));
+        }
+    }
+    if quality && tracked && source.text("timeout").is_none() {
+        out.comment("mwan3's default: an answer that is not waited for is no latency.");
+        out.put("timeout", "4s");
     }
     flush(source, out, notes);
     for (option, why) in DROPPED {
@@ -207,22 +216,25 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
 }
 
 /// Writes an option, or notes why not.
-fn carry(source: &Source, out: &mut Output, notes: &mut Notes, (theirs, ours): (&str, &str), value: &str) {
+fn carry(source: &Source, out: &mut Output, notes: &mut Notes, (theirs, ours): (&str, &str), value: &str) -> bool {
     match fits(out.kind(), ours, value) {
-        Ok(_) => _ = out.put(ours, value),
-        Err(why) => source.note(notes, Some(theirs), why),
+        Ok(_) => out.put(ours, value),
+        Err(why) => {
+            source.note(notes, Some(theirs), why);
+            false
+        }
     }
 }
 
-/// mwan3 forgets every connection of the router; we know which ones the link had.
+/// mwan3 forgets every connection of the router; we know which ones are concerned.
 fn flush(source: &mut Source, out: &mut Output, notes: &mut Notes) {
     let events = source.words("flush_conntrack");
-    if events.iter().any(|event| ["ifdown", "disconnected", "always"].contains(event)) {
-        carry(source, out, notes, ("flush_conntrack", "on_down"), "flush");
-    }
-    if events.iter().any(|event| ["ifup", "connected"].contains(event)) {
-        let text = "is left out for ifup and connected: connections stay where they are when a link returns";
-        source.note(notes, Some("flush_conntrack"), text.into());
+    for (theirs, ours, value) in
+        [(["ifdown", "disconnected"], "on_down", "flush"), (["ifup", "connected"], "on_up", "return")]
+    {
+        if events.iter().any(|event| theirs.contains(event) || *event == "always") {
+            carry(source, out, notes, ("flush_conntrack", ours), value);
+        }
     }
 }
 

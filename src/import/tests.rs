@@ -251,6 +251,18 @@ fn thresholds_and_stickiness_follow_the_table() {
         let written = import.config.contains(&format!("option {option} '{value}'"));
         assert_eq!(written, Kind::Link.option(option).is_some(), "{option}\n{}", import.config);
     }
+    let odd = quality.replacen("failure_loss 25", "failure_loss 5", 1);
+    assert!(!imported(&odd).1.config.contains("loss_up"), "below the other one");
+    let flush = TWO.replacen(
+        "list track_ip",
+        "list flush_conntrack ifup\n list flush_conntrack disconnected\n list track_ip",
+        1,
+    );
+    let import = imported(&flush).1;
+    for (option, value) in [("on_down", "flush"), ("on_up", "return")] {
+        let written = import.config.contains(&format!("option {option} '{value}'"));
+        assert_eq!(written, Kind::Link.option(option).is_some(), "{option}");
+    }
     let sticky = TWO.replace("use_policy spare", "use_policy both\n option sticky 1\n option timeout 300");
     let import = imported(&sticky).1;
     assert_eq!(import.config.contains("option sticky '300s'"), Kind::Policy.option("sticky").is_some());
