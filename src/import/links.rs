@@ -5,6 +5,7 @@ use crate::config::is_name;
 use crate::config::options::Kind;
 use crate::config::uci::Section;
 use crate::link::MAX_LINKS;
+use crate::probe::MAX_TARGETS;
 
 use super::output::{Names, Output, fits};
 use super::source::{Notes, Source};
@@ -271,7 +272,9 @@ fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
         let text = "became tcp: a connection that comes about is enough".into();
         source.note(notes, Some("track_method"), text);
     }
-    // A round could ask no more than 100 of them in time.
-    probes.truncate(100);
+    if probes.len() > MAX_TARGETS {
+        source.note(notes, Some("track_ip"), format!("has more than {MAX_TARGETS} targets: the rest is left out"));
+        probes.truncate(MAX_TARGETS);
+    }
     probes
 }
