@@ -56,15 +56,12 @@ impl Mask {
                 for value in &entry.values {
                     let shown = value_of(&entry.name, &value.text);
                     if shown == SECRET && value.text.len() >= SHORTEST {
-                        self.secrets.push(value.text.clone());
+                        self.hide(&value.text);
                     }
                     out += &format!("\t{keyword} {} {}\n", entry.name, quote(&shown));
                 }
             }
         }
-        // A secret may be part of another, or of a value: the longest goes first.
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        self.secrets.dedup();
         self.text(&out)
     }
 
@@ -99,8 +96,17 @@ impl Mask {
             });
             let values = name.and_then(|name| words.get(name + 2..)).unwrap_or_default();
             // Faults show the first 64 characters of what they complain of.
-            let long = values.iter().filter(|word| word.len() >= SHORTEST);
-            self.secrets.extend(long.map(|word| word.chars().take(64).collect::<String>()));
+            for word in values.iter().filter(|word| word.len() >= SHORTEST) {
+                self.hide(&word.chars().take(64).collect::<String>());
+            }
+        }
+    }
+
+    /// One may be part of another: the longest goes first.
+    fn hide(&mut self, secret: &str) {
+        if !self.secrets.iter().any(|known| known == secret) {
+            let place = self.secrets.partition_point(|known| known.len() > secret.len());
+            self.secrets.insert(place, secret.to_owned());
         }
     }
 

@@ -175,7 +175,6 @@ fn routes() -> String {
     for ipv6 in [false, true] {
         let Ok(mut routes) = routing.routes(ipv6) else { continue };
         routes.retain(|(table, _)| *table == main || ours.contains(table));
-        routes.sort_by_key(|(table, route)| (*table != main, *table, route.destination, route.metric));
         for (table, route) in routes {
             count += 1;
             if count > ROUTES {
@@ -229,10 +228,8 @@ fn settings() -> String {
     };
     SETTINGS.iter().for_each(|name| tell(name));
     let devices = fs::read_dir("/proc/sys/net/ipv4/conf").into_iter().flatten().flatten();
-    let mut names: Vec<String> = devices.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    for name in names.iter().take(64) {
-        tell(&format!("net/ipv4/conf/{name}/rp_filter"));
+    for entry in devices.take(64) {
+        tell(&format!("net/ipv4/conf/{}/rp_filter", entry.file_name().to_string_lossy()));
     }
     out
 }

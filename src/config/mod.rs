@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::link::{LinkId, Marks};
 use crate::time::Span;
 
-pub(crate) use check::syntax_faults;
+pub(crate) use check::{sort_faults, syntax_faults};
 pub use fault::{Fault, Severity};
 pub(crate) use fault::{MAX_FAULTS, shown};
 pub(crate) use sample::comment;

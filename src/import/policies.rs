@@ -77,7 +77,11 @@ pub fn read<'a>(
                 continue;
             };
             match members.iter().find(|earlier| earlier.link == member.link) {
-                None => members.push(*member),
+                None => {
+                    // By metric, and among equals in the list's order.
+                    let place = members.partition_point(|earlier| earlier.metric <= member.metric);
+                    members.insert(place, *member);
+                }
                 Some(earlier) if (earlier.metric, earlier.weight) == (member.metric, member.weight) => {}
                 Some(_) => {
                     let text = format!("{} is left out: its link is there with another metric or weight", shown(name));
@@ -86,7 +90,6 @@ pub fn read<'a>(
             }
         }
         source.drop_rest(notes);
-        members.sort_by_key(|member| member.metric);
         let equal = members.iter().all(|member| Some(member.metric) == members.first().map(|first| first.metric));
         let mode = match (members.len(), last_resort) {
             (0, "blackhole") => Mode::Blackhole,

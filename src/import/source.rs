@@ -1,7 +1,7 @@
 //! A section of the other program's file: what it says, and which of it has been used.
 
 use crate::config::uci::{Entry, Section};
-use crate::config::{Fault, MAX_FAULTS, Severity, shown};
+use crate::config::{Fault, MAX_FAULTS, Severity, shown, sort_faults};
 
 /// Things to know about the translation, at most [`MAX_FAULTS`] of them.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Notes {
 
     /// In the order of the file.
     pub fn sorted(mut self) -> Vec<Fault> {
-        self.0.sort_by_key(|note| note.line.unwrap_or(u32::MAX));
+        sort_faults(&mut self.0);
         self.0
     }
 }
