@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{Bed, SERVERS, config};
@@ -17,8 +18,11 @@ fn peer() -> String {
     )
 }
 
+/// A path of its own: tests run side by side.
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("support-{name}-{}", std::process::id()))
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("support-{name}-{}-{number}", std::process::id()))
 }
 
 /// What it prints with the configuration `text` and these further arguments.
