@@ -324,7 +324,7 @@ mod tests {
             ("links -n 3", "links takes no option --count"),
             ("status -d", "status takes no option --dry-run"),
             ("status wan", "status takes no argument, but there is 'wan'"),
-            ("import-mwan3 a b", "import-mwan3 takes only one argument, but there is 'b'"),
+            ("import-mwan3 a b", "it takes: cheaproute import-mwan3 [FILE]"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
             ("run -c", "missing argument for option '-c'"),
