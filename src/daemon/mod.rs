@@ -33,6 +33,7 @@ use crate::ubus::follow::{Follower, Update};
 pub mod attach;
 pub mod events;
 pub mod field;
+pub mod hooks;
 pub mod install;
 pub mod probes;
 pub mod racing;
@@ -40,6 +41,7 @@ mod report;
 
 use attach::{Attached, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -83,6 +85,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
+    daemon.hooks.stop();
     daemon.installation.remove();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
@@ -172,6 +175,7 @@ struct Daemon {
     path: PathBuf,
     ubus: Vec<PathBuf>,
     events: Events,
+    hooks: Hooks,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
     started: Time,
@@ -209,6 +213,7 @@ impl Daemon {
             path: options.config.clone(),
             ubus: options.ubus.clone(),
             events: Events::default(),
+            hooks: Hooks::default(),
             config_error: None,
             started: now(),
         };
@@ -256,7 +261,7 @@ impl Daemon {
         self.poll.add(&*self.bell, BELL, false).map_err(failed)?;
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
-            let deadline = [self.settle, probes].into_iter().flatten().min();
+            let deadline = [self.settle, probes, self.hooks.deadline(now())].into_iter().flatten().min();
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -292,6 +297,7 @@ impl Daemon {
                     self.settle = Some(now() + RETRY);
                 }
             }
+            self.hooks.turn(now(), &self.config.main.hook);
             if !self.racing.is_running() {
                 return Err("the race's thread ended".into());
             }
@@ -370,6 +376,7 @@ impl Daemon {
 
     /// The one place that everybody who wants to hear of events hears them from.
     fn happened(&mut self, event: Event) {
+        self.hooks.happened(&event);
         self.events.push(event);
     }
 
