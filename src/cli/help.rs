@@ -17,7 +17,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 9] = [
     Command {
         name: "run",
         short: "run the daemon, in the foreground",
@@ -59,6 +59,16 @@ pub const COMMANDS: [Command; 8] = [
         examples: "cheaproute races -n 50\n",
     },
     Command {
+        name: "why",
+        short: "say which link a connection would take now, and why",
+        takes: "sjCFPTD",
+        long: "Its argument is an address or a name, with a port behind a colon if wanted. Without\n\
+               more it is about a client's connection by TCP to port 443. An address of the router\n\
+               itself behind --from asks about the router's own connections.\n",
+        examples: "cheaproute why example.net\n\
+                   cheaproute why 192.0.2.53:53 --proto udp --from 192.168.1.7\n",
+    },
+    Command {
         name: "live",
         short: "show links and races, again and again",
         takes: "sjniC",
@@ -78,7 +88,7 @@ pub const COMMANDS: [Command; 8] = [
     Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
 ];
 
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 13] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
@@ -88,6 +98,10 @@ const OPTIONS: [(char, &str); 9] = [
     ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),
     ('i', "-i, --interval S     seconds between two views; default 2"),
     ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
+    ('F', "    --from ADDRESS   the client's address, or ADDRESS:PORT"),
+    ('P', "    --port N         the server's port; default 443"),
+    ('T', "    --proto P        tcp (default), udp, icmp, or a protocol's number"),
+    ('D', "    --device DEVICE  the device that it comes in by; default: the one --from is behind"),
 ];
 
 /// The help for a command, or for all.
@@ -104,7 +118,8 @@ fn one(command: &Command) -> String {
     if !command.long.is_empty() {
         out.push('\n');
     }
-    let _ = write!(out, "Usage: cheaproute {} [OPTION]..\n\n", command.name);
+    let argument = if command.name == "why" { " ADDRESS" } else { "" };
+    let _ = write!(out, "Usage: cheaproute {}{argument} [OPTION]..\n\n", command.name);
     options(&mut out, |letter| command.takes.contains(letter));
     out.push_str("\nExamples:\n");
     for line in command.examples.lines() {

@@ -3,6 +3,7 @@
 mod args;
 mod help;
 mod live;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -35,6 +36,11 @@ fn act(action: Action) -> Result<(), Exit> {
         Action::DryRun(options) => print(&daemon::dry_run(&options)?),
         Action::Check { config } => check(&config),
         Action::Ask { words, common } => {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            print(&client::ask(&common.socket, &words, form(&common))?)
+        }
+        Action::Why { asked, common } => {
+            let words = why::words(&asked)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             print(&client::ask(&common.socket, &words, form(&common))?)
         }

@@ -38,6 +38,7 @@ pub mod install;
 pub mod probes;
 pub mod racing;
 mod report;
+mod why;
 
 use attach::{Attached, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
@@ -389,6 +390,7 @@ impl Daemon {
                 Ok(self.links(now(), &kernel))
             }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["why", ref question @ ..] => self.why(question),
             ["events"] => Ok(self.events.document(now())),
             ["reload"] => match self.reload() {
                 Ok(()) => Ok(Value::Text("reloaded".into())),

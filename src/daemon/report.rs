@@ -136,7 +136,7 @@ impl Daemon {
         ])
     }
 
-    fn name(&self, id: LinkId) -> &str {
+    pub(super) fn name(&self, id: LinkId) -> &str {
         self.names.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| name)
     }
 }

@@ -11,6 +11,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod units;
+mod why;
 
 use super::{Form, Value};
 use page::Page;
@@ -21,6 +22,7 @@ pub fn render(name: &str, document: &Value, form: Form) -> String {
     match (name, document) {
         ("status", Value::Map(_)) => status::draw(document, &mut page),
         ("links", Value::Map(_)) => links::draw(document, &mut page),
+        ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
         _ => plain::draw(document, &mut page),
     }
