@@ -5,6 +5,7 @@
 
 pub mod exit;
 pub mod json;
+pub mod read;
 pub mod value;
 pub mod view;
 

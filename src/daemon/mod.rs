@@ -390,6 +390,7 @@ impl Daemon {
                 Ok(self.links(now(), &kernel))
             }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
             ["why", ref question @ ..] => self.why(question),
             ["events"] => Ok(self.events.document(now())),
             ["reload"] => match self.reload() {

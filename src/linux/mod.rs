@@ -27,6 +27,7 @@ pub mod signal;
 pub mod sysctl;
 pub mod system;
 pub mod target;
+pub mod terminal;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -4,6 +4,7 @@
 //! further file is one view.
 
 mod links;
+pub mod live;
 mod page;
 mod plain;
 mod races;
@@ -22,6 +23,12 @@ pub fn render(name: &str, document: &Value, form: Form) -> String {
     match (name, document) {
         ("status", Value::Map(_)) => status::draw(document, &mut page),
         ("links", Value::Map(_)) => links::draw(document, &mut page),
+        ("live", Value::Map(_)) => {
+            links::draw(document, &mut page);
+            page.end_line();
+            races::draw(document, &mut page);
+            page.end_line();
+        }
         ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
         _ => plain::draw(document, &mut page),
