@@ -181,7 +181,7 @@ impl Live {
 
     fn summary(&self, document: &Value, screen: &Screen, page: &mut Page) {
         let (status, races) = (document.get("status"), document.get("status").get("races"));
-        page.put(&"cheaproute", Paint::Bold);
+        page.put("cheaproute", Paint::Bold);
         let (up, total) = (status.count("links_up"), status.count("links_total"));
         let paint = match up {
             0 => Paint::Bad,
