@@ -70,10 +70,12 @@ pub const COMMANDS: [Command; 9] = [
     },
     Command {
         name: "live",
-        short: "show links and races, again and again",
+        short: "watch links, events and races",
         takes: "sjniC",
-        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
-               --json each is one line.\n",
+        long: "On a terminal, a screen until q or Ctrl-C: each link's last round trips (the lowest\n\
+               mark is its fastest, x is down), its share of the races that it took part in, and\n\
+               its traffic; the last events; the last races. Where the locale is not of UTF-8, in\n\
+               plain characters. Elsewhere each view follows the last; with --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
     },

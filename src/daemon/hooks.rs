@@ -197,6 +197,48 @@ mod tests {
         assert_eq!(told(&mut queue), ["b disconnected", "a connected"]);
     }
 
+    /// Turns as the main loop takes them, at a time that stands still, until `done`.
+    fn turn_until(hooks: &mut Hooks, at: Time, path: &str, done: impl Fn(&Hooks) -> bool) {
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !done(hooks) {
+            assert!(std::time::Instant::now() < limit, "not in time");
+            hooks.turn(at, path);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn one_that_takes_too_long_is_killed_and_the_next_is_called() {
+        let directory = std::env::temp_dir().join(format!("cheaproute-hooks-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let (script, called) = (directory.join("script"), directory.join("called"));
+        let text = format!("echo $LINK >> {}\n[ $LINK = slow ] && exec sleep 1000\nexit 0\n", called.display());
+        std::fs::write(&script, text).expect("a script");
+        let path = script.display().to_string();
+        let said = || std::fs::read_to_string(&called).unwrap_or_default();
+
+        let mut hooks = Hooks::default();
+        assert_eq!(hooks.deadline(Time(5)), None);
+        for link in ["slow", "next"] {
+            hooks.happened(&Event { link: link.into(), ..Event::of(Kind::LinkUp, Time(0), String::new()) });
+        }
+        assert_eq!(hooks.deadline(Time(5)), Some(Time(5)));
+        turn_until(&mut hooks, Time(0), &path, |_| said() == "slow\n");
+        // Within its time nothing happens to it, and nobody else is called.
+        for _ in 0..20 {
+            hooks.turn(Time(0) + Span::from_secs(29), &path);
+        }
+        assert!(hooks.running.as_ref().is_some_and(|running| !running.killed) && hooks.queue.0.len() == 1);
+        turn_until(&mut hooks, Time(0) + PATIENCE, &path, |_| said() == "slow\nnext\n");
+        turn_until(&mut hooks, Time(0) + PATIENCE, &path, |hooks| hooks.running.is_none());
+        assert_eq!(hooks.deadline(Time(5)), None);
+        // Without a script, calls come to nothing.
+        std::fs::remove_dir_all(&directory).expect("the directory");
+        hooks.happened(&Event { link: "a".into(), ..Event::of(Kind::LinkUp, Time(0), String::new()) });
+        hooks.turn(Time(0), &path);
+        assert!(hooks.running.is_none() && hooks.queue.0.is_empty());
+    }
+
     #[test]
     fn too_many_cost_the_oldest() {
         let mut queue = Queue::default();

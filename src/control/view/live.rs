@@ -249,7 +249,7 @@ fn figures(link: &Value, track: &Track, (course, with_bar): (usize, bool), unico
     let loss = link.int("loss_permille");
     let races = link.get("races");
     let (won, copies) = (races.count("won"), races.count("copies"));
-    let share = format!("{:>4}", percent(won, copies));
+    let share = format!("{:>5}", percent(won, copies));
     // What a link was like before it went down is history.
     let rtt = link.int("rtt_us").filter(|_| link.text("state") == "up");
     vec![

@@ -96,7 +96,7 @@ fn eighty_columns_have_room_for_a_course() {
     let text = seen().draw(&screen(80, 24, false), None);
     assert!(text.lines().next().is_some_and(|line| line.ends_with("2 in flight   q ends")), "{text}");
     let line = text.lines().nth(3).unwrap_or_default();
-    assert!(line.contains("__~#_    0.0 %  62 %  12.0 Mbit/s"), "{text}");
+    assert!(line.contains("__~#_    0.0 %   62 %  12.0 Mbit/s"), "{text}");
 }
 
 #[test]
