@@ -5,7 +5,7 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lab::{Dual, Namespace, Server, veth};
+use lab::{Direction, Dual, Namespace, Server, veth};
 use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms};
 
 /// Policies that take one link each, after one that races. wan2 is the faster one; wan1 has the default route.
@@ -244,6 +244,32 @@ fn without_a_default_route_ipv6_is_not_steered() {
     assert!(json.contains("no IPv6 default route") && predicted == ["route"], "{json}");
     assert_eq!(case("2001:db8:51::1", "fd77::2").happens(&bed), "nothing");
     case("198.51.100.1", "10.77.0.2").agrees(&bed);
+}
+
+#[test]
+fn a_global_address_leaves_by_the_link_that_delegated_it() {
+    need_lab!();
+    let lab = Bed::builder(&[2, 20]).build();
+    lab.client().sh("ip address add 2001:db8:2::5/64 dev eth0; ip address add 2001:db8:3::5/64 dev eth0");
+    // Untranslated, so the wires tell what left where.
+    lab.router().sh("ip route add 2001:db8:2::/64 dev lan0; ip route add 2001:db8:3::/64 dev lan0
+        nft flush chain inet fw srcnat
+        nft add rule inet fw srcnat oifname 'wan*' meta nfproto ipv4 masquerade");
+    lab.internet().sh("ip route add 2001:db8:2::/64 via fd77:2::2 dev isp2
+        ip route add 2001:db8:3::/64 via fd77:1::2 dev isp1");
+    let bed = Bed::on(lab, &config(&["", "list prefix '2001:db8:2::/48'"], ""));
+    let server = bed.server(SERVERS[1], 80);
+    for (from, link) in [("2001:db8:2::5", "wan2"), ("2001:db8:3::5", "wan1")] {
+        let to = SERVERS[1].to_string();
+        let case = Case { host: bed.lab.client(), from, from_port: 0, to: &to, port: 80, tcp: true };
+        assert_eq!(case.predicted(&bed).0, [link]);
+        let watches: Vec<_> = bed.lab.wires().iter().map(lab::Wire::watch).collect();
+        let _stream = connect_from(bed.lab.client(), (from.parse::<IpAddr>().unwrap(), 0), server.address()).unwrap();
+        let carried = |watch: &lab::Watch| watch.packets(Direction::Up).iter().any(lab::Packet::is_syn);
+        let links: Vec<String> =
+            (1..).zip(&watches).filter(|(_, w)| carried(w)).map(|(n, _)| format!("wan{n}")).collect();
+        assert_eq!(links, [link], "{from}");
+    }
 }
 
 #[test]
