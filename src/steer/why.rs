@@ -1,6 +1,7 @@
 //! Which way a connection would take now, and why: what the ruleset of [`super::ruleset`] decides, in words. Pure. A test in
 //! `tests/why.rs` compares it with what the kernel does, so that the two cannot drift apart.
 
+use core::fmt;
 use std::net::IpAddr;
 
 use crate::config::{Family, LastResort, Mode, PolicyConfig, PortRange, Prefix, Protocol, RuleConfig};
@@ -96,8 +97,8 @@ pub fn why<'a>(question: &Question, mut facts: Facts<'a>) -> Why<'a> {
 fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Option<Way> {
     let (to, plan) = (question.to, &facts.plan);
     let main = &plan.config.main;
-    let mut spare = |way, text: String| {
-        reasons.push(text);
+    let mut spare = |way, text: fmt::Arguments| {
+        say(reasons, text);
         Some(way)
     };
     if !question.own
@@ -105,35 +106,43 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
     {
         if let Some(link) = plan.links.iter().find(|link| link.device == *device) {
             let name = &link.name;
-            return spare(Way::Main, format!("it comes in by link {name}: its answers go back through {name}"));
+            return spare(Way::Main, format_args!("it comes in by link {name}: its answers go back through {name}"));
         }
         if !main.lan_device.is_empty() && !main.lan_device.contains(device) {
-            return spare(Way::Main, format!("it comes in by {device}, which is not in lan_device: not served"));
+            return spare(Way::Main, format_args!("it comes in by {device}, which is not in lan_device: not served"));
         }
     }
     if facts.own.contains(&to) || to.is_loopback() {
-        return spare(Way::Here, format!("{to} is the router's own address"));
+        return spare(Way::Here, format_args!("{to} is the router's own address"));
     }
     if question.own && !main.local_traffic {
-        return spare(Way::Main, "the router's own connections are not steered: option local_traffic is off".into());
+        return spare(
+            Way::Main,
+            format_args!("the router's own connections are not steered: option local_traffic is off"),
+        );
     }
     let everyone = match to {
         IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
         IpAddr::V6(_) => false,
     };
     if to.is_multicast() || everyone {
-        return spare(Way::Main, format!("{to} is no single host's address: never steered"));
+        return spare(Way::Main, format_args!("{to} is no single host's address: never steered"));
     }
     let covering = plan.direct.iter().filter(|prefix| prefix.contains(to));
     if let Some(direct) = covering.max_by_key(|prefix| prefix.length()) {
-        let text = format!("{direct} is reached without the default route: never steered");
-        return spare(Way::Main, text);
+        return spare(Way::Main, format_args!("{direct} is reached without the default route: never steered"));
     }
     // nft's `fib daddr type` asks the local table for IPv4, and all of the routing for IPv6.
     if to.is_ipv6() && !facts.default_route {
-        return spare(Way::Main, "the main routing table has no IPv6 default route: not steered".into());
+        return spare(Way::Main, format_args!("the main routing table has no IPv6 default route: not steered"));
     }
     None
+}
+
+/// One place that formats, since each that does takes room.
+#[inline(never)]
+fn say(to: &mut Vec<String>, text: fmt::Arguments) {
+    to.push(text.to_string());
 }
 
 /// What a rule says of a connection.
@@ -150,20 +159,23 @@ fn first_rule<'a>(question: &Question, facts: &mut Facts<'a>, reasons: &mut Vec<
     for rule in rules {
         match matches(question, rule, facts.in_set) {
             Match::No => {}
-            Match::Maybe(missing) => reasons.push(format!("rule '{}' may match: {missing} would tell", rule.name)),
+            Match::Maybe(missing) => say(reasons, format_args!("rule '{}' may match: {missing} would tell", rule.name)),
             Match::Yes(fields) if fields.is_empty() => {
-                reasons.push(format!("rule '{}' matches everything: policy '{}'", rule.name, rule.policy));
+                say(reasons, format_args!("rule '{}' matches everything: policy '{}'", rule.name, rule.policy));
                 return Some(rule);
             }
             Match::Yes(fields) => {
-                reasons.push(format!("rule '{}' matches: {}: policy '{}'", rule.name, fields.join(", "), rule.policy));
+                say(
+                    reasons,
+                    format_args!("rule '{}' matches: {}: policy '{}'", rule.name, fields.join(", "), rule.policy),
+                );
                 return Some(rule);
             }
         }
     }
     let none = if rules.is_empty() { "there are no rules" } else { "no rule matches" };
     let first = facts.plan.config.policies.first().map_or("", |policy| &policy.name);
-    reasons.push(format!("{none}: the first policy, '{first}'"));
+    say(reasons, format_args!("{none}: the first policy, '{first}'"));
     None
 }
 
@@ -178,18 +190,18 @@ fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) 
     }
     match prefix(&rule.dest_ip, Some(question.to), ipv4) {
         Field::Any => {}
-        Field::Hit(prefix) => fields.push(format!("dest_ip {prefix}")),
+        Field::Hit(prefix) => say(&mut fields, format_args!("dest_ip {prefix}")),
         _ => return Match::No,
     }
     match prefix(&rule.src_ip, question.from, ipv4) {
         Field::Any => {}
-        Field::Hit(prefix) => fields.push(format!("src_ip {prefix}")),
+        Field::Hit(prefix) => say(&mut fields, format_args!("src_ip {prefix}")),
         Field::Unknown => missing = Some("--from ADDRESS"),
         Field::Miss => return Match::No,
     }
     match (&rule.src_device, &question.device) {
         (None, _) => {}
-        (Some(wanted), Some(device)) if wanted == device => fields.push(format!("src_device {device}")),
+        (Some(wanted), Some(device)) if wanted == device => say(&mut fields, format_args!("src_device {device}")),
         (Some(_), None) if !question.own => missing = Some("--device DEVICE"),
         _ => return Match::No,
     }
@@ -201,19 +213,19 @@ fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) 
         Protocol::Number(number) => *number,
     };
     if let Some(protocol) = rule.proto.iter().find(|protocol| of(protocol) == question.protocol) {
-        fields.push(format!("proto {protocol}"));
+        say(&mut fields, format_args!("proto {protocol}"));
     } else if !rule.proto.is_empty() || (ports && !has_ports(question.protocol)) {
         return Match::No;
     }
     match port(&rule.dest_port, question.port) {
         Field::Any => {}
-        Field::Hit(range) => fields.push(format!("dest_port {range}")),
+        Field::Hit(range) => say(&mut fields, format_args!("dest_port {range}")),
         Field::Unknown => missing = Some("--port N"),
         Field::Miss => return Match::No,
     }
     match port(&rule.src_port, question.from_port) {
         Field::Any => {}
-        Field::Hit(range) => fields.push(format!("src_port {range}")),
+        Field::Hit(range) => say(&mut fields, format_args!("src_port {range}")),
         Field::Unknown => missing = Some("--from ADDRESS:PORT"),
         Field::Miss => return Match::No,
     }
@@ -221,7 +233,7 @@ fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) 
     if let Some(set) = &rule.nftset {
         let name = format!("{}{}", set.name, if ipv4 { 4 } else { 6 });
         match in_set(&name) {
-            Some(true) => fields.push(format!("nftset {}", set.name)),
+            Some(true) => say(&mut fields, format_args!("nftset {}", set.name)),
             Some(false) => return Match::No,
             None => missing = Some("the kernel does not, but nft list set inet cheaproute"),
         }
@@ -274,11 +286,11 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
     let name = &policy.name;
     match policy.mode {
         Mode::Blackhole => {
-            reasons.push(format!("policy '{name}' drops in silence (mode blackhole)"));
+            say(reasons, format_args!("policy '{name}' drops in silence (mode blackhole)"));
             return Way::Dropped;
         }
         Mode::Unreachable => {
-            reasons.push(format!("policy '{name}' refuses (mode unreachable)"));
+            say(reasons, format_args!("policy '{name}' refuses (mode unreachable)"));
             return Way::Refused;
         }
         Mode::Race | Mode::Weighted | Mode::Failover => {}
@@ -301,7 +313,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             LastResort::Unreachable => (Way::Refused, "it is refused"),
             LastResort::Blackhole => (Way::Dropped, "it is dropped"),
         };
-        reasons.push(format!("no link of policy '{name}' can carry it; its last_resort: {what}"));
+        say(reasons, format_args!("no link of policy '{name}' can carry it; its last_resort: {what}"));
         return way;
     };
     if sharing > 1 {
@@ -311,7 +323,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         let shares: Vec<(LinkId, u32)> = shared.iter().map(share).collect();
         let list = |(link, (_, percent)): (&&Link, &(LinkId, u32))| format!("{} {percent} %", link.name);
         let list: Vec<String> = shared.iter().zip(&shares).map(list).collect();
-        reasons.push(format!("policy '{name}' deals connections out by weight: {}", list.join(", ")));
+        say(reasons, format_args!("policy '{name}' deals connections out by weight: {}", list.join(", ")));
         return Way::Links(shares);
     }
     let racing: Vec<&Link> = links.iter().copied().filter(|link| link.metered == first.metered).collect();
@@ -319,7 +331,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         match not_raced(question, facts) {
             None => {
                 let names: Vec<&str> = racing.iter().map(|link| &*link.name).collect();
-                reasons.push(format!("policy '{name}' races {}: the first answer wins", names.join(", ")));
+                say(reasons, format_args!("policy '{name}' races {}: the first answer wins", names.join(", ")));
                 remembered(facts, policy, &racing, reasons);
                 return Way::Race(racing.iter().map(|link| link.id).collect());
             }
@@ -348,7 +360,7 @@ fn by_prefix(from: IpAddr, plan: &Plan, reasons: &mut Vec<String>) -> Way {
             return Way::Links(vec![(link.id, 100)]);
         }
     }
-    reasons.push(format!("{from} is global, and of no prefix that a link delegated and that is up: not steered"));
+    say(reasons, format_args!("{from} is global, and of no prefix that a link delegated and that is up: not steered"));
     Way::Main
 }
 
@@ -358,11 +370,11 @@ fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, re
     for link in policy.link.iter().filter_map(known) {
         let name = &link.name;
         if !link.up {
-            reasons.push(format!("link {name} is {}", (facts.state)(link.id)));
+            say(reasons, format_args!("link {name} is {}", (facts.state)(link.id)));
         } else if !used.iter().any(|other| other.id == link.id) {
-            reasons.push(format!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
+            say(reasons, format_args!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
         } else if link.metered && used.first().is_some_and(|first| !first.metered) {
-            reasons.push(format!("link {name} is metered: left out while others are up"));
+            say(reasons, format_args!("link {name} is metered: left out while others are up"));
         }
     }
 }
@@ -393,17 +405,20 @@ fn remembered(facts: &Facts, policy: &PolicyConfig, racing: &[&Link], reasons: &
     known.sort();
     let Some((best, _)) = known.first().copied() else { return };
     let times: Vec<String> = known.iter().map(|(time, name)| format!("{name} {time}")).collect();
-    reasons.push(format!("races to its neighbourhood took: {}", times.join(", ")));
+    say(reasons, format_args!("races to its neighbourhood took: {}", times.join(", ")));
     let Some(age) = memory.raced.map(|raced| facts.now.since(raced)) else { return };
     if policy.remember > Span::ZERO && age <= policy.remember {
         // As the memory chooses: within a tenth or `tie` of the best, weight decides.
         let limit = best + policy.tie.max(Span::from_micros(best.as_micros() / 10));
         let equal: Vec<&str> = known.iter().filter(|(time, _)| *time <= limit).map(|(_, name)| *name).collect();
-        reasons.push(format!(
-            "raced {} s ago and remembered: {} alone gets the first packet, the others if no answer comes",
-            age.as_secs(),
-            equal.join(" or ")
-        ));
+        say(
+            reasons,
+            format_args!(
+                "raced {} s ago and remembered: {} alone gets the first packet, the others if no answer comes",
+                age.as_secs(),
+                equal.join(" or ")
+            ),
+        );
     }
 }
 
