@@ -288,7 +288,7 @@ fn races_and_names_are_told() {
     let told = [
         "tcp to 198.51.100.1 port 80, from 10.77.0.2 by lan0\n",
         "  takes  the fastest of wan1 and wan2, in a race\n",
-        "races to its neighbourhood took: wan2 ",
+        "races to its neighbourhood took: wan1 ",
         "wan2 alone gets the first packet",
         "s ago, was won by wan2",
         "wan1: mark 0x01000000, routing table 4001",

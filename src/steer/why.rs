@@ -1,4 +1,4 @@
-//! Which way a connection would take now, and why: what the ruleset of [`super::ruleset`] decides, in words. Pure. A test in
+//! Which way a connection would take now, and why: what the ruleset of [`super::ruleset()`] decides, in words. Pure. A test in
 //! `tests/why.rs` compares it with what the kernel does, so that the two cannot drift apart.
 
 use core::fmt;
@@ -400,10 +400,9 @@ fn not_raced(question: &Question, facts: &Facts) -> Option<String> {
 
 fn remembered(facts: &Facts, policy: &PolicyConfig, racing: &[&Link], reasons: &mut Vec<String>) {
     let Some(memory) = facts.memory else { return };
-    let mut known: Vec<(Span, &str)> =
+    let known: Vec<(Span, &str)> =
         racing.iter().filter_map(|link| Some((memory.round_trip(link.id)?, &*link.name))).collect();
-    known.sort();
-    let Some((best, _)) = known.first().copied() else { return };
+    let Some(best) = known.iter().map(|(time, _)| *time).min() else { return };
     let times: Vec<String> = known.iter().map(|(time, name)| format!("{name} {time}")).collect();
     say(reasons, format_args!("races to its neighbourhood took: {}", times.join(", ")));
     let Some(age) = memory.raced.map(|raced| facts.now.since(raced)) else { return };
