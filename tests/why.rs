@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lab::{Direction, Dual, Namespace, Server, veth};
-use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms};
+use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms, raw_packets};
 
 /// Policies that take one link each, after one that races. wan2 is the faster one; wan1 has the default route.
 const POLICIES: &str = "config policy 'fast'
@@ -181,6 +181,62 @@ fn every_rule_and_way_is_told_as_it_goes() {
     for taken in ["wan1", "wan2", "here", "nothing"] {
         assert!(all.iter().any(|one| one == taken), "no case took {taken}");
     }
+}
+
+#[test]
+fn protocols_without_ports() {
+    need_lab!();
+    let rules = "config rule 'echo'\n option policy 'one'\n option proto 'icmp'\n list dest_ip '198.51.100.77'\n list dest_ip '2001:db8:51::77'
+        config rule 'number'\n option policy 'two'\n option proto '253'
+        config rule 'six'\n option policy 'two'\n option proto '58'\n option family 'ipv4'
+        config rule 'ports'\n option policy 'silent'\n list dest_port '1-65535'\n option proto 'tcp udp'";
+    let bed = Bed::on(network().0, &config(&["", ""], &format!("{POLICIES}{rules}")));
+    for (from, to) in [
+        ("10.77.0.2", "198.51.100.1"),
+        ("10.77.0.2", "198.51.100.77"),
+        ("fd77::2", "2001:db8:51::1"),
+        ("fd77::2", "2001:db8:51::77"),
+    ] {
+        let icmp = if to.contains(':') { 58 } else { 1 };
+        for (number, name) in [(icmp, "icmp"), (253, "253"), (254, "254"), (132, "132")] {
+            let watches: Vec<_> = bed.lab.wires().iter().map(lab::Wire::watch).collect();
+            let arguments = ["why", to, "--from", from, "--proto", name, "--json"];
+            let output = bed.daemon.command(bed.lab.router(), &arguments).output().unwrap();
+            let json = String::from_utf8(output.stdout).unwrap();
+            let told: Vec<&str> = json.split("\"name\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            let packet = packet(from.parse().unwrap(), to.parse().unwrap(), number);
+            assert_eq!(raw_packets(bed.lab.client(), [&packet]), 1);
+            let is_it = |packet: &lab::Packet| packet.protocol == number && packet.destination.ip().to_string() == to;
+            let carried = || -> Vec<String> {
+                let some = |watch: &lab::Watch| watch.packets(Direction::Up).iter().any(is_it);
+                (1..).zip(&watches).filter(|(_, watch)| some(watch)).map(|(link, _)| format!("wan{link}")).collect()
+            };
+            eventually("all of it", || carried().len() >= told.len());
+            // Another link would have had it by now.
+            std::thread::sleep(ms(20));
+            let mut told: Vec<&str> = told.clone();
+            told.sort_unstable();
+            assert_eq!(carried(), told, "{name} to {to}: {json}");
+        }
+    }
+}
+
+/// A first packet of a protocol: of ICMP, an echo request.
+fn packet(from: IpAddr, to: IpAddr, protocol: u8) -> Vec<u8> {
+    use etherparse::PacketBuilder;
+    let mut bytes = Vec::new();
+    let builder = match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => PacketBuilder::ipv6(from.octets(), to.octets(), 64),
+        _ => panic!("of two families"),
+    };
+    match protocol {
+        1 => builder.icmpv4_echo_request(7, 1).write(&mut bytes, b"12345678"),
+        58 => builder.icmpv6_echo_request(7, 1).write(&mut bytes, b"12345678"),
+        other => builder.write(&mut bytes, other.into(), b"12345678abcdefgh"),
+    }
+    .expect("a packet");
+    bytes
 }
 
 #[test]
