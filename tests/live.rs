@@ -117,7 +117,7 @@ fn a_screen_shows_links_and_races_until_q() {
     assert!(terminal.text().starts_with("\x1b[?1049h\x1b[?25l") && terminal.text().contains("\x1b[32mup\x1b[0m"));
     assert_eq!(terminal.mode(), 0);
     bed.lab.wire(2).unplug();
-    eventually("the event", || shows("link wan2 is down") && shows("no carrier, for"));
+    eventually("the event", || shows("link.down  wan2") && shows("no carrier, for"));
     // The new size is kept to before the next second.
     terminal.resize(60, 8);
     eventually("the new size", || {

@@ -33,12 +33,12 @@ pub struct Common {
 }
 
 const CONFIG: &str = "/etc/config/cheaproute";
-/// Races shown: what fits on a screen.
-const RACES: u32 = 20;
+/// Races or destinations shown: what fits on a screen.
+const ENTRIES: u32 = 20;
 
 /// `arguments` without the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
-    let given = read(arguments)?;
+    let mut given = read(arguments)?;
     let command = given.command;
     if given.help {
         return Ok(Action::Help(command));
@@ -53,8 +53,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
         return Err(usage(&format!("{} takes no option --{name}", command.name)));
     }
-    if let Some(word) = given.words.first().filter(|_| !["help", "why"].contains(&command.name)) {
-        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
+    if command.name != "help" {
+        check(command, &given.words)?;
     }
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
@@ -70,17 +70,19 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         }
         "why" => {
             let common = common(socket);
-            let [to] = <[String; 1]>::try_from(given.words)
-                .map_err(|_| usage("why takes one argument, an address or a name: cheaproute why example.net:443"))?;
+            let to = given.words.pop().unwrap_or_default();
             let Given { from, port, proto, device, .. } = given;
             Action::Why { asked: Asked { to, from, port, proto, device }, common }
         }
-        "races" => {
-            let count = given.count.unwrap_or(RACES);
-            Action::Ask { words: vec!["races".into(), count.to_string()], common: common(socket) }
+        "races" | "memory" => {
+            let count = given.count.unwrap_or(ENTRIES);
+            Action::Ask { words: vec![command.name.into(), count.to_string()], common: common(socket) }
         }
         "help" => Action::Help(given.words.first().map(|word| find(word)).transpose()?),
-        name => Action::Ask { words: vec![name.into()], common: common(socket) },
+        name => {
+            let words = core::iter::once(name.to_owned()).chain(given.words).collect();
+            Action::Ask { words, common: common(socket) }
+        }
     })
 }
 
@@ -175,6 +177,19 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
 
 fn text(value: OsString) -> String {
     value.to_string_lossy().into_owned()
+}
+
+/// Whether a command's words are those that it takes.
+fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
+    let fits = |(word, takes): (&String, &&str)| !takes.contains('|') || takes.split('|').any(|choice| choice == word);
+    let right = words.iter().zip(command.words).all(fits) && words.len() == command.words.len();
+    match (right, words.first()) {
+        (true, _) => Ok(()),
+        (false, Some(word)) if command.words.is_empty() => {
+            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
+        }
+        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
+    }
 }
 
 fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
@@ -286,6 +301,11 @@ mod tests {
                 "why --from 10.0.0.2 192.0.2.1 --port 53 --device lan0",
                 why("192.0.2.1", Some("10.0.0.2"), Some(53), None, Some("lan0")),
             ),
+            ("memory -n 7", ask(&["memory", "7"], common())),
+            ("policies", ask(&["policies"], common())),
+            ("events", ask(&["events"], common())),
+            ("probe wan -j", ask(&["probe", "wan"], Common { json: true, ..common() })),
+            ("link wan down", ask(&["link", "wan", "down"], common())),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -305,7 +325,13 @@ mod tests {
         for (line, error) in [
             ("", "which command? The commonest are run, status, links and races"),
             ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
-            ("link", "there is no command 'link'; did you mean 'links'?"),
+            ("lins", "there is no command 'lins'; did you mean 'links'?"),
+            ("link", "it takes: cheaproute link LINK up|down"),
+            ("link wan", "it takes: cheaproute link LINK up|down"),
+            ("link wan off", "it takes: cheaproute link LINK up|down"),
+            ("link wan up now", "it takes: cheaproute link LINK up|down"),
+            ("probe", "it takes: cheaproute probe LINK"),
+            ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),
             ("stat", "there is no command 'stat'; did you mean 'status'?"),
             ("xyz", "there is no command 'xyz'"),
@@ -319,8 +345,8 @@ mod tests {
             ("status wan", "status takes no argument, but there is 'wan'"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
-            ("why", "why takes one argument, an address or a name: cheaproute why example.net:443"),
-            ("why a b", "why takes one argument, an address or a name: cheaproute why example.net:443"),
+            ("why", "it takes: cheaproute why ADDRESS"),
+            ("why a b", "it takes: cheaproute why ADDRESS"),
             ("why a --port 65536", "--port takes a whole number from 1 to 65535, not '65536'"),
             ("races --from a", "races takes no option --from"),
             ("run -c", "missing argument for option '-c'"),

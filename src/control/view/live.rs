@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::page::{Cell, Page, Paint, Table, length};
 use super::units::{bits, count, millis, percent, permille, seconds};
-use super::{links, races};
+use super::{events, links, races};
 use crate::control::{Form, Value};
 use crate::time::{Span, Time};
 
@@ -16,6 +16,7 @@ pub const KEYS: &[&str] = &[
     "answers",
     "client",
     "copies",
+    "device",
     "event",
     "events",
     "in_flight",
@@ -170,11 +171,10 @@ impl Live {
             }
         };
         if screen.rows >= ROWS_FOR_EVENTS && !document.list("events").is_empty() {
-            section("EVENTS", EVENTS, &|room, page| events(document, room, page));
+            section("EVENTS", EVENTS, &|room, page| events::draw(&first(document, "events", room), page));
         }
         section("RACES", usize::MAX, &|room, page| {
-            let shown: Vec<Value> = document.list("races").iter().take(room).cloned().collect();
-            races::draw(&Value::Map(vec![("races", shown.into())]), page);
+            races::draw(&first(document, "races", room), page);
         });
         text.split_inclusive('\n').take(screen.rows).collect()
     }
@@ -243,6 +243,12 @@ impl Live {
     }
 }
 
+/// A document with the first items of one of its lists.
+fn first(document: &Value, list: &'static str, most: usize) -> Value {
+    let items: Vec<Value> = document.list(list).iter().take(most).cloned().collect();
+    Value::Map(vec![(list, items.into())])
+}
+
 fn figures(link: &Value, track: &Track, (course, with_bar): (usize, bool), unicode: bool) -> Vec<Cell> {
     let rate = |rate: Option<i64>| (rate.map_or("-".into(), bits), Paint::Normal);
     let [down, up] = track.bits_per_second;
@@ -294,23 +300,6 @@ fn bar(part: i64, whole: i64, unicode: bool) -> String {
         _ => 0,
     };
     full.repeat(filled) + &empty.repeat(BAR - filled)
-}
-
-fn events(document: &Value, most: usize, page: &mut Page) {
-    let mut table = Table::default();
-    let events = document.list("events").iter().take(most);
-    for event in events.clone() {
-        let (what, paint) = match event.text("event") {
-            "link.up" => (format!("link {} is up", event.text("link")), Paint::Good),
-            "link.down" => (format!("link {} is down", event.text("link")), Paint::Bad),
-            "reload" => ("the configuration was reloaded".into(), Paint::Normal),
-            "reload.failed" => ("the configuration was not reloaded".into(), Paint::Bad),
-            other => (format!("{other} {}", event.text("link")).trim_end().into(), Paint::Normal),
-        };
-        let ago = format!("{} ago", seconds(event.count("age_s")));
-        table.row(vec![(ago, Paint::Dim), (what, paint), (event.text("reason").into(), Paint::Dim)]);
-    }
-    (0..events.len()).for_each(|number| table.draw(number, &[0], page));
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ lte   down    -               xx  100.0 %  ░░░░░░░░ 0 %       0 
     assert_eq!(got, expected.lines().map(words).collect::<Vec<_>>(), "{text}");
     assert_eq!(text.lines().count(), 24);
     assert_eq!(text.lines().nth(7), Some("EVENTS"));
-    assert_eq!(text.lines().nth(8), Some("12 s ago  link lte is down                targets stopped answering"));
+    assert_eq!(text.lines().nth(8), Some("12 s ago  link.down  lte  targets stopped answering"));
     assert_eq!(text.lines().nth(11), Some("RACES"));
     assert!(text.lines().last().is_some_and(|line| line.starts_with("12 s")), "{text}");
 }

@@ -3,10 +3,14 @@
 //! [`page`] draws: columns, colours, and a cut at the terminal's edge. [`units`] says amounts the way people do. Each
 //! further file is one view.
 
+mod events;
 mod links;
 pub mod live;
+mod memory;
 mod page;
 mod plain;
+mod policies;
+mod probe;
 mod races;
 mod status;
 #[cfg(test)]
@@ -31,6 +35,10 @@ pub fn render(name: &str, document: &Value, form: Form) -> String {
         }
         ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
+        ("memory", Value::Map(_)) => memory::draw(document, &mut page),
+        ("policies", Value::Map(_)) => policies::draw(document, &mut page),
+        ("events", Value::Map(_)) => events::draw(document, &mut page),
+        ("probe", Value::Map(_)) => probe::draw(document, &mut page),
         _ => plain::draw(document, &mut page),
     }
     page.finish()
