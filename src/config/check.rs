@@ -172,6 +172,7 @@ fn main(known: &Known) -> Main {
         local_traffic: known.one("local_traffic").unwrap_or(other.local_traffic),
         lan_device: known.list("lan_device"),
         race_ports_udp: known.list("race_ports_udp"),
+        hook: known.one("hook").unwrap_or(other.hook),
     }
 }
 
@@ -184,6 +185,7 @@ impl Default for Main {
             local_traffic: false,
             lan_device: Vec::new(),
             race_ports_udp: Vec::new(),
+            hook: "/etc/cheaproute.user".into(),
         }
     }
 }

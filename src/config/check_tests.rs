@@ -42,6 +42,7 @@ fn defaults_are_those_of_the_table() {
         local_traffic: false,
         lan_device: vec![],
         race_ports_udp: vec![PortRange::only(53), PortRange::only(443)],
+        hook: "/etc/cheaproute.user".into(),
     };
     let link = |name: &str| LinkConfig {
         name: name.into(),

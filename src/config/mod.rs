@@ -73,6 +73,8 @@ pub struct Main {
     /// Empty: all devices but the links.
     pub lan_device: Vec<String>,
     pub race_ports_udp: Vec<PortRange>,
+    /// A file that need not exist.
+    pub hook: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

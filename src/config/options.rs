@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::values::{
-    NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, number, parse_bool, parse_hex,
+    NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex,
     parse_span, span_text,
 };
 use crate::link::Marks;
@@ -53,6 +53,8 @@ pub enum Shape {
     Name,
     /// A network device of the kernel.
     Device,
+    /// A file, by its whole path.
+    Path,
     Ipv4,
     Ipv6,
     /// An address or a prefix of either family.
@@ -179,6 +181,9 @@ pub static OPTIONS: &[Spec] = &[
     list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),
         "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the \
          best link."),
+    one(Main, "hook", Shape::Path, Default(&["/etc/cheaproute.user"]),
+        "A script to run when a link comes (ACTION=connected) or goes (ACTION=disconnected), with LINK, DEVICE, \
+         INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
 
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
         "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
@@ -274,6 +279,7 @@ impl Shape {
             OneOf(words) => words.iter().find(|word| **word == text).map(|word| Value::Word(word)),
             Shape::Name => is_name(text).then(|| Value::Text(text.into())),
             Shape::Device => is_device(text).then(|| Value::Text(text.into())),
+            Shape::Path => is_path(text).then(|| Value::Text(text.into())),
             Shape::Ipv4 => text.parse().ok().filter(|a: &Ipv4Addr| is_host((*a).into())).map(Value::Ipv4),
             Shape::Ipv6 => text.parse().ok().filter(|a: &Ipv6Addr| is_host((*a).into())).map(Value::Ipv6),
             Shape::Prefix => text.parse().ok().map(Value::Prefix),
@@ -312,6 +318,7 @@ impl Shape {
             OneOf(words) => format!("one of {}", words.join(", ")),
             Shape::Name => "a name of up to 255 letters, digits, '_' and '-'".into(),
             Shape::Device => "a network device's name of up to 15 characters, such as eth1 or pppoe-wan".into(),
+            Shape::Path => "a file's path from / on, such as /etc/cheaproute.user".into(),
             Shape::Ipv4 => "the IPv4 address of a host, such as 192.0.2.1".into(),
             Shape::Ipv6 => "the IPv6 address of a host, such as 2001:db8::1".into(),
             Shape::Prefix => "an address or prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48".into(),

@@ -225,6 +225,11 @@ pub fn is_device(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(letter)
 }
 
+/// The path of a file. The longest that the kernel takes has 4,095 bytes (PATH_MAX, limits.h).
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() < 4096 && !text.ends_with('/') && !text.chars().any(char::is_control)
+}
+
 fn is_nft_name(text: &str) -> bool {
     let letter = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
     let first = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');

@@ -37,14 +37,17 @@ pub mod attach;
 mod choices;
 pub mod events;
 pub mod field;
+pub mod hooks;
 pub mod install;
 pub mod probes;
 pub mod racing;
 mod report;
+mod why;
 
 use admin::Asked;
 use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -91,6 +94,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
+    daemon.hooks.stop();
     daemon.installation.remove();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
@@ -180,6 +184,7 @@ struct Daemon {
     path: PathBuf,
     ubus: Vec<PathBuf>,
     events: Events,
+    hooks: Hooks,
     /// Our object on ubus.
     object: Option<Object>,
     /// Links that the administrator took out, by name.
@@ -223,6 +228,7 @@ impl Daemon {
             path: options.config.clone(),
             ubus: options.ubus.clone(),
             events: Events::default(),
+            hooks: Hooks::default(),
             object: None,
             taken_out: Vec::new(),
             asked: Vec::new(),
@@ -280,7 +286,7 @@ impl Daemon {
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let asked = self.asked.iter().map(|asked| asked.until).min();
-            let deadline = [self.settle, probes, asked].into_iter().flatten().min();
+            let deadline = [self.settle, probes, asked, self.hooks.deadline(now())].into_iter().flatten().min();
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -319,6 +325,7 @@ impl Daemon {
                     self.settle = Some(now() + RETRY);
                 }
             }
+            self.hooks.turn(now(), &self.config.main.hook);
             if !self.racing.is_running() {
                 return Err("the race's thread ended".into());
             }
@@ -402,6 +409,7 @@ impl Daemon {
 
     /// The one place that everybody who wants to hear of events hears them from.
     fn happened(&mut self, event: Event) {
+        self.hooks.happened(&event);
         if let Some(object) = &self.object {
             object.notify(event.kind.name(), Value::Map(event.about()));
         }
@@ -432,6 +440,8 @@ impl Daemon {
                 Ok(Value::Map(vec![("status", status), ("links", links)]))
             }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["why", ref question @ ..] => self.why(question),
             ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
             ["policies"] => Ok(self.policies()),
             ["peers"] => Ok(Value::Map(vec![("peers", Vec::new().into())])),

@@ -19,6 +19,7 @@ use crate::link::{Link, LinkId};
 mod policy;
 mod rule;
 mod ruleset;
+pub mod why;
 mod writer;
 
 pub use policy::{best, raced_policies};
