@@ -17,7 +17,7 @@ use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Control, Failure, PROTOCOL};
-use crate::link::{Link, LinkId, Marks};
+use crate::link::{Link, LinkId, LinkSet, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
@@ -33,6 +33,7 @@ use crate::ubus::follow::{Follower, Update};
 pub mod attach;
 pub mod events;
 pub mod field;
+pub mod flows;
 pub mod install;
 pub mod probes;
 pub mod racing;
@@ -40,6 +41,7 @@ mod report;
 
 use attach::{Attached, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use flows::Flows;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -109,7 +111,8 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     }
     let direct = direct(&snapshot);
     let races = capacity(sysctl::memory());
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races, lost: LinkSet::EMPTY };
     installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
     for (ipv6, rule, by) in &installation.kernel.rules {
         if *by == PROTOCOL {
@@ -171,6 +174,7 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    flows: Flows,
     events: Events,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
@@ -208,6 +212,7 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            flows: Flows::default(),
             events: Events::default(),
             config_error: None,
             started: now(),
@@ -334,8 +339,13 @@ impl Daemon {
         self.racing.set_links(&links);
         let direct = direct(&snapshot);
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &direct, races: self.races };
+        self.flows.note(&links);
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
         let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            self.flows.settle(&mut self.installation, &plan);
+        }
         self.racing.beat();
         done
     }

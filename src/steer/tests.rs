@@ -94,7 +94,8 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
     let (config, mut links) = sample();
     let policy = |name: &str| config.policy(name).unwrap().clone();
     let best = |links: &[Link], policy: &PolicyConfig, ipv4: bool| {
-        let plan = Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 };
+        let plan =
+            Plan { config: &config, links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 };
         let (order, sharing) = policy::best(&plan, policy, ipv4);
         (names(&order), sharing)
     };
@@ -121,7 +122,8 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
 fn policies_become_chains() {
     let (config, mut links) = sample();
     let text = |links: &[Link]| {
-        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
+        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 })
+            .fresh()
     };
     let all = text(&links);
     let fastest = chain(&all, "policy_0");
@@ -146,7 +148,8 @@ fn policies_become_chains() {
 fn rules_end_with_the_first_policy_and_global_addresses_keep_their_link() {
     let (config, mut links) = sample();
     let text = |links: &[Link]| {
-        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
+        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 })
+            .fresh()
     };
     let all = text(&links);
     let rules = chain(&all, "rules");
@@ -161,7 +164,8 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
     let (config, mut links) = sample();
     links[1].device = links[0].device.clone();
     links[2].device.clear();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 };
     let all = ruleset(&plan).fresh();
     assert!(all.contains("elements = { \"wan1\" }\n"), "{all}");
     assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan1\" : jump save_1 }"));
@@ -170,7 +174,8 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
 #[test]
 fn an_update_keeps_what_the_kernel_learned() {
     let (config, links) = sample();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 };
     let old = ruleset(&plan);
     let new = ruleset(&Plan { links: &links[..1], ..plan });
     let text = new.after(&old);
@@ -187,7 +192,14 @@ fn an_update_keeps_what_the_kernel_learned() {
 #[test]
 fn without_nft_queue_the_queues_chains_are_left_for_targets() {
     let (config, links) = sample();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Xtables, direct: &[], races: 10 };
+    let plan = Plan {
+        config: &config,
+        links: &links,
+        queueing: Queueing::Xtables,
+        lost: LinkSet::EMPTY,
+        direct: &[],
+        races: 10,
+    };
     let rules = ruleset(&plan);
     let target = |number| Target { chain: format!("queue_{number}"), queue: QUEUE + number };
     assert_eq!(rules.targets(None).cloned().collect::<Vec<_>>(), [target(0), target(1)]);
