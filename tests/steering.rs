@@ -9,12 +9,6 @@ use std::time::{Duration, Instant};
 use lab::{Direction, Dual, Namespace, Packet, Server, Watch, connect, veth};
 use support::{Bed, SERVERS, config, connect_from, eventually, link, link_of, ms};
 
-/// A policy that always takes wan1, the slow link of these tests; the first policy races.
-const SLOW: &str = "config policy 'fast'
-config policy 'slow'
- option mode 'failover'
- list link 'wan1'\n";
-
 #[test]
 fn a_metered_link_is_used_only_alone() {
     need_lab!();
@@ -48,18 +42,6 @@ fn a_handicap_holds_an_answer_back() {
     let start = Instant::now();
     assert_eq!(bed.link_taken(&server), 2);
     assert!(start.elapsed() > ms(450), "{:?}", start.elapsed());
-}
-
-#[test]
-fn weights_share_connections() {
-    need_lab!();
-    let bed = Bed::with(&[0, 0], &["option weight '4'", ""], "config policy 'shared'\n option mode 'weighted'");
-    for address in SERVERS {
-        let server = bed.server(address, 80);
-        let heavy = bed.links_taken(&server, 60).iter().filter(|link| **link == 1).count();
-        // 48 on average; none of these bounds fails by chance in a million runs.
-        assert!((25..60).contains(&heavy), "{heavy} of 60");
-    }
 }
 
 #[test]
@@ -130,64 +112,6 @@ fn the_last_resort_decides_without_links() {
             assert_eq!(bed.link_taken(&server), 1);
         }
     }
-}
-
-#[test]
-fn rules_match_ports_and_protocols() {
-    need_lab!();
-    let more = format!(
-        "{SLOW}config rule\n option policy 'slow'\n list proto 'tcp'\n list dest_port '8000-8002'
-         config rule\n option policy 'slow'\n list proto 'udp'\n list dest_port '53'
-         config rule\n option policy 'slow'\n list proto 'tcp'\n list src_port '4000'"
-    );
-    let bed = Bed::with(&[30, 2], &["", ""], &more);
-    for address in SERVERS {
-        for (port, wanted) in [(7999, 2), (8000, 1), (8002, 1), (8003, 2), (53, 2)] {
-            assert_eq!(bed.link_taken(&bed.server(address, port)), wanted, "{address} {port}");
-        }
-        let dns = Server::udp(bed.lab.internet(), (address, 53));
-        assert_eq!(bed.ask(&dns), (vec![1], true), "{address}");
-        let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
-        let server = bed.server(address, 80);
-        for (port, wanted) in [(4000, 1), (4001, 2)] {
-            let _stream = connect_from(bed.lab.client(), (any.ip(), port), server.address()).unwrap();
-            eventually("accepted", || server.accepted() == port as usize - 3999);
-            assert_eq!(server.peers().last().map(|peer| link_of(*peer)), Some(wanted), "{address} from {port}");
-        }
-    }
-}
-
-#[test]
-fn rules_match_addresses_and_families() {
-    need_lab!();
-    let more = format!(
-        "{SLOW}config rule\n option policy 'slow'\n list dest_ip '198.51.100.128/25'\n list dest_ip '2001:db8:51::80/121'
-         config rule\n option policy 'slow'\n list src_ip '10.77.0.3'\n list src_ip 'fd77::3'
-         config rule\n option policy 'slow'\n option family 'ipv6'\n list proto 'tcp'\n list dest_port '666'"
-    );
-    let bed = Bed::on(Bed::builder(&[30, 2]).clients(2).build(), &config(&["", ""], &more));
-    bed.lab.internet().sh("ip address add 198.51.100.200/24 dev lo; ip address add 2001:db8:51::c8/64 dev lo");
-    let (one, two) = (&bed.lab.clients()[0], &bed.lab.clients()[1]);
-    for (address, other, of_family) in [(SERVERS[0], "198.51.100.200", 2), (SERVERS[1], "2001:db8:51::c8", 1)] {
-        let other = other.parse().unwrap();
-        for (client, address, port, wanted) in
-            [(one, address, 80, 2), (one, other, 80, 1), (two, address, 81, 1), (one, address, 666, of_family)]
-        {
-            assert_eq!(link_from(client, &bed.server(address, port)), wanted, "{} {address} {port}", client.name());
-        }
-    }
-}
-
-#[test]
-fn rules_match_devices() {
-    need_lab!();
-    let lab = Bed::builder(&[30, 2]).build();
-    let guest = second_lan(&lab);
-    let more = format!("{SLOW}config rule\n option policy 'slow'\n option src_device 'guest0'");
-    let bed = Bed::on(lab, &config(&["", ""], &more));
-    let server = bed.server(SERVERS[0], 80);
-    assert_eq!(link_from(&guest, &server), 1);
-    assert_eq!(bed.link_taken(&server), 2);
 }
 
 #[test]
