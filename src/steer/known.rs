@@ -61,14 +61,12 @@ pub fn is_reset(plan: &Plan, link: &Link) -> bool {
 pub fn returns(plan: &Plan, link: &Link, ipv4: bool) -> bool {
     let mut wanted = false;
     for policy in &plan.config.policies {
-        if better(plan, policy, link).next().is_none() {
-            continue;
-        }
         let (links, sharing) = policy::best(plan, policy, ipv4);
-        if links.is_empty() || links.iter().take(sharing).any(|used| used.id == link.id) {
+        let is_used = links.iter().take(sharing).any(|used| used.id == link.id);
+        if is_used && is_displaced(plan, policy, link) {
             return false;
         }
-        wanted = true;
+        wanted |= is_outdone(plan, policy, link, ipv4);
     }
     wanted
 }
