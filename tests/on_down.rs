@@ -165,6 +165,22 @@ fn the_routers_own_connections_are_reset_too() {
 }
 
 #[test]
+fn the_default_route_is_a_last_resort_even_by_a_link_that_is_down() {
+    need_lab!();
+    // Its probes find wan1 down, but it carries what it gets.
+    let nowhere = PROBED.replace("198.51.100.1", "203.0.113.9");
+    let bed = Bed::with(&[5, 5], &[&nowhere, ""], &format!("{FIRST}\n list link 'wan1'"));
+    eventually("down", || bed.lab.router().sh("nft list table inet cheaproute").contains("chain moved_1"));
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        for host in [bed.lab.client(), bed.lab.router()] {
+            let (mut stream, _) = connect(host, server.address(), LIMIT).unwrap();
+            assert_eq!((echo(&mut stream), first_link(&server)), (Ok(()), 1), "{}", host.name());
+        }
+    }
+}
+
+#[test]
 fn what_came_from_outside_is_not_reset() {
     need_lab!();
     // Its probes find wan2 down, but it carries what comes from outside.

@@ -205,8 +205,8 @@ pub static OPTIONS: &[Spec] = &[
     one(Link, "on_down", OneOf(&["reset", "flush", "keep"]), Default(&["reset"]),
         "What becomes of the link's connections when it goes down. reset: while another link is up, clients' TCP \
          connections are reset when they next send, so that they reconnect over that; all else moves there by itself. \
-         flush: all are forgotten, and go on over another link if their servers play along. keep: they wait for the link. \
-         A connection without an answer yet always moves."),
+         flush: conntrack forgets them; what they send next leaves by another link, where TCP servers refuse it. keep: \
+         they wait for the link. A connection without an answer yet always moves."),
     one(Link, "on_up", OneOf(&["keep", "return"]), Default(&["keep"]),
         "What becomes of connections that failover policies gave to lesser links while this one was down, when it is up \
          again. keep: they stay there; return: they are moved as by on_down reset."),

@@ -7,12 +7,13 @@ use super::writer::Writer;
 use super::{Plan, policy};
 
 /// What conntrack remembers goes its way; others go on to the next rule. A map would cost a packet more than two or three
-/// comparisons.
-pub(super) fn write(out: &mut Writer, plan: &Plan) {
+/// comparisons. `movable`: unless it is to begin anew.
+pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
     let marks = plan.config.main.mark_mask;
     for link in plan.links {
         let mark = marks.link(link.id);
-        let fate = match is_reset(plan, link) || returns(plan, link, true) || returns(plan, link, false) {
+        let moves = is_reset(plan, link) || returns(plan, link, true) || returns(plan, link, false);
+        let fate = match movable && moves {
             true => format!("goto moved_{}", link.id),
             false => format!("{} accept", out.set_mark(marks.mask(), mark)),
         };
@@ -50,7 +51,7 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
 }
 
 /// Whether the TCP connections of a link that went down are to begin anew, and can: another link is up.
-pub fn is_reset(plan: &Plan, link: &Link) -> bool {
+pub(super) fn is_reset(plan: &Plan, link: &Link) -> bool {
     plan.lost.contains(link.id)
         && settings(plan, link).is_some_and(|settings| settings.on_down == OnDown::Reset)
         && plan.links.iter().any(|link| link.up)

@@ -10,9 +10,9 @@
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
 //! | prerouting, raw - 10 | `answers` | a UDP or echo answer that decided a race comes by once more, and takes its tuple out of the set |
 //!
-//! Every later packet takes the link that conntrack remembers, by `classify`, unless that link's connections are to begin anew:
-//! `moved`. The first packet of a connection from outside is
-//! seen by `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
+//! Every later packet takes the link that conntrack remembers, by `classify`; where that link went down, or a better one wants
+//! its connections back, `moved` tells the client to begin anew. The first packet of a connection from outside is seen by
+//! `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
 
 use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId, LinkSet};
@@ -23,7 +23,7 @@ mod rule;
 mod ruleset;
 mod writer;
 
-pub use known::{is_reset, returns};
+pub use known::returns;
 pub use policy::{best, raced_policies};
 pub use ruleset::{Ruleset, Target, removal, ruleset};
 

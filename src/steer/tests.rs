@@ -281,6 +281,8 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
     let lost = LinkSet::only(links[0].id);
     let all = text(&Plan { lost, ..plan });
     assert_eq!(known(&all), 2);
+    assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan2\" : jump save_2, \"wan3\" : jump save_3 }"));
+    assert!(!chain(&all, "local").iter().any(|rule| rule.contains("moved")), "the router's own are its own affair");
     assert!(
         chain(&all, "moved_1")[0].starts_with("tcp flags & rst == 0") && chain(&all, "moved_1")[0].ends_with(reset)
     );
