@@ -26,6 +26,11 @@ fn a_reset_lets_clients_reconnect_at_once() {
     let servers = SERVERS.map(|address| bed.server(address, 80));
     let mut talking: Vec<_> = servers.iter().map(|server| bed.connect(server)).collect();
     let mut idle: Vec<_> = servers.iter().map(|server| bed.connect(server)).collect();
+    idle.iter_mut().for_each(|stream| assert_eq!(echo(stream), Ok(())));
+    // A server that still waits for an acknowledgment would have its client say something.
+    let sockets = || bed.lab.internet().sh("cat /proc/net/tcp /proc/net/tcp6");
+    let established = |line: &&str| line.split_whitespace().nth(3) == Some("01");
+    eventually("all said", || sockets().lines().filter(established).all(|line| line.contains(" 01 00000000:")));
     unplug(&bed, 1);
     for (stream, server) in talking.iter_mut().zip(&servers) {
         assert_eq!(echo(stream), Err(ErrorKind::ConnectionReset), "{}", server.address());

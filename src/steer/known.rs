@@ -21,7 +21,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
     }
 }
 
-/// The chains that [`write`] leads to: only links whose connections are to move have one, so that others' packets pay nothing.
+/// The chains that [`fn@write`] leads to: only links whose connections are to move have one, so that others' packets pay nothing.
 pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
     // To the one who began it, and who can begin anew. What came from outside is left to its far end; a RST goes its way,
