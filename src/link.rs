@@ -74,6 +74,10 @@ impl LinkSet {
         LinkSet(self.0 & other.0)
     }
 
+    pub const fn or(self, other: LinkSet) -> LinkSet {
+        LinkSet(self.0 | other.0)
+    }
+
     pub fn first(self) -> Option<LinkId> {
         self.iter().next()
     }

@@ -55,10 +55,9 @@ impl Flows {
         let up: LinkSet = links.iter().filter(|link| link.up).map(|link| link.id).collect();
         let known: LinkSet = links.iter().map(|link| link.id).collect();
         let fell = self.up.minus(up);
-        self.lost =
-            self.lost.iter().chain(fell.iter()).filter(|id| !self.left.contains(*id)).collect::<LinkSet>().minus(up);
-        self.lost = self.lost.and(known);
-        self.fell = self.fell.iter().chain(fell.iter()).collect::<LinkSet>().and(self.lost);
+        // A number that was given to another link begins anew.
+        self.lost = self.lost.minus(self.left).or(fell).and(known).minus(up);
+        self.fell = self.fell.or(fell).and(self.lost);
         self.rose |= !up.minus(self.up).is_empty();
         self.up = up;
         for link in links {
