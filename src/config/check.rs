@@ -6,7 +6,7 @@ use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
 use super::values::Protocol;
-use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, PolicyConfig, RuleConfig};
+use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig};
 use crate::link::Marks;
 use crate::time::Span;
 
@@ -203,6 +203,8 @@ fn link(known: &Known) -> LinkConfig {
         metric: known.one("metric").unwrap_or(0),
         metered: known.one("metered").unwrap_or(false),
         handicap: known.one("handicap").unwrap_or(Span::ZERO),
+        on_down: known.one("on_down").unwrap_or(OnDown::Reset),
+        on_up: known.one("on_up").unwrap_or(OnUp::Keep),
         probe: known.list("probe"),
         interval: known.one("interval").unwrap_or(Span::from_secs(1)),
         timeout: known.one("timeout").unwrap_or(Span::from_secs(1)),
@@ -220,6 +222,7 @@ fn policy(known: &Known) -> PolicyConfig {
         link: known.list("link"),
         remember: known.one("remember").unwrap_or(other.remember),
         tie: known.one("tie").unwrap_or(other.tie),
+        sticky: known.one("sticky").unwrap_or(other.sticky),
         last_resort: known.one("last_resort").unwrap_or(other.last_resort),
     }
 }
@@ -233,6 +236,7 @@ impl Default for PolicyConfig {
             link: Vec::new(),
             remember: Span::ZERO,
             tie: Span::from_millis(2),
+            sticky: Span::ZERO,
             last_resort: LastResort::Default,
         }
     }

@@ -52,6 +52,8 @@ fn defaults_are_those_of_the_table() {
         metric: 0,
         metered: false,
         handicap: Span::ZERO,
+        on_down: OnDown::Reset,
+        on_up: OnUp::Keep,
         probe: vec![],
         interval: Span::from_secs(1),
         timeout: Span::from_secs(1),
@@ -65,6 +67,7 @@ fn defaults_are_those_of_the_table() {
         link: vec!["wan".into(), "wanb".into()],
         remember: Span::ZERO,
         tie: Span::from_millis(2),
+        sticky: Span::ZERO,
         last_resort: LastResort::Default,
     };
     let links = vec![link("wan"), link("wanb")];
@@ -92,11 +95,13 @@ fn every_option_arrives() {
         "config cheaproute main\noption enabled no\noption log_level trace\noption mark_mask 0xFC0\noption local_traffic on
         list lan_device br-lan\nlist lan_device br-guest\noption race_ports_udp '53, 8000-8100'
         config link a\noption interface wwan\noption weight 3\noption metric 9\noption metered 1\noption handicap 20ms
+        option on_down flush\noption on_up return
         list probe icmp:1.1.1.1\nlist probe tcp:[2001:db8::1]:443\noption interval 500ms\noption timeout 2\noption down 5
         option up 6\noption reliability 2\nlist prefix 2001:db8::1/56
         config link b\noption device eth1\noption gateway 192.0.2.1\noption gateway6 fe80::1
         config policy p\noption mode race\nlist link b\nlist link a\noption remember 10m\noption tie 5ms
         option last_resort blackhole
+        config policy q\noption mode failover\noption sticky 10m
         config rule r\noption family ipv4\noption proto 'tcp udp'\nlist src_ip 10.0.0.0/8\nlist dest_ip 192.0.2.7
         option src_port 1-5\noption dest_port '80 443'\noption src_device br-lan\noption nftset x\noption policy p",
     );
@@ -107,6 +112,7 @@ fn every_option_arrives() {
     let a = &config.links[0];
     assert_eq!((&a.attach, a.weight, a.metric, a.metered), (&Attach::Interface("wwan".into()), 3, 9, true));
     assert_eq!((a.handicap.as_millis(), a.interval.as_millis(), a.timeout.as_secs()), (20, 500, 2));
+    assert_eq!((a.on_down, a.on_up, config.policies[1].sticky.as_secs()), (OnDown::Flush, OnUp::Return, 600));
     assert_eq!((a.down, a.up, a.reliability, a.probe.len()), (5, 6, 2, 2));
     assert_eq!(a.prefix[0].to_string(), "2001:db8::/56");
     let (gateway, gateway6) = ("192.0.2.1".parse().ok(), "fe80::1".parse().ok());
@@ -120,7 +126,7 @@ fn every_option_arrives() {
     assert_eq!((r.src_device.as_deref(), r.policy.as_str()), (Some("br-lan"), "p"));
     assert_eq!(r.nftset.as_ref().map(NftSet::to_string).as_deref(), Some("x"));
     assert_eq!(config.link("b").map(|(id, _)| id.number()), Some(2));
-    assert!(config.link("c").is_none() && config.policy("p").is_some() && config.policy("q").is_none());
+    assert!(config.link("c").is_none() && config.policy("p").is_some() && config.policy("s").is_none());
 }
 
 #[test]
@@ -151,6 +157,7 @@ fn options_that_do_not_fit() {
                 "config link c\noption weight 0",
                 "cheaproute:4: link 'c': option 'weight': must be a whole number from 1 to 1000 (got '0')",
             ),
+            ("config policy p\noption sticky 5m", "cheaproute:4: policy 'p': option 'sticky': a race decides"),
             (
                 "config link c\noption wieght 1",
                 "cheaproute:4: link 'c': option 'wieght': is unknown; did you mean 'weight'?",

@@ -7,6 +7,7 @@ use super::values::{Prefix, Protocol};
 use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
 use crate::link::MAX_LINKS;
 use crate::race::MAX_POLICIES;
+use crate::time::Span;
 
 pub struct Checks<'c, 'a> {
     pub main: &'c Main,
@@ -113,10 +114,15 @@ impl Checks<'_, '_> {
             let unused: &[&str] = match config.mode {
                 Mode::Race => &[],
                 Mode::Weighted | Mode::Failover => &["remember", "tie"],
-                Mode::Blackhole | Mode::Unreachable => &["link", "remember", "tie", "last_resort"],
+                Mode::Blackhole | Mode::Unreachable => &["link", "remember", "tie", "sticky", "last_resort"],
             };
             for option in unused.iter().filter(|option| known.is_given(option)) {
                 faults.push(warning(known.fault_of(option, "has no effect in this policy's mode".into())));
+            }
+            if config.mode == Mode::Race && config.sticky > Span::ZERO {
+                let text = "a race decides each connection anew: set mode 'weighted' or 'failover' for sticky clients, \
+                            or 'remember' for winners that are tried first";
+                faults.push(known.fault_of("sticky", text.into()));
             }
         }
     }

@@ -88,6 +88,8 @@ pub struct LinkConfig {
     pub metric: u16,
     pub metered: bool,
     pub handicap: Span,
+    pub on_down: OnDown,
+    pub on_up: OnUp,
     pub probe: Vec<Target>,
     pub interval: Span,
     pub timeout: Span,
@@ -95,6 +97,21 @@ pub struct LinkConfig {
     pub up: u16,
     /// At most the number of probes, if there are any.
     pub reliability: u16,
+}
+
+/// What becomes of a link's connections when it goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnDown {
+    Reset,
+    Flush,
+    Keep,
+}
+
+/// What becomes, when a link comes up, of the connections that a failover policy gave to lesser links meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnUp {
+    Keep,
+    Return,
 }
 
 /// Where a link's device, addresses and gateways come from.
@@ -117,6 +134,8 @@ pub struct PolicyConfig {
     /// Zero: every connection is raced.
     pub remember: Span,
     pub tie: Span,
+    /// Zero: every connection is dealt by itself. Always zero in mode race.
+    pub sticky: Span,
     pub last_resort: LastResort,
 }
 

@@ -207,6 +207,14 @@ pub static OPTIONS: &[Spec] = &[
         "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
     one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),
         "How long the link's answer to a race is held back in favour of the others."),
+    one(Link, "on_down", OneOf(&["reset", "flush", "keep"]), Default(&["reset"]),
+        "What becomes of the link's connections when it goes down. reset: while another link is up, clients' TCP \
+         connections are reset when they next send, so that they reconnect over that; all else moves there by itself. \
+         flush: conntrack forgets them; what they send next leaves by another link, where TCP servers refuse it. keep: \
+         they wait for the link. A connection without an answer yet always moves."),
+    one(Link, "on_up", OneOf(&["keep", "return"]), Default(&["keep"]),
+        "What becomes of connections that failover policies gave to lesser links while this one was down, when it is up \
+         again. keep: they stay there; return: they are moved as by on_down reset."),
     list(Link, "probe", Shape::Target,
         otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
         "Hosts that are asked, through this link, whether it works. IPv6 is written icmp:2001:db8::1 and \
@@ -233,6 +241,10 @@ pub static OPTIONS: &[Spec] = &[
     one(Policy, "tie", time(Span::ZERO, Span::from_secs(1)), Default(&["2ms"]),
         "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. \
          Only in mode race."),
+    one(Policy, "sticky", time(Span::ZERO, DAY), Default(&["0"]),
+        "For how long after its last new connection a client keeps its link, while that is up: for servers that dislike \
+         a change of address. 0 chooses for each connection. Only in modes weighted and failover; 4096 clients of \
+         either family."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
         "What happens while no link of the policy is up. default: the router's default route."),
 

@@ -18,7 +18,7 @@ use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Control, Failure, PROTOCOL};
-use crate::link::{Link, LinkId, Marks};
+use crate::link::{Link, LinkId, LinkSet, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
@@ -37,6 +37,7 @@ pub mod attach;
 mod choices;
 pub mod events;
 pub mod field;
+pub mod flows;
 pub mod hooks;
 pub mod install;
 pub mod probes;
@@ -47,6 +48,7 @@ mod why;
 use admin::Asked;
 use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use flows::Flows;
 use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
@@ -121,7 +123,8 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     }
     let direct = direct(&snapshot);
     let races = capacity(sysctl::memory());
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races, lost: LinkSet::EMPTY };
     installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
     for (ipv6, rule, by) in &installation.kernel.rules {
         if *by == PROTOCOL {
@@ -183,6 +186,7 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    flows: Flows,
     events: Events,
     hooks: Hooks,
     /// Our object on ubus.
@@ -227,6 +231,7 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            flows: Flows::default(),
             events: Events::default(),
             hooks: Hooks::default(),
             object: None,
@@ -373,8 +378,13 @@ impl Daemon {
         self.racing.set_links(&links);
         let direct = direct(&snapshot);
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &direct, races: self.races };
+        self.flows.note(&links);
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
         let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            self.flows.settle(&mut self.installation, &plan);
+        }
         self.racing.beat();
         done
     }

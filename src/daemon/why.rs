@@ -47,7 +47,8 @@ impl Daemon {
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let direct = direct(snapshot);
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &direct, races: self.races };
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
         let (memory, last) = {
             let field = self.racing.field();
             let memory = remembered(field.racer.memory(), &question).cloned();
