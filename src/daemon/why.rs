@@ -16,6 +16,7 @@ use crate::steer::{Plan, TABLE, table};
 use crate::time::Time;
 
 use super::attach::direct;
+use super::report::state;
 use super::{Daemon, cannot};
 
 /// Addresses asked about at once: a name's, of either family.
@@ -132,9 +133,9 @@ impl Daemon {
         let pair = self.attached.iter().zip(&self.probes).find(|(attached, _)| attached.link.id == id);
         let Some((attached, probes)) = pair else { return "unknown".into() };
         let status = probes.prober.status();
-        match &attached.lacks {
-            Some(lack) => format!("absent: {lack}"),
-            None => format!("{} for {} s: {}", status.state, now.since(status.since).as_secs(), status.reason),
+        match (state(attached, &status), &attached.lacks) {
+            ((state, reason), Some(_)) => format!("{state}: {reason}"),
+            ((state, reason), None) => format!("{state} for {} s: {reason}", now.since(status.since).as_secs()),
         }
     }
 }
