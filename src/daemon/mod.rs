@@ -30,6 +30,7 @@ use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
 
+mod asking;
 pub mod attach;
 pub mod events;
 pub mod field;
@@ -186,10 +187,10 @@ impl Daemon {
         }
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let racing = Racing::start(races, marks).map_err(cannot)?;
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
+        let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
         let mut daemon = Daemon {
             config,
             marks,
@@ -229,9 +230,12 @@ impl Daemon {
         self.names = named.collect();
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
-            let kept = old.iter().position(|probes| probes.id == *id && probes.fit(link));
-            let probes = match kept {
-                Some(at) => old.swap_remove(at),
+            let probes = match old.iter().position(|probes| probes.id == *id) {
+                Some(at) => {
+                    let mut probes = old.swap_remove(at);
+                    probes.reconfigure(link, now());
+                    probes
+                }
                 None => Probes::new(link, *id, self.marks, now()),
             };
             self.probes.push(probes);

@@ -35,6 +35,9 @@ const RECEIVE_BUFFER: u32 = 512 * 1024;
 /// `ENOENT`: the kernel dropped the packet meanwhile, since its device went away.
 const NO_SUCH_PACKET: i32 = 2;
 
+/// Between two rings of the main loop's bell: slow links miss answers all the time, and only the first silence is urgent.
+const RING: Span = Span::from_millis(50);
+
 /// Batches of packets before timers get their turn.
 const BATCHES: usize = 8;
 
@@ -90,8 +93,8 @@ pub struct Racing {
 }
 
 impl Racing {
-    /// Takes the queues and starts the thread.
-    pub fn start(races: usize, marks: Marks) -> io::Result<Self> {
+    /// Takes the queues and starts the thread, which rings `bell` when a link begins to miss answers.
+    pub fn start(races: usize, marks: Marks, bell: Arc<Waker>) -> io::Result<Self> {
         let outlets = Outlets { marks, raw: [const { None }; MAX_LINKS] };
         let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
         // The kernel forbids a queue that another program has; we are permitted the rest, or would not have come here.
@@ -111,8 +114,16 @@ impl Racing {
         let poll = Poll::new()?;
         poll.add(&queues, 0, false)?;
         poll.add(&*waker, 1, false)?;
-        let mut runner =
-            Runner { field: field.clone(), queues, heartbeat, poll, waker: waker.clone(), stop: stop.clone() };
+        let mut runner = Runner {
+            field: field.clone(),
+            queues,
+            heartbeat,
+            poll,
+            waker: waker.clone(),
+            stop: stop.clone(),
+            bell,
+            silent_until: Time(0),
+        };
         let thread = thread::Builder::new().name("race".into()).stack_size(256 * 1024).spawn(move || {
             if let Err(error) = runner.run() {
                 log::error!("the race ended: {error}; new connections take their plain way");
@@ -172,6 +183,9 @@ struct Runner {
     poll: Poll,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
+    bell: Arc<Waker>,
+    /// The bell is not rung before.
+    silent_until: Time,
 }
 
 impl Runner {
@@ -184,7 +198,14 @@ impl Runner {
                 self.heartbeat.beat();
                 next_beat = before + BEAT;
             }
-            let deadline = lock(&self.field).racer.deadline().map_or(next_beat, |(at, _)| at.min(next_beat));
+            let mut deadline = next_beat;
+            {
+                let field = lock(&self.field);
+                deadline = field.racer.deadline().map_or(deadline, |(at, _)| at.min(deadline));
+                if field.racer.log().suspicion() {
+                    deadline = deadline.min(self.silent_until);
+                }
+            }
             self.poll.wait(Some(deadline.since(before)), |key| {
                 if key == 1 {
                     self.waker.reset();
@@ -220,6 +241,12 @@ impl Runner {
         }
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
         field.reset_losers();
+        // After all that a client waits for.
+        if woken >= self.silent_until && field.racer.log().suspicion() {
+            field.racer.log_mut().suspicion_told();
+            self.silent_until = woken + RING;
+            self.bell.wake();
+        }
         done
     }
 }
