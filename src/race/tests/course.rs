@@ -189,8 +189,8 @@ fn missed_answers_are_noted() {
     assert!(stage.racer.log().suspicion());
     stage.racer.log_mut().suspicion_told();
     stage.play(
-        "2000 syn b   | copy 1 2 3, drop #4
-         3000 syn b   | copy 1 2 3, drop #5",
+        "2000 syn b   | copy 1 2 3 from another port, drop #4
+         3000 syn b   | copy 1 2 3 from another port, drop #5",
     );
     assert_eq!(missed(&stage), [at(2000); 3]);
     assert!(stage.racer.log().suspicion());
