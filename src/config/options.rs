@@ -224,7 +224,7 @@ pub static OPTIONS: &[Spec] = &[
     one(Link, "loss_down", count(1, 99, "percent"), otherwise("off", &["20"]),
         "The link is down while more of its last 32 probes are lost. Of several hosts, the one that answers best counts. A \
          link that went down more than twice in a short time must work for 5s, 10s, and so on up to 1m before it is used \
-         again."),
+         again, unless there is no other."),
     one(Link, "loss_up", count(0, 99, "percent"), otherwise("half of loss_down", &["10"]),
         "A link that is down because of loss_down is used again when no more than this are lost."),
     one(Link, "latency_down", time(Span::from_millis(1), Span::from_secs(60)), otherwise("off", &["500ms"]),

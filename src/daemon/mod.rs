@@ -310,6 +310,10 @@ impl Daemon {
             self.ids.iter().map(|id| *field.racer.log().tally(*id)).collect()
         };
         let mut any = false;
+        if !self.probes.iter().any(|probes| probes.prober.state().usable()) {
+            // The first that works is enough.
+            let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
+        }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
             if let Some(changed) = probes.turn(at, &self.poll) {

@@ -15,7 +15,7 @@
 //! - **Foreign** answer: one that the target would not give, as a captive portal's. A round that fails by one is bad, and
 //!   counts whatever else proves that the link lives: portals answer races, too.
 //! - **Hold**: how long a link that goes down often must work before it is used again. The first two times none; then 5 s,
-//!   doubled with each further time up to 60 s. Each minute that the link stays up forgives one time.
+//!   doubled with each further time up to 60 s. Each minute that the link stays up forgives one time. Where no other link is left, it is not held.
 //!
 //! # States
 //! | state | is | becomes |

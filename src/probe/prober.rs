@@ -207,6 +207,17 @@ impl Prober {
         }
     }
 
+    /// There is no other link: one that works is used, however often it went down. True if it was held back.
+    pub fn pardon(&mut self, now: Time) -> bool {
+        let held = self.attached && matches!(self.health.reason, Reason::Flapping(_));
+        if held {
+            self.release = None;
+            let reason = if self.probing() { Reason::Recovered } else { Reason::Unprobed };
+            self.health.enter(State::Up, reason, now);
+        }
+        held
+    }
+
     /// Takes new settings. What is known of the link stays: its state, and the figures of the targets that stay.
     pub fn reconfigure(&mut self, settings: Settings, now: Time) {
         let settings = settings.in_range();

@@ -159,6 +159,25 @@ fn a_carrier_that_flaps_is_held_back_without_targets() {
     assert_eq!((lab.state(), lab.prober.deadline()), (State::Up, None));
 }
 
+/// Where no other link is left, one that works is used though it flaps; one that does not, is not.
+#[test]
+fn a_held_link_is_pardoned_when_it_works() {
+    let mut lab = Lab::new(defaults());
+    for _ in 0..3 {
+        lab.answers(Span::from_secs(3), ms(20));
+        lab.silence(Span::from_secs(2));
+    }
+    assert!(!lab.prober.pardon(lab.now));
+    lab.answers(Span::from_secs(2), ms(20));
+    assert_eq!(lab.state(), State::Down);
+    assert!(lab.prober.pardon(lab.now));
+    lab.answers(ms(1), ms(20));
+    let (_, changed) = *lab.changes.last().unwrap();
+    assert_eq!((changed.to, changed.reason), (State::Up, Reason::Recovered));
+    lab.silence(Span::from_secs(2));
+    assert_eq!(lab.prober.status().hold, Span::from_secs(10), "and not forgiven");
+}
+
 /// What races miss is asked for by a probe once it is overdue, though the next round is far away.
 #[test]
 fn a_missed_answer_is_probed_though_the_interval_is_long() {
