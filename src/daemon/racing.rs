@@ -35,7 +35,7 @@ const RECEIVE_BUFFER: u32 = 512 * 1024;
 /// `ENOENT`: the kernel dropped the packet meanwhile, since its device went away.
 const NO_SUCH_PACKET: i32 = 2;
 
-/// Between two rings of the main loop's bell: slow links miss answers all the time, and only the first silence is urgent.
+/// From the first miss of a link's answer to the main loop's bell: most are only a little later than the winner's.
 const RING: Span = Span::from_millis(50);
 
 /// Batches of packets before timers get their turn.
@@ -122,7 +122,7 @@ impl Racing {
             waker: waker.clone(),
             stop: stop.clone(),
             bell,
-            silent_until: Time(0),
+            ring_at: None,
         };
         let thread = thread::Builder::new().name("race".into()).stack_size(256 * 1024).spawn(move || {
             if let Err(error) = runner.run() {
@@ -184,8 +184,8 @@ struct Runner {
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
     bell: Arc<Waker>,
-    /// The bell is not rung before.
-    silent_until: Time,
+    /// When to ring it, if a link is silent still.
+    ring_at: Option<Time>,
 }
 
 impl Runner {
@@ -198,14 +198,8 @@ impl Runner {
                 self.heartbeat.beat();
                 next_beat = before + BEAT;
             }
-            let mut deadline = next_beat;
-            {
-                let field = lock(&self.field);
-                deadline = field.racer.deadline().map_or(deadline, |(at, _)| at.min(deadline));
-                if field.racer.log().suspicion() {
-                    deadline = deadline.min(self.silent_until);
-                }
-            }
+            let waits = lock(&self.field).racer.deadline().map(|(at, _)| at);
+            let deadline = [waits, self.ring_at].into_iter().flatten().fold(next_beat, Time::min);
             self.poll.wait(Some(deadline.since(before)), |key| {
                 if key == 1 {
                     self.waker.reset();
@@ -242,9 +236,10 @@ impl Runner {
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
         field.reset_losers();
         // After all that a client waits for.
-        if woken >= self.silent_until && field.racer.log().suspicion() {
-            field.racer.log_mut().suspicion_told();
-            self.silent_until = woken + RING;
+        if field.racer.log().suspicion() {
+            self.ring_at.get_or_insert(woken + RING);
+        }
+        if self.ring_at.take_if(|at| *at <= woken).is_some() && field.racer.log_mut().still_missing() {
             self.bell.wake();
         }
         done

@@ -123,9 +123,10 @@ impl Log {
         self.suspicion
     }
 
-    /// Who cares knows of it.
-    pub fn suspicion_told(&mut self) {
+    /// Asked a little later: whether some link is silent still. What [`suspicion`](Self::suspicion) told is no news then.
+    pub fn still_missing(&mut self) -> bool {
         self.suspicion = false;
+        self.tallies.iter().any(|tally| tally.missed > tally.last_answer)
     }
 
     pub(super) fn begin(&mut self, record: Record) -> u32 {

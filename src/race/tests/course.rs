@@ -187,7 +187,7 @@ fn missed_answers_are_noted() {
     let missed = |stage: &Stage| [1, 2, 3].map(|number| stage.racer.log().tally(id(number)).missed);
     assert_eq!(missed(&stage), [at(0), at(1000), at(1000)]);
     assert!(stage.racer.log().suspicion());
-    stage.racer.log_mut().suspicion_told();
+    assert!(stage.racer.log_mut().still_missing() && !stage.racer.log().suspicion());
     stage.play(
         "2000 syn b   | copy 1 2 3 from another port, drop #4
          3000 syn b   | copy 1 2 3 from another port, drop #5",
