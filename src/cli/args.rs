@@ -31,8 +31,8 @@ pub struct Common {
 }
 
 const CONFIG: &str = "/etc/config/cheaproute";
-/// Races shown: what fits on a screen.
-const RACES: u32 = 20;
+/// Races or destinations shown: what fits on a screen.
+const ENTRIES: u32 = 20;
 
 /// `arguments` without the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
@@ -51,8 +51,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
         return Err(usage(&format!("{} takes no option --{name}", command.name)));
     }
-    if let Some(word) = given.words.first().filter(|_| command.name != "help") {
-        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
+    if command.name != "help" {
+        check(command, &given.words)?;
     }
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
@@ -66,12 +66,15 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
         }
-        "races" => {
-            let count = given.count.unwrap_or(RACES);
-            Action::Ask { words: vec!["races".into(), count.to_string()], common: common(socket) }
+        "races" | "memory" => {
+            let count = given.count.unwrap_or(ENTRIES);
+            Action::Ask { words: vec![command.name.into(), count.to_string()], common: common(socket) }
         }
         "help" => Action::Help(given.words.first().map(|word| find(word)).transpose()?),
-        name => Action::Ask { words: vec![name.into()], common: common(socket) },
+        name => {
+            let words = core::iter::once(name.to_owned()).chain(given.words).collect();
+            Action::Ask { words, common: common(socket) }
+        }
     })
 }
 
@@ -148,6 +151,19 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         }
     }
     Ok(given)
+}
+
+/// Whether a command's words are those that it takes.
+fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
+    let fits = |(word, takes): (&String, &&str)| !takes.contains('|') || takes.split('|').any(|choice| choice == word);
+    let right = words.iter().zip(command.words).all(fits) && words.len() == command.words.len();
+    match (right, words.first()) {
+        (true, _) => Ok(()),
+        (false, Some(word)) if command.words.is_empty() => {
+            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
+        }
+        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
+    }
 }
 
 fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
@@ -250,6 +266,11 @@ mod tests {
             ("live", live(2, None, common())),
             ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
             ("reload", ask(&["reload"], common())),
+            ("memory -n 7", ask(&["memory", "7"], common())),
+            ("policies", ask(&["policies"], common())),
+            ("events", ask(&["events"], common())),
+            ("probe wan -j", ask(&["probe", "wan"], Common { json: true, ..common() })),
+            ("link wan down", ask(&["link", "wan", "down"], common())),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -269,7 +290,13 @@ mod tests {
         for (line, error) in [
             ("", "which command? The commonest are run, status, links and races"),
             ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
-            ("link", "there is no command 'link'; did you mean 'links'?"),
+            ("lins", "there is no command 'lins'; did you mean 'links'?"),
+            ("link", "it takes: cheaproute link LINK up|down"),
+            ("link wan", "it takes: cheaproute link LINK up|down"),
+            ("link wan off", "it takes: cheaproute link LINK up|down"),
+            ("link wan up now", "it takes: cheaproute link LINK up|down"),
+            ("probe", "it takes: cheaproute probe LINK"),
+            ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),
             ("stat", "there is no command 'stat'; did you mean 'status'?"),
             ("xyz", "there is no command 'xyz'"),

@@ -49,6 +49,16 @@ impl Event {
     pub fn of(kind: Kind, at: Time, reason: String) -> Self {
         Event { at, kind, link: String::new(), device: String::new(), interface: String::new(), reason }
     }
+
+    /// All but what and when.
+    pub fn about(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("link", self.link.as_str().into()),
+            ("device", self.device.as_str().into()),
+            ("interface", self.interface.as_str().into()),
+            ("reason", self.reason.as_str().into()),
+        ]
+    }
 }
 
 /// The last events, the oldest first.
@@ -66,14 +76,10 @@ impl Events {
     /// The newest first.
     pub fn document(&self, now: Time) -> Value {
         let event = |event: &Event| {
-            Value::Map(vec![
-                ("age_s", now.since(event.at).as_secs().into()),
-                ("event", event.kind.name().into()),
-                ("link", event.link.as_str().into()),
-                ("device", event.device.as_str().into()),
-                ("interface", event.interface.as_str().into()),
-                ("reason", event.reason.as_str().into()),
-            ])
+            let mut entries =
+                vec![("age_s", now.since(event.at).as_secs().into()), ("event", event.kind.name().into())];
+            entries.extend(event.about());
+            Value::Map(entries)
         };
         Value::Map(vec![("events", self.0.iter().rev().map(event).collect::<Vec<_>>().into())])
     }

@@ -78,6 +78,7 @@ impl Probes {
         self.ipv4 = attached.link.ipv4.is_some();
         match &attached.lacks {
             None => self.prober.attached(now),
+            Some(Lack::Admin) => self.prober.detached(Reason::Admin, now),
             Some(Lack::Carrier) => self.prober.detached(Reason::NoCarrier, now),
             Some(Lack::Address(_)) => self.prober.detached(Reason::NoAddress, now),
         }

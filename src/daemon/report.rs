@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::control::Value;
 use crate::kernel::Snapshot;
 use crate::link::LinkId;
+use crate::probe::Status;
 use crate::race::record::{Outcome, Record};
 use crate::steer::Queueing;
 use crate::time::{Span, Time};
@@ -66,11 +67,7 @@ impl Daemon {
         let status = probes.prober.status();
         let tally = *self.racing.field().racer.log().tally(link.id);
         let device = kernel.devices.iter().find(|device| device.index == link.ifindex);
-        let (state, reason) = match &attached.lacks {
-            Some(Lack::Carrier) => ("absent".to_owned(), "no carrier".to_owned()),
-            Some(Lack::Address(reason)) => ("absent".to_owned(), reason.clone()),
-            None => (status.state.to_string(), status.reason.to_string()),
-        };
+        let (state, reason) = state(attached, &status);
         let races = Value::Map(vec![
             ("copies", tally.copies.into()),
             ("answers", tally.answers.into()),
@@ -136,8 +133,17 @@ impl Daemon {
         ])
     }
 
-    fn name(&self, id: LinkId) -> &str {
+    pub(super) fn name(&self, id: LinkId) -> &str {
         self.names.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| name)
+    }
+}
+
+/// A link's state, and why it is that.
+pub(super) fn state(attached: &Attached, status: &Status) -> (String, String) {
+    match &attached.lacks {
+        Some(lack @ Lack::Admin) => ("down".to_owned(), lack.to_string()),
+        Some(lack) => ("absent".to_owned(), lack.to_string()),
+        None => (status.state.to_string(), status.reason.to_string()),
     }
 }
 

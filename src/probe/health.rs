@@ -71,7 +71,7 @@ impl fmt::Display for Reason {
             Reason::Unprobed => "has an address, no targets to probe",
             Reason::NoCarrier => "no carrier",
             Reason::NoAddress => "no address",
-            Reason::Admin => "set by the administrator",
+            Reason::Admin => "taken out by the administrator",
         })
     }
 }
@@ -141,7 +141,7 @@ impl Health {
     pub fn enter(&mut self, state: State, reason: Reason, now: Time) {
         if state == State::Down {
             self.cause = reason;
-            if self.state == State::Up {
+            if self.state == State::Up && reason != Reason::Admin {
                 let forgiven = now.since(self.since).0 / FORGIVEN.0;
                 let left = self.flaps.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
                 self.flaps = left.saturating_add(1).min(MAX_FLAPS);

@@ -36,6 +36,8 @@ pub struct Prober {
     judged_up: bool,
     /// When a link without targets is used again after it flapped.
     release: Option<Time>,
+    /// So it does, as somebody asked for it.
+    asked: bool,
     flight: Flight,
     health: Health,
     estimates: Vec<Estimate>,
@@ -57,6 +59,7 @@ impl Prober {
             missed: None,
             judged_up: true,
             release: None,
+            asked: false,
             flight: Flight::new(seed, targets),
             health: Health::new(now),
             estimates: vec![Estimate::default(); targets],
@@ -86,7 +89,7 @@ impl Prober {
         if self.flight.unsent().is_none() && self.round_is_due(now) {
             self.flight.begin(now);
             self.last_round = Some(now);
-            (self.hurry, self.suspect) = (false, false);
+            (self.hurry, self.suspect, self.asked) = (false, false, false);
         }
         let (round, index) = self.flight.unsent()?;
         let sequence = round.sequence;
@@ -253,6 +256,24 @@ impl Prober {
         }
     }
 
+    /// Somebody wants to know now: the next round follows closely. False if nothing is probed, so that nothing follows.
+    pub fn ask(&mut self) -> bool {
+        self.asked |= self.probing();
+        self.probing()
+    }
+
+    /// Whether each target answered in the first round since `since`; `None` as long as it may. Without such a round, or
+    /// if it is too old for answers, there are no entries.
+    pub fn round_since(&self, since: Time) -> impl Iterator<Item = Option<bool>> {
+        let round = self.flight.rounds().find(|round| round.start >= since);
+        let probes = round.into_iter().flat_map(|round| round.probes).take(self.settings.targets.len());
+        probes.map(|probe| match probe {
+            Probe::Unsent | Probe::Sent(_) => None,
+            Probe::Answered => Some(true),
+            Probe::Failed => Some(false),
+        })
+    }
+
     /// Carrier and address are there (again). What was measured before is forgotten, it may be another network.
     pub fn attached(&mut self, now: Time) {
         if self.attached {
@@ -269,6 +290,9 @@ impl Prober {
                     self.release = Some(now + hold);
                 }
             }
+        } else {
+            // What took it down is over.
+            self.health.enter(self.health.state, Reason::Start, now);
         }
     }
 
@@ -276,7 +300,7 @@ impl Prober {
     pub fn detached(&mut self, reason: Reason, now: Time) {
         self.attached = false;
         self.last_round = None;
-        (self.burst, self.hurry, self.suspect) = (false, false, false);
+        (self.burst, self.hurry, self.suspect, self.asked) = (false, false, false, false);
         (self.missed, self.release) = (None, None);
         self.flight.clear();
         self.health.good = 0;
@@ -412,7 +436,7 @@ impl Prober {
 
     fn spaced(&self) -> Span {
         match () {
-            () if self.burst || self.hurry => self.settings.burst(),
+            () if self.burst || self.hurry || self.asked => self.settings.burst(),
             () if self.suspect => self.settings.suspicion(),
             () => self.settings.interval,
         }
