@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 13] = [
+pub const COMMANDS: [Command; 16] = [
     Command {
         name: "run",
         words: &[],
@@ -121,6 +121,15 @@ pub const COMMANDS: [Command; 13] = [
                    cheaproute link wan up\n",
     },
     Command {
+        name: "metrics",
+        words: &[],
+        short: "print figures for Prometheus and the like",
+        takes: "s",
+        long: "OpenMetrics 1.0, for a CGI script to serve as\n\
+               application/openmetrics-text; version=1.0.0; charset=utf-8\n",
+        examples: "cheaproute metrics | grep link_up\n",
+    },
+    Command {
         name: "reload",
         words: &[],
         short: "make the daemon read its configuration again",
@@ -130,8 +139,29 @@ pub const COMMANDS: [Command; 13] = [
         examples: "cheaproute reload\n",
     },
     Command {
-        name: "help",
+        name: "import-mwan3",
+        words: &["[FILE]"],
+        short: "make a configuration of mwan3's",
+        takes: "o",
+        long: "Reads /etc/config/mwan3, or the file named after it, and the file network beside it.\n\
+               The configuration goes to stdout; what was left out or changed, and why, to stderr and\n\
+               into comments.\n",
+        examples: "cheaproute import-mwan3                            look at it first\n\
+                   cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
+                   cheaproute import-mwan3 ./backup/mwan3\n",
+    },
+    Command {
+        name: "support",
         words: &[],
+        short: "print what a bug report needs",
+        takes: "csa",
+        long: "Configuration, links, last races and events, log, rules and routes; also without the\n\
+               daemon. Keys and passwords never appear, public addresses only with --addresses.\n",
+        examples: "cheaproute support > /tmp/support.txt\n",
+    },
+    Command {
+        name: "help",
+        words: &["[COMMAND]"],
         short: "show this, or the help of a command",
         takes: "",
         long: "",
@@ -139,11 +169,13 @@ pub const COMMANDS: [Command; 13] = [
     },
 ];
 
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 11] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('a', "-a, --addresses      shows public addresses, which are numbered otherwise"),
+    ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
     ('n', "-n, --count N        how many: entries shown (default 20), or views until the end"),
@@ -181,7 +213,7 @@ fn all() -> String {
          Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        let _ = writeln!(out, "  {:<10}{}", command.name, command.short);
+        let _ = writeln!(out, "  {:<14}{}", command.name, command.short);
     }
     out.push('\n');
     options(&mut out, |_| true);

@@ -434,6 +434,11 @@ impl Daemon {
                 let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
                 Ok(self.links(now(), &kernel))
             }
+            // What a monitoring system wants, at one instant.
+            ["metrics"] => {
+                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
+                Ok(Value::Map(vec![("status", status), ("links", links)]))
+            }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
             ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
             ["policies"] => Ok(self.policies()),

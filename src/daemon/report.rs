@@ -75,6 +75,8 @@ impl Daemon {
             ("silent", tally.silent.into()),
         ]);
         let address = |address: Option<IpAddr>| Value::from(address.map(|address| address.to_string()));
+        let turns = self.events.transitions(&link.name);
+        let transitions = Value::Map(vec![("up", turns.up.into()), ("down", turns.down.into())]);
         let answered = (tally.last_answer > Time(0)).then(|| seconds(now.since(tally.last_answer)));
         Value::Map(vec![
             ("name", link.name.as_str().into()),
@@ -82,6 +84,7 @@ impl Daemon {
             ("state", state.into()),
             ("reason", reason.into()),
             ("since_s", seconds(now.since(status.since))),
+            ("transitions", transitions),
             ("used", link.up.into()),
             ("ipv4", address(link.ipv4.map(|side| side.address.into()))),
             ("gateway", address(link.ipv4.and_then(|side| side.gateway).map(Into::into))),
@@ -93,7 +96,7 @@ impl Daemon {
             ("metered", link.metered.into()),
             ("handicap_us", link.handicap.as_micros().into()),
             ("rtt_us", status.link.smoothed.map(Span::as_micros).into()),
-            ("jitter_us", status.link.jitter.as_micros().into()),
+            ("jitter_us", status.link.smoothed.map(|_| status.link.jitter.as_micros()).into()),
             ("loss_permille", status.link.loss.into()),
             ("last_answer_s", answered.into()),
             ("races", races),

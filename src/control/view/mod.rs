@@ -6,6 +6,7 @@
 mod events;
 mod links;
 mod memory;
+mod metrics;
 mod page;
 mod plain;
 mod policies;
@@ -21,6 +22,9 @@ use page::Page;
 
 /// The document that the request `name` is answered with. One that has no view of its own is listed key by key.
 pub fn render(name: &str, document: &Value, form: Form) -> String {
+    if name == "metrics" {
+        return metrics::text(document); // not for people
+    }
     let mut page = Page::new(form);
     match (name, document) {
         ("status", Value::Map(_)) => status::draw(document, &mut page),
