@@ -5,7 +5,7 @@ use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
-use super::values::Protocol;
+use super::values::{Protocol, Target};
 use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig};
 use crate::link::Marks;
 use crate::time::Span;
@@ -195,22 +195,39 @@ fn link(known: &Known) -> LinkConfig {
         Some(device) => Attach::Device { device, gateway: known.one("gateway"), gateway6: known.one("gateway6") },
         None => Attach::Interface(known.one("interface").unwrap_or_else(|| known.name.clone())),
     };
+    let (metered, probe): (bool, Vec<Target>) = (known.one("metered").unwrap_or(false), known.list("probe"));
+    let usual = usual_interval(metered, &probe);
+    let (loss_down, latency_down) = (known.one::<u16>("loss_down"), known.one::<Span>("latency_down"));
     LinkConfig {
         name: known.name.clone(),
         attach,
         prefix: known.list("prefix"),
         weight: known.one("weight").unwrap_or(1),
         metric: known.one("metric").unwrap_or(0),
-        metered: known.one("metered").unwrap_or(false),
+        metered,
         handicap: known.one("handicap").unwrap_or(Span::ZERO),
         on_down: known.one("on_down").unwrap_or(OnDown::Reset),
         on_up: known.one("on_up").unwrap_or(OnUp::Keep),
-        probe: known.list("probe"),
-        interval: known.one("interval").unwrap_or(Span::from_secs(1)),
+        interval: known.one("interval").unwrap_or(usual),
+        probe,
         timeout: known.one("timeout").unwrap_or(Span::from_secs(1)),
         down: known.one("down").unwrap_or(3),
         up: known.one("up").unwrap_or(3),
         reliability: known.one("reliability").unwrap_or(1),
+        loss_limits: loss_down.map(|down| (down, known.one("loss_up").unwrap_or(down / 2))),
+        latency_limits: latency_down
+            .map(|down| (down, known.one("latency_up").unwrap_or(Span(down.as_micros() / 5 * 4)))),
+    }
+}
+
+/// As the option table says. Three echoes a second are a few hundred bytes, and what it takes to know of a silent loss
+/// within a second. A page costs its server a connection each; and on a metered link every byte costs money, while races
+/// watch it as well.
+fn usual_interval(metered: bool, probe: &[Target]) -> Span {
+    match (metered, probe.iter().any(|target| matches!(target, Target::Http(_)))) {
+        (true, _) => Span::from_secs(10),
+        (false, true) => Span::from_secs(5),
+        (false, false) => Span::from_millis(300),
     }
 }
 

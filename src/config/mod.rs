@@ -97,6 +97,10 @@ pub struct LinkConfig {
     pub up: u16,
     /// At most the number of probes, if there are any.
     pub reliability: u16,
+    /// `loss_down` and `loss_up`, in percent; the second is not above the first.
+    pub loss_limits: Option<(u16, u16)>,
+    /// `latency_down` and `latency_up`; likewise.
+    pub latency_limits: Option<(Span, Span)>,
 }
 
 /// What becomes of a link's connections when it goes down.

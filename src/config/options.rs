@@ -216,11 +216,16 @@ pub static OPTIONS: &[Spec] = &[
         "What becomes of connections that failover policies gave to lesser links while this one was down, when it is up \
          again. keep: they stay there; return: they are moved as by on_down reset."),
     list(Link, "probe", Shape::Target,
-        otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
-        "Hosts that are asked, through this link, whether it works. IPv6 is written icmp:2001:db8::1 and \
-         tcp:[2001:db8::1]:443."),
-    one(Link, "interval", time(Span::from_millis(100), HOUR), Default(&["1s"]),
-        "The time from one round of probes to the next."),
+        otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "dns:9.9.9.9"]),
+        "Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] \
+         and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows. A dns probe is good if any \
+         answer comes. An http probe is good only if the page is empty (status 204, or 200 without content), so that a \
+         captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is \
+         /generate_204 unless given, and a host's name is resolved over the link by its first dns probe, or else 9.9.9.9."),
+    one(Link, "interval", time(Span::from_millis(100), HOUR),
+        otherwise("300ms; 5s with an http probe; 10s on a metered link", &["300ms"]),
+        "The time from one round of probes to the next. At 300ms a silent loss is known within a second. Races that a link \
+         does not answer have it probed at once, whatever the interval."),
     one(Link, "timeout", time(Span::from_millis(50), Span::from_secs(60)), Default(&["1s"]),
         "How long a probe's answer is waited for. It may exceed the interval."),
     one(Link, "down", count(1, 100, "rounds"), Default(&["3"]),
@@ -229,6 +234,17 @@ pub static OPTIONS: &[Spec] = &[
         "After this many good rounds in a row the link is up again."),
     one(Link, "reliability", count(1, 100, "probes"), Default(&["1"]),
         "A round is good if at least this many of the probes were answered."),
+    one(Link, "loss_down", count(1, 99, "percent"), otherwise("off", &["20"]),
+        "The link is down while more of its last 32 probes are lost. Of several hosts, the one that answers best counts. A \
+         link that went down more than twice in a short time must work for 5s, 10s, and so on up to 1m before it is used \
+         again, unless there is no other."),
+    one(Link, "loss_up", count(0, 99, "percent"), otherwise("half of loss_down", &["10"]),
+        "A link that is down because of loss_down is used again when no more than this are lost."),
+    one(Link, "latency_down", time(Span::from_millis(1), Span::from_secs(60)), otherwise("off", &["500ms"]),
+        "The link is down while most of its last 16 round trips take longer. It should be below the timeout."),
+    one(Link, "latency_up", time(Span::from_millis(1), Span::from_secs(60)),
+        otherwise("four fifths of latency_down", &["400ms"]),
+        "A link that is down because of latency_down is used again when most round trips take no longer than this."),
 
     one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
         "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
@@ -337,7 +353,9 @@ impl Shape {
             Shape::PrefixIpv6 => "an IPv6 prefix, such as 2001:db8::/56".into(),
             Shape::Ports => "a port from 1 to 65535 or a range such as 8000-8100".into(),
             Shape::Protocol => "tcp, udp, icmp, all or a protocol number from 1 to 255".into(),
-            Shape::Target => "icmp:ADDRESS or tcp:ADDRESS:PORT, such as icmp:1.1.1.1 or tcp:[2001:db8::1]:443".into(),
+            Shape::Target => "icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS or http:HOST/PATH, such as icmp:1.1.1.1 or \
+                              http:connectivitycheck.gstatic.com/generate_204"
+                .into(),
             Shape::NftSet => "a name for nft sets, such as video".into(),
             Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
         }

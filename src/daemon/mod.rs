@@ -33,6 +33,7 @@ use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
 
 mod admin;
+mod asking;
 pub mod attach;
 mod choices;
 pub mod events;
@@ -209,10 +210,10 @@ impl Daemon {
         }
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let racing = Racing::start(races, marks).map_err(cannot)?;
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
+        let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
         let mut daemon = Daemon {
             config,
             marks,
@@ -258,9 +259,12 @@ impl Daemon {
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
-            let kept = old.iter().position(|probes| probes.id == *id && probes.fit(link));
-            let probes = match kept {
-                Some(at) => old.swap_remove(at),
+            let probes = match old.iter().position(|probes| probes.id == *id) {
+                Some(at) => {
+                    let mut probes = old.swap_remove(at);
+                    probes.reconfigure(link, now());
+                    probes
+                }
                 None => Probes::new(link, *id, self.marks, now()),
             };
             self.probes.push(probes);
@@ -345,6 +349,10 @@ impl Daemon {
             self.ids.iter().map(|id| *field.racer.log().tally(*id)).collect()
         };
         let mut any = false;
+        if !self.probes.iter().any(|probes| probes.prober.state().usable()) {
+            // The first that works is enough.
+            let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
+        }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
             if let Some(changed) = probes.turn(at, &self.poll) {
