@@ -2,17 +2,18 @@
 //!
 //! procd, uci and opkg are stood in for (tests/router/rc.sh); their own words and ways are from their sources.
 
-mod support;
 #[path = "router/mod.rs"]
 mod router;
+mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use router::{Folder, Said, VERSION, said};
+use router::{Folder, Said, said};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cheaproute");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TARGETS: [&str; 5] = ["mips_24kc", "mipsel_24kc", "arm_cortex-a7", "aarch64_generic", "x86_64"];
 
 /// Packs stand-ins for the programs of all targets, into the folder's `packages`.
@@ -73,7 +74,10 @@ fn feed_installs() -> Vec<(u32, String, String)> {
 #[test]
 fn versions_agree() {
     let makefile = fs::read_to_string("openwrt/cheaproute/Makefile").unwrap();
-    assert!(makefile.contains(&format!("\nPKG_VERSION:={VERSION}\n")), "openwrt/cheaproute/Makefile has another version");
+    assert!(
+        makefile.contains(&format!("\nPKG_VERSION:={VERSION}\n")),
+        "openwrt/cheaproute/Makefile has another version"
+    );
     assert!(VERSION.bytes().all(|c| c.is_ascii_digit() || c == b'.'), "apk takes digits and dots only");
     let said = said(Command::new(BINARY).arg("--version"));
     assert_eq!(said.text, format!("cheaproute {VERSION}\n"));
@@ -86,7 +90,8 @@ fn the_feed_tests_pass_what_it_installs() {
     for path in ["/usr/share/cheaproute/cheaproute.config", "/etc/init.d/cheaproute"] {
         assert!(feed_installs().iter().any(|(_, _, target)| target == path), "{path} is not installed");
     }
-    let script = script.replace("/usr/share/cheaproute/", "files/").replace("/etc/init.d/cheaproute", "files/cheaproute.init");
+    let script =
+        script.replace("/usr/share/cheaproute/", "files/").replace("/etc/init.d/cheaproute", "files/cheaproute.init");
     folder.write("test.sh", &script);
     let path = format!("{}:{}", Path::new(BINARY).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let run = |version| {
@@ -280,7 +285,8 @@ fn systemd_understands_the_unit() {
         return;
     }
     let folder = Folder::new("unit");
-    let unit = fs::read_to_string("files/cheaproute.service").unwrap().replace("/usr/local/sbin/cheaproute", "/bin/true");
+    let unit =
+        fs::read_to_string("files/cheaproute.service").unwrap().replace("/usr/local/sbin/cheaproute", "/bin/true");
     folder.write("cheaproute.service", &unit);
     let said = said(Command::new("systemd-analyze").arg("verify").arg(folder.path("cheaproute.service")));
     assert!(said.success && said.text.is_empty(), "{}", said.text);

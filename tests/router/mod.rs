@@ -5,8 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// A folder of a test's own; it goes with the test.
 pub struct Folder(PathBuf);
 

@@ -15,7 +15,7 @@ logger() {
 uci() {
 	[ "$1 $2" = "-q get" ] || return 2
 	local key value
-	while IFS== read -r key value; do
+	while IFS='=' read -r key value; do
 		if [ "$key" = "$3" ]; then
 			echo "$value"
 			return 0
@@ -29,11 +29,11 @@ extra_command() {
 }
 
 config_load() {
-	local line kind= name=
+	local line name=''
 	while IFS= read -r line; do
 		eval "set -- $line"
 		case "$1" in
-		config) kind=$2 name=${3:-cfg} sections="$sections $2:$name" ;;
+		config) name=${3:-cfg} sections="$sections $2:$name" ;;
 		option) eval "option_${name}_$2='$3'" ;;
 		esac
 	done <"$ROOT/etc/config/$1"
