@@ -17,6 +17,8 @@ pub enum Action {
     DryRun(Options),
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
+    Support { config: PathBuf, socket: PathBuf, addresses: bool },
+    ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Live { interval: Duration, count: Option<u32>, common: Common },
     Help(Option<&'static Command>),
     Version,
@@ -31,8 +33,9 @@ pub struct Common {
 }
 
 const CONFIG: &str = "/etc/config/cheaproute";
-/// Races shown: what fits on a screen.
-const RACES: u32 = 20;
+/// Races or destinations shown: what fits on a screen.
+const ENTRIES: u32 = 20;
+const MWAN3: &str = "/etc/config/mwan3";
 
 /// `arguments` without the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
@@ -51,9 +54,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
         return Err(usage(&format!("{} takes no option --{name}", command.name)));
     }
-    if let Some(word) = given.words.first().filter(|_| command.name != "help") {
-        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
-    }
+    check(command, &given.words)?;
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
     let ubus = given.ubus.map_or_else(|| PATHS.iter().map(Into::into).collect(), |path| vec![path]);
@@ -62,21 +63,29 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog, ubus }),
         "run" => Action::Run(Options { config, socket, syslog: given.syslog, ubus }),
         "check" => Action::Check { config },
+        "import-mwan3" => {
+            let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
+            Action::ImportMwan3 { file, output: given.output }
+        }
+        "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
         }
-        "races" => {
-            let count = given.count.unwrap_or(RACES);
-            Action::Ask { words: vec!["races".into(), count.to_string()], common: common(socket) }
+        "races" | "memory" => {
+            let count = given.count.unwrap_or(ENTRIES);
+            Action::Ask { words: vec![command.name.into(), count.to_string()], common: common(socket) }
         }
         "help" => Action::Help(given.words.first().map(|word| find(word)).transpose()?),
-        name => Action::Ask { words: vec![name.into()], common: common(socket) },
+        name => {
+            let words = core::iter::once(name.to_owned()).chain(given.words).collect();
+            Action::Ask { words, common: common(socket) }
+        }
     })
 }
 
 /// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 10] = [
+const OPTIONS: [(char, &str); 12] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -85,6 +94,8 @@ const OPTIONS: [(char, &str); 10] = [
     ('d', "dry-run"),
     ('l', "syslog"),
     ('u', "ubus"),
+    ('o', "output"),
+    ('a', "addresses"),
     ('C', "no-color"),
     ('h', "help"),
 ];
@@ -100,9 +111,11 @@ struct Given {
     socket: Option<PathBuf>,
     json: bool,
     no_color: bool,
+    addresses: bool,
     dry_run: bool,
     syslog: bool,
     ubus: Option<PathBuf>,
+    output: Option<PathBuf>,
     count: Option<u32>,
     interval: Option<u32>,
 }
@@ -134,11 +147,13 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         match option {
             'h' => given.help = true,
             'j' => given.json = true,
+            'a' => given.addresses = true,
             'd' => given.dry_run = true,
             'l' => given.syslog = true,
             'C' => given.no_color = true,
             'c' => given.config = Some(parser.value().map_err(wrong)?.into()),
             'u' => given.ubus = Some(parser.value().map_err(wrong)?.into()),
+            'o' => given.output = Some(parser.value().map_err(wrong)?.into()),
             's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
             'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
             _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
@@ -148,6 +163,20 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         }
     }
     Ok(given)
+}
+
+/// Whether a command's words are those that it takes.
+fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
+    let fits = |(word, takes): (&String, &&str)| !takes.contains('|') || takes.split('|').any(|choice| choice == word);
+    let least = command.words.iter().filter(|word| !word.starts_with('[')).count();
+    let right = words.iter().zip(command.words).all(fits) && (least..=command.words.len()).contains(&words.len());
+    match (right, words.first()) {
+        (true, _) => Ok(()),
+        (false, Some(word)) if command.words.is_empty() => {
+            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
+        }
+        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
+    }
 }
 
 fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
@@ -250,6 +279,14 @@ mod tests {
             ("live", live(2, None, common())),
             ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
             ("reload", ask(&["reload"], common())),
+            ("memory -n 7", ask(&["memory", "7"], common())),
+            ("policies", ask(&["policies"], common())),
+            ("events", ask(&["events"], common())),
+            ("probe wan -j", ask(&["probe", "wan"], Common { json: true, ..common() })),
+            ("link wan down", ask(&["link", "wan", "down"], common())),
+            ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
+            ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
+            ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -269,7 +306,13 @@ mod tests {
         for (line, error) in [
             ("", "which command? The commonest are run, status, links and races"),
             ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
-            ("link", "there is no command 'link'; did you mean 'links'?"),
+            ("lins", "there is no command 'lins'; did you mean 'links'?"),
+            ("link", "it takes: cheaproute link LINK up|down"),
+            ("link wan", "it takes: cheaproute link LINK up|down"),
+            ("link wan off", "it takes: cheaproute link LINK up|down"),
+            ("link wan up now", "it takes: cheaproute link LINK up|down"),
+            ("probe", "it takes: cheaproute probe LINK"),
+            ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),
             ("stat", "there is no command 'stat'; did you mean 'status'?"),
             ("xyz", "there is no command 'xyz'"),
@@ -281,6 +324,7 @@ mod tests {
             ("links -n 3", "links takes no option --count"),
             ("status -d", "status takes no option --dry-run"),
             ("status wan", "status takes no argument, but there is 'wan'"),
+            ("import-mwan3 a b", "it takes: cheaproute import-mwan3 [FILE]"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
             ("run -c", "missing argument for option '-c'"),

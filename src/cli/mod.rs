@@ -2,7 +2,10 @@
 
 mod args;
 mod help;
+mod import;
 mod live;
+mod mask;
+mod support;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -38,6 +41,8 @@ fn act(action: Action) -> Result<(), Exit> {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             print(&client::ask(&common.socket, &words, form(&common))?)
         }
+        Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
+        Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
         Action::Live { interval, count, common } => live::show(interval, count, &common),
         Action::Help(command) => print(&help::text(command)),
         Action::Version => print(concat!("cheaproute ", env!("CARGO_PKG_VERSION"), "\n")),

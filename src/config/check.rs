@@ -16,7 +16,7 @@ pub fn check(text: &str) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
     let mut all = All {
         // A lost header is a lost name: what refers to it is no further fault.
         complete: errors.is_empty(),
-        faults: errors.into_iter().map(syntax_fault).collect(),
+        faults: syntax_faults(errors),
         ..All::default()
     };
     all.sort(&sections);
@@ -84,7 +84,7 @@ impl<'a> All<'a> {
             complete: self.complete,
         };
         checks.run(&mut self.faults);
-        self.faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+        sort_faults(&mut self.faults);
         if self.faults.iter().any(|fault| fault.severity == Severity::Fault) {
             if self.faults.len() > MAX_FAULTS {
                 self.faults.truncate(MAX_FAULTS);
@@ -115,6 +115,16 @@ impl<'a> All<'a> {
 
 fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
     read.into_iter().filter(|read| read.enabled).map(|read| read.config)
+}
+
+/// In the order of the file; what is about the whole of it comes last.
+pub fn sort_faults(faults: &mut [Fault]) {
+    faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+}
+
+/// What is no UCI at all, as faults.
+pub fn syntax_faults(errors: Vec<SyntaxError>) -> Vec<Fault> {
+    errors.into_iter().map(syntax_fault).collect()
 }
 
 fn syntax_fault(error: SyntaxError) -> Fault {

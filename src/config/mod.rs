@@ -17,8 +17,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::link::{LinkId, Marks};
 use crate::time::Span;
 
+pub(crate) use check::{sort_faults, syntax_faults};
 pub use fault::{Fault, Severity};
+pub(crate) use fault::{MAX_FAULTS, shown};
+pub(crate) use sample::comment;
 pub use values::{NftSet, PortRange, Prefix, Protocol, Target};
+pub(crate) use values::{is_name, parse_bool};
 
 /// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with
 /// warnings, or all that is wrong, warnings among it; both in the order of the file.

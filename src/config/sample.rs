@@ -56,7 +56,7 @@ fn help(spec: &Spec) -> String {
 }
 
 /// `text` in lines of bounded width, each after `start`.
-fn comment(out: &mut String, start: &str, text: &str) {
+pub(crate) fn comment(out: &mut String, start: &str, text: &str) {
     let mut width = 0;
     for word in text.split(' ') {
         let length = word.chars().count();

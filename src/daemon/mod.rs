@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use log::LevelFilter;
 
 use crate::config::{self, Attach, Config, Fault, Severity};
+use crate::control::desk::{Desk, Request};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
@@ -29,8 +30,11 @@ use crate::race::MAX_RACES;
 use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
+use crate::ubus::serve::Object;
 
+mod admin;
 pub mod attach;
+mod choices;
 pub mod events;
 pub mod field;
 pub mod install;
@@ -38,7 +42,8 @@ pub mod probes;
 pub mod racing;
 mod report;
 
-use attach::{Attached, Netifd, attach, direct, number};
+use admin::Asked;
+use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
 use install::Installation;
 use probes::Probes;
@@ -60,6 +65,9 @@ const SETTLE: Span = Span::from_millis(50);
 
 /// What could not be loaded is tried again after this.
 const RETRY: Span = Span::from_secs(2);
+
+/// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
+const REQUESTS: usize = 16;
 
 /// Keys of the main loop's [`Poll`].
 const SIGNALS: u64 = 0;
@@ -172,6 +180,12 @@ struct Daemon {
     path: PathBuf,
     ubus: Vec<PathBuf>,
     events: Events,
+    /// Our object on ubus.
+    object: Option<Object>,
+    /// Links that the administrator took out, by name.
+    taken_out: Vec<String>,
+    /// Requests that wait for a probe's answer.
+    asked: Vec<Asked>,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
     started: Time,
@@ -209,6 +223,9 @@ impl Daemon {
             path: options.config.clone(),
             ubus: options.ubus.clone(),
             events: Events::default(),
+            object: None,
+            taken_out: Vec::new(),
+            asked: Vec::new(),
             config_error: None,
             started: now(),
         };
@@ -227,6 +244,7 @@ impl Daemon {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         self.names = named.collect();
+        self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
             let kept = old.iter().position(|probes| probes.id == *id && probes.fit(link));
@@ -250,13 +268,19 @@ impl Daemon {
     fn serve(&mut self, server: &Server, signals: &Signals) -> Result<(), Failure> {
         let failed = |error: io::Error| format!("cannot wait for events: {error}");
         let bell = self.bell.clone();
-        let requests = server.start(move || bell.wake()).map_err(failed)?;
+        let (desk, requests) = Desk::new(move || bell.wake());
+        server.start(desk.clone()).map_err(failed)?;
+        match Object::start(self.ubus.clone(), desk) {
+            Ok(object) => self.object = Some(object),
+            Err(error) => log::error!("cannot serve ubus: {error}"),
+        }
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
         self.poll.add(&*self.bell, BELL, false).map_err(failed)?;
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
-            let deadline = [self.settle, probes].into_iter().flatten().min();
+            let asked = self.asked.iter().map(|asked| asked.until).min();
+            let deadline = [self.settle, probes, asked].into_iter().flatten().min();
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -275,9 +299,11 @@ impl Daemon {
                     self.settle = Some(now());
                 }
             }
-            while let Ok(request) = requests.try_recv() {
-                let answer = self.answer(&request.words);
-                request.answer(answer);
+            for (number, request) in requests.try_iter().take(REQUESTS).enumerate() {
+                self.take(request);
+                if number + 1 == REQUESTS {
+                    self.bell.wake(); // there may be more
+                }
             }
             if changed && self.changes.drain() {
                 self.settle.get_or_insert(now() + SETTLE);
@@ -285,6 +311,7 @@ impl Daemon {
             if self.probe() {
                 self.settle = Some(now());
             }
+            self.answer_asked();
             if self.settle.is_some_and(|at| at <= now()) {
                 self.settle = None;
                 if let Err(why) = self.refresh() {
@@ -322,6 +349,11 @@ impl Daemon {
         let at = now();
         let before = self.used();
         self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
+        for attached in &mut self.attached {
+            if self.taken_out.contains(&attached.link.name) {
+                attached.lacks = Some(Lack::Admin);
+            }
+        }
         for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
             probes.follow(attached, at);
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
@@ -370,7 +402,20 @@ impl Daemon {
 
     /// The one place that everybody who wants to hear of events hears them from.
     fn happened(&mut self, event: Event) {
+        if let Some(object) = &self.object {
+            object.notify(event.kind.name(), Value::Map(event.about()));
+        }
         self.events.push(event);
+    }
+
+    fn take(&mut self, request: Request) {
+        let words: Vec<&str> = request.words.iter().map(String::as_str).collect();
+        if let ["probe", link] = words[..] {
+            let link = link.to_owned();
+            return self.ask(request, &link);
+        }
+        let answer = self.answer(&request.words);
+        request.answer(answer);
     }
 
     fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
@@ -381,7 +426,17 @@ impl Daemon {
                 let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
                 Ok(self.links(now(), &kernel))
             }
+            // What a monitoring system wants, at one instant.
+            ["metrics"] => {
+                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
+                Ok(Value::Map(vec![("status", status), ("links", links)]))
+            }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
+            ["policies"] => Ok(self.policies()),
+            ["peers"] => Ok(Value::Map(vec![("peers", Vec::new().into())])),
+            ["link", name, "up"] => self.set_link(name, true),
+            ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),
             ["reload"] => match self.reload() {
                 Ok(()) => Ok(Value::Text("reloaded".into())),
@@ -401,7 +456,10 @@ impl Daemon {
             faults.iter().for_each(|fault| log::error!("{fault}"));
             log::error!("not reloaded: the old configuration stays");
             self.config_error = Some(faults.clone());
-            self.happened(Event::of(Kind::ReloadFailed, now(), faults.join("; ")));
+            let more = faults.len().saturating_sub(1);
+            let reason = faults.first().cloned().unwrap_or_default();
+            let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
+            self.happened(Event::of(Kind::ReloadFailed, now(), reason));
         })?;
         self.config_error = None;
         logging::set_level(config.main.log_level);

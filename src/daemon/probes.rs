@@ -69,6 +69,7 @@ impl Probes {
         }
         match &attached.lacks {
             None => self.prober.attached(now),
+            Some(Lack::Admin) => self.prober.detached(Reason::Admin, now),
             Some(Lack::Carrier) => self.prober.detached(Reason::NoCarrier, now),
             Some(Lack::Address(_)) => self.prober.detached(Reason::NoAddress, now),
         }

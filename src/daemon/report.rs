@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::control::Value;
 use crate::kernel::Snapshot;
 use crate::link::LinkId;
+use crate::probe::Status;
 use crate::race::record::{Outcome, Record};
 use crate::steer::Queueing;
 use crate::time::{Span, Time};
@@ -66,11 +67,7 @@ impl Daemon {
         let status = probes.prober.status();
         let tally = *self.racing.field().racer.log().tally(link.id);
         let device = kernel.devices.iter().find(|device| device.index == link.ifindex);
-        let (state, reason) = match &attached.lacks {
-            Some(Lack::Carrier) => ("absent".to_owned(), "no carrier".to_owned()),
-            Some(Lack::Address(reason)) => ("absent".to_owned(), reason.clone()),
-            None => (status.state.to_string(), status.reason.to_string()),
-        };
+        let (state, reason) = state(attached, &status);
         let races = Value::Map(vec![
             ("copies", tally.copies.into()),
             ("answers", tally.answers.into()),
@@ -78,6 +75,8 @@ impl Daemon {
             ("silent", tally.silent.into()),
         ]);
         let address = |address: Option<IpAddr>| Value::from(address.map(|address| address.to_string()));
+        let turns = self.events.transitions(&link.name);
+        let transitions = Value::Map(vec![("up", turns.up.into()), ("down", turns.down.into())]);
         let answered = (tally.last_answer > Time(0)).then(|| seconds(now.since(tally.last_answer)));
         Value::Map(vec![
             ("name", link.name.as_str().into()),
@@ -85,6 +84,7 @@ impl Daemon {
             ("state", state.into()),
             ("reason", reason.into()),
             ("since_s", seconds(now.since(status.since))),
+            ("transitions", transitions),
             ("used", link.up.into()),
             ("ipv4", address(link.ipv4.map(|side| side.address.into()))),
             ("gateway", address(link.ipv4.and_then(|side| side.gateway).map(Into::into))),
@@ -96,7 +96,7 @@ impl Daemon {
             ("metered", link.metered.into()),
             ("handicap_us", link.handicap.as_micros().into()),
             ("rtt_us", status.link.smoothed.map(Span::as_micros).into()),
-            ("jitter_us", status.link.jitter.as_micros().into()),
+            ("jitter_us", status.link.smoothed.map(|_| status.link.jitter.as_micros()).into()),
             ("loss_permille", status.link.loss.into()),
             ("last_answer_s", answered.into()),
             ("races", races),
@@ -136,8 +136,17 @@ impl Daemon {
         ])
     }
 
-    fn name(&self, id: LinkId) -> &str {
+    pub(super) fn name(&self, id: LinkId) -> &str {
         self.names.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| name)
+    }
+}
+
+/// A link's state, and why it is that.
+pub(super) fn state(attached: &Attached, status: &Status) -> (String, String) {
+    match &attached.lacks {
+        Some(lack @ Lack::Admin) => ("down".to_owned(), lack.to_string()),
+        Some(lack) => ("absent".to_owned(), lack.to_string()),
+        None => (status.state.to_string(), status.reason.to_string()),
     }
 }
 

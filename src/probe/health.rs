@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
             Reason::Unprobed => "has an address, no targets to probe",
             Reason::NoCarrier => "no carrier",
             Reason::NoAddress => "no address",
-            Reason::Admin => "set by the administrator",
+            Reason::Admin => "taken out by the administrator",
         })
     }
 }

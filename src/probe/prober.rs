@@ -28,6 +28,8 @@ pub struct Prober {
     burst: bool,
     /// The next round follows closely.
     hurry: bool,
+    /// So it does, as somebody asked for it.
+    asked: bool,
     flight: Flight,
     health: Health,
     estimates: Vec<Estimate>,
@@ -45,6 +47,7 @@ impl Prober {
             last_round: None,
             burst: false,
             hurry: false,
+            asked: false,
             flight: Flight::new(seed, targets),
             health: Health::new(now),
             estimates: vec![Estimate::default(); targets],
@@ -66,7 +69,7 @@ impl Prober {
         if self.flight.unsent().is_none() && self.round_is_due(now) {
             self.flight.begin(now);
             self.last_round = Some(now);
-            self.hurry = false;
+            (self.hurry, self.asked) = (false, false);
         }
         let (round, index) = self.flight.unsent()?;
         let sequence = round.sequence;
@@ -158,6 +161,24 @@ impl Prober {
         }
     }
 
+    /// Somebody wants to know now: the next round follows closely. False if nothing is probed, so that nothing follows.
+    pub fn ask(&mut self) -> bool {
+        self.asked |= self.probing();
+        self.probing()
+    }
+
+    /// Whether each target answered in the first round since `since`; `None` as long as it may. Without such a round, or
+    /// if it is too old for answers, there are no entries.
+    pub fn round_since(&self, since: Time) -> impl Iterator<Item = Option<bool>> {
+        let round = self.flight.rounds().find(|round| round.start >= since);
+        let probes = round.into_iter().flat_map(|round| round.probes).take(self.settings.targets.len());
+        probes.map(|probe| match probe {
+            Probe::Unsent | Probe::Sent(_) => None,
+            Probe::Answered => Some(true),
+            Probe::Failed => Some(false),
+        })
+    }
+
     /// Carrier and address are there (again). What was measured before is forgotten, it may be another network.
     pub fn attached(&mut self, now: Time) {
         if self.attached {
@@ -168,6 +189,9 @@ impl Prober {
         self.estimates.fill(Estimate::default());
         if self.settings.targets.is_empty() {
             self.health.enter(State::Up, Reason::Unprobed, now);
+        } else {
+            // What took it down is over.
+            self.health.enter(self.health.state, Reason::Start, now);
         }
     }
 
@@ -175,7 +199,7 @@ impl Prober {
     pub fn detached(&mut self, reason: Reason, now: Time) {
         self.attached = false;
         self.last_round = None;
-        (self.burst, self.hurry) = (false, false);
+        (self.burst, self.hurry, self.asked) = (false, false, false);
         self.flight.clear();
         self.health.good = 0;
         self.health.enter(State::Down, reason, now);
@@ -255,7 +279,7 @@ impl Prober {
     }
 
     fn spaced(&self) -> Span {
-        if self.burst || self.hurry { self.settings.burst() } else { self.settings.interval }
+        if self.burst || self.hurry || self.asked { self.settings.burst() } else { self.settings.interval }
     }
 
     /// While the link is down there is no haste.

@@ -468,3 +468,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_asks_has_a_round_at_once() {
+    let mut lab = Lab::new(Settings { targets: targets(2), interval: ms(60_000), ..Settings::default() });
+    let half = |index: usize, _: Time| if index == 0 { Answered(ms(20)) } else { Failed };
+    lab.run(ms(5_000), half);
+    let (asked, sent) = (lab.now, lab.sent.len());
+    assert!(lab.prober.ask() && lab.prober.ask());
+    assert_eq!(lab.prober.round_since(asked).count(), 0);
+    lab.run(ms(10), half);
+    assert_eq!((lab.sent.len(), lab.prober.round_since(asked).collect()), (sent + 2, vec![None, Some(false)]));
+    lab.run(ms(500), half);
+    assert_eq!(lab.prober.round_since(asked).collect::<Vec<_>>(), [Some(true), Some(false)]);
+    lab.run(ms(5_000), half);
+    assert_eq!(
+        (lab.sent.len(), lab.prober.round_since(asked).count()),
+        (sent + 2, 0),
+        "one round, and its time is over"
+    );
+    // However often somebody asks, rounds keep their distance.
+    for _ in 0..100 {
+        lab.prober.ask();
+        lab.run(ms(10), half);
+    }
+    assert!((20..=22).contains(&(lab.sent.len() - sent - 2)), "{} in a second", lab.sent.len() - sent - 2);
+    lab.prober.detached(Reason::Admin, lab.now);
+    assert!(!lab.prober.ask(), "there is nothing to wait for");
+    lab.prober.attached(lab.now);
+    assert_eq!((lab.state(), lab.prober.status().reason), (State::Down, Reason::Start), "what took it down is over");
+}

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod bed;
+pub mod bus;
 mod daemon;
 mod frame;
 mod traffic;
