@@ -5,12 +5,12 @@ CARGO ?= cargo
 .PHONY: help demo test lint pure check bench setup clean packages release install uninstall
 
 help:
-	@echo 'make demo    races over two WANs in a lab on this machine, live (root, under a minute)'
-	@echo 'make test    everything: formatting, lints, unit, simulation and system tests (root)'
-	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 6 minutes)'
-	@echo 'make packages   .ipk and .apk packages for OpenWrt, in target/cross/packages/'
-	@echo 'make install    a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
-	@echo 'make clean   removes what was built'
+	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
+	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
+	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
+	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
+	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
+	@echo 'make clean     removes what was built'
 
 # Without root it says so in one line: make would add one of its own to a failure.
 demo:
