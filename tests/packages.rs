@@ -134,6 +134,36 @@ fn packages_hold_what_the_feed_installs() {
     }
 }
 
+/// The feed's Makefile by make itself: the same files as in our package, and sources that cargo takes.
+#[test]
+fn the_feed_lays_out_the_same() {
+    let folder = Folder::new("feed");
+    pack(&folder, &["cheaproute"]);
+    let place = unpack(&folder, &ipk("x86_64", "cheaproute"));
+    folder.write("sdk/install/bin/cheaproute", "cheaproute for x86_64");
+    let sdk = fs::canonicalize("tests/router/sdk").unwrap();
+    let mut command = Command::new("make");
+    command.args(["--no-print-directory", "-C", "openwrt/cheaproute", "all"]);
+    command.arg(format!("TOPDIR={}", sdk.display())).arg(format!("INCLUDE_DIR={}/include", sdk.display()));
+    let made = said(command.arg(format!("OUT={}", folder.path("sdk").display())));
+    assert!(made.success, "{}", made.text);
+    assert!(made.text.contains("profile router"), "{}", made.text);
+    // keep.d is the SDK's own doing.
+    let listed = |path: &str| {
+        let find = "cd \"$1\" && find . -type f ! -path './lib/upgrade/*' -printf '%P %m ' -exec sh -c 'cksum <\"$1\"' sh {} \\;";
+        let said = said(Command::new("sh").args(["-ec", find, "sh"]).arg(folder.path(path)));
+        let mut lines: Vec<String> = said.text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(listed("sdk/root/cheaproute").len(), feed_installs().len() + 1);
+    assert_eq!(listed("sdk/root/cheaproute"), listed(&format!("{place}/data")));
+    let mut command = Command::new("cargo");
+    command.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1", "--manifest-path"]);
+    let metadata = said(command.arg(folder.path("sdk/build/Cargo.toml")));
+    assert!(metadata.success, "{}", metadata.text);
+}
+
 #[test]
 fn every_file_for_routers_is_installed() {
     let installs = feed_installs();
