@@ -158,7 +158,7 @@ fn the_feed_lays_out_the_same() {
     };
     assert_eq!(listed("sdk/root/cheaproute").len(), feed_installs().len() + 1);
     assert_eq!(listed("sdk/root/cheaproute"), listed(&format!("{place}/data")));
-    let mut command = Command::new("cargo");
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1", "--manifest-path"]);
     let metadata = said(command.arg(folder.path("sdk/build/Cargo.toml")));
     assert!(metadata.success, "{}", metadata.text);
