@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use super::help::{COMMANDS, Command};
+use super::why::Asked;
 use crate::control::{Code, Exit, SOCKET};
 use crate::daemon::Options;
 use crate::ubus::connection::PATHS;
@@ -19,6 +20,7 @@ pub enum Action {
     Ask { words: Vec<String>, common: Common },
     Support { config: PathBuf, socket: PathBuf, addresses: bool },
     ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
+    Why { asked: Asked, common: Common },
     Live { interval: Duration, count: Option<u32>, common: Common },
     Help(Option<&'static Command>),
     Version,
@@ -39,7 +41,7 @@ const MWAN3: &str = "/etc/config/mwan3";
 
 /// `arguments` without the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
-    let given = read(arguments)?;
+    let mut given = read(arguments)?;
     let command = given.command;
     if given.help {
         return Ok(Action::Help(command));
@@ -72,6 +74,12 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
         }
+        "why" => {
+            let common = common(socket);
+            let to = given.words.pop().unwrap_or_default();
+            let Given { from, port, proto, device, .. } = given;
+            Action::Why { asked: Asked { to, from, port, proto, device }, common }
+        }
         "races" | "memory" => {
             let count = given.count.unwrap_or(ENTRIES);
             Action::Ask { words: vec![command.name.into(), count.to_string()], common: common(socket) }
@@ -84,8 +92,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
     })
 }
 
-/// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 12] = [
+/// Short and long names of all options but --help and --version, which every command takes. Capitals have no short form.
+const OPTIONS: [(char, &str); 16] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -97,6 +105,10 @@ const OPTIONS: [(char, &str); 12] = [
     ('o', "output"),
     ('a', "addresses"),
     ('C', "no-color"),
+    ('F', "from"),
+    ('P', "port"),
+    ('T', "proto"),
+    ('D', "device"),
     ('h', "help"),
 ];
 
@@ -118,6 +130,10 @@ struct Given {
     output: Option<PathBuf>,
     count: Option<u32>,
     interval: Option<u32>,
+    from: Option<String>,
+    port: Option<u16>,
+    proto: Option<String>,
+    device: Option<String>,
 }
 
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
@@ -138,7 +154,9 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
                 given.version = true;
                 continue;
             }
-            Arg::Short(short) => OPTIONS.iter().find(|(name, _)| *name == short && short != 'C').map(|(name, _)| *name),
+            Arg::Short(short) => {
+                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_uppercase()).map(|(name, _)| *name)
+            }
             Arg::Long(long) => OPTIONS.iter().find(|(_, name)| *name == long).map(|(name, _)| *name),
         };
         let Some(option) = option else {
@@ -156,6 +174,10 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
             'o' => given.output = Some(parser.value().map_err(wrong)?.into()),
             's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
             'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
+            'F' => given.from = Some(text(parser.value().map_err(wrong)?)),
+            'P' => given.port = Some(number("--port", 65_535, parser.value().map_err(wrong)?)? as u16),
+            'T' => given.proto = Some(text(parser.value().map_err(wrong)?)),
+            'D' => given.device = Some(text(parser.value().map_err(wrong)?)),
             _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
         }
         if option != 'h' {
@@ -163,6 +185,10 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         }
     }
     Ok(given)
+}
+
+fn text(value: OsString) -> String {
+    value.to_string_lossy().into_owned()
 }
 
 /// Whether a command's words are those that it takes.
@@ -261,6 +287,10 @@ mod tests {
     fn lines_and_their_actions() {
         let help = |name: &str| Action::Help(COMMANDS.iter().find(|command| command.name == name));
         let live = |seconds, count, common| Action::Live { interval: Duration::from_secs(seconds), count, common };
+        let why = |to: &str, from: Option<&str>, port, proto: Option<&str>, device: Option<&str>| {
+            let [from, proto, device] = [from, proto, device].map(|text| text.map(str::to_owned));
+            Action::Why { asked: Asked { to: to.into(), from, port, proto, device }, common: common() }
+        };
         for (line, action) in [
             ("run", Action::Run(options(CONFIG, SOCKET))),
             ("run -c a -s b", Action::Run(options("a", "b"))),
@@ -279,6 +309,11 @@ mod tests {
             ("live", live(2, None, common())),
             ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
             ("reload", ask(&["reload"], common())),
+            ("why a.example:53 --proto udp", why("a.example:53", None, None, Some("udp"), None)),
+            (
+                "why --from 10.0.0.2 192.0.2.1 --port 53 --device lan0",
+                why("192.0.2.1", Some("10.0.0.2"), Some(53), None, Some("lan0")),
+            ),
             ("memory -n 7", ask(&["memory", "7"], common())),
             ("policies", ask(&["policies"], common())),
             ("events", ask(&["events"], common())),
@@ -327,6 +362,10 @@ mod tests {
             ("import-mwan3 a b", "it takes: cheaproute import-mwan3 [FILE]"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
+            ("why", "it takes: cheaproute why ADDRESS"),
+            ("why a b", "it takes: cheaproute why ADDRESS"),
+            ("why a --port 65536", "--port takes a whole number from 1 to 65535, not '65536'"),
+            ("races --from a", "races takes no option --from"),
             ("run -c", "missing argument for option '-c'"),
             ("run --dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
         ] {

@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 16] = [
+pub const COMMANDS: [Command; 17] = [
     Command {
         name: "run",
         words: &[],
@@ -66,12 +66,25 @@ pub const COMMANDS: [Command; 16] = [
         examples: "cheaproute races -n 50\n",
     },
     Command {
+        name: "why",
+        words: &["ADDRESS"],
+        short: "say which link a connection would take now, and why",
+        takes: "sjCFPTD",
+        long: "Its argument is an address or a name, with a port behind a colon if wanted. Without\n\
+               more it is about a client's connection by TCP to port 443. An address of the router\n\
+               itself behind --from asks about the router's own connections.\n",
+        examples: "cheaproute why example.net\n\
+                   cheaproute why 192.0.2.53:53 --proto udp --from 192.168.1.7\n",
+    },
+    Command {
         name: "live",
         words: &[],
-        short: "show links and races, again and again",
+        short: "watch links, events and races",
         takes: "sjniC",
-        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
-               --json each is one line.\n",
+        long: "On a terminal, a screen until q or Ctrl-C: each link's last round trips (the lowest\n\
+               mark is its fastest, x is down), its share of the races that it took part in, and\n\
+               its traffic; the last events; the last races. Where the locale is not of UTF-8, in\n\
+               plain characters. Elsewhere each view follows the last; with --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
     },
@@ -169,7 +182,7 @@ pub const COMMANDS: [Command; 16] = [
     },
 ];
 
-const OPTIONS: [(char, &str); 11] = [
+const OPTIONS: [(char, &str); 15] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
@@ -181,6 +194,10 @@ const OPTIONS: [(char, &str); 11] = [
     ('n', "-n, --count N        how many: entries shown (default 20), or views until the end"),
     ('i', "-i, --interval S     seconds between two views; default 2"),
     ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
+    ('F', "    --from ADDRESS   the client's address, or ADDRESS:PORT"),
+    ('P', "    --port N         the server's port; default 443"),
+    ('T', "    --proto P        tcp (default), udp, icmp, or a protocol's number"),
+    ('D', "    --device DEVICE  the device that it comes in by; default: the one --from is behind"),
 ];
 
 /// The help for a command, or for all.

@@ -6,6 +6,7 @@ mod import;
 mod live;
 mod mask;
 mod support;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -43,6 +44,11 @@ fn act(action: Action) -> Result<(), Exit> {
         }
         Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Why { asked, common } => {
+            let words = why::words(&asked)?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            print(&client::ask(&common.socket, &words, form(&common))?)
+        }
         Action::Live { interval, count, common } => live::show(interval, count, &common),
         Action::Help(command) => print(&help::text(command)),
         Action::Version => print(concat!("cheaproute ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -5,8 +5,8 @@ use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
-use super::values::Protocol;
-use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, PolicyConfig, RuleConfig};
+use super::values::{Protocol, Target};
+use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig};
 use crate::link::Marks;
 use crate::time::Span;
 
@@ -172,6 +172,7 @@ fn main(known: &Known) -> Main {
         local_traffic: known.one("local_traffic").unwrap_or(other.local_traffic),
         lan_device: known.list("lan_device"),
         race_ports_udp: known.list("race_ports_udp"),
+        hook: known.one("hook").unwrap_or(other.hook),
     }
 }
 
@@ -184,6 +185,7 @@ impl Default for Main {
             local_traffic: false,
             lan_device: Vec::new(),
             race_ports_udp: Vec::new(),
+            hook: "/etc/cheaproute.user".into(),
         }
     }
 }
@@ -193,20 +195,39 @@ fn link(known: &Known) -> LinkConfig {
         Some(device) => Attach::Device { device, gateway: known.one("gateway"), gateway6: known.one("gateway6") },
         None => Attach::Interface(known.one("interface").unwrap_or_else(|| known.name.clone())),
     };
+    let (metered, probe): (bool, Vec<Target>) = (known.one("metered").unwrap_or(false), known.list("probe"));
+    let usual = usual_interval(metered, &probe);
+    let (loss_down, latency_down) = (known.one::<u16>("loss_down"), known.one::<Span>("latency_down"));
     LinkConfig {
         name: known.name.clone(),
         attach,
         prefix: known.list("prefix"),
         weight: known.one("weight").unwrap_or(1),
         metric: known.one("metric").unwrap_or(0),
-        metered: known.one("metered").unwrap_or(false),
+        metered,
         handicap: known.one("handicap").unwrap_or(Span::ZERO),
-        probe: known.list("probe"),
-        interval: known.one("interval").unwrap_or(Span::from_secs(1)),
+        on_down: known.one("on_down").unwrap_or(OnDown::Reset),
+        on_up: known.one("on_up").unwrap_or(OnUp::Keep),
+        interval: known.one("interval").unwrap_or(usual),
+        probe,
         timeout: known.one("timeout").unwrap_or(Span::from_secs(1)),
         down: known.one("down").unwrap_or(3),
         up: known.one("up").unwrap_or(3),
         reliability: known.one("reliability").unwrap_or(1),
+        loss_limits: loss_down.map(|down| (down, known.one("loss_up").unwrap_or(down / 2))),
+        latency_limits: latency_down
+            .map(|down| (down, known.one("latency_up").unwrap_or(Span(down.as_micros() / 5 * 4)))),
+    }
+}
+
+/// As the option table says. Three echoes a second are a few hundred bytes, and what it takes to know of a silent loss
+/// within a second. A page costs its server a connection each; and on a metered link every byte costs money, while races
+/// watch it as well.
+fn usual_interval(metered: bool, probe: &[Target]) -> Span {
+    match (metered, probe.iter().any(|target| matches!(target, Target::Http(_)))) {
+        (true, _) => Span::from_secs(10),
+        (false, true) => Span::from_secs(5),
+        (false, false) => Span::from_millis(300),
     }
 }
 
@@ -218,6 +239,7 @@ fn policy(known: &Known) -> PolicyConfig {
         link: known.list("link"),
         remember: known.one("remember").unwrap_or(other.remember),
         tie: known.one("tie").unwrap_or(other.tie),
+        sticky: known.one("sticky").unwrap_or(other.sticky),
         last_resort: known.one("last_resort").unwrap_or(other.last_resort),
     }
 }
@@ -231,6 +253,7 @@ impl Default for PolicyConfig {
             link: Vec::new(),
             remember: Span::ZERO,
             tie: Span::from_millis(2),
+            sticky: Span::ZERO,
             last_resort: LastResort::Default,
         }
     }

@@ -73,6 +73,8 @@ pub struct Main {
     /// Empty: all devices but the links.
     pub lan_device: Vec<String>,
     pub race_ports_udp: Vec<PortRange>,
+    /// A file that need not exist.
+    pub hook: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +88,8 @@ pub struct LinkConfig {
     pub metric: u16,
     pub metered: bool,
     pub handicap: Span,
+    pub on_down: OnDown,
+    pub on_up: OnUp,
     pub probe: Vec<Target>,
     pub interval: Span,
     pub timeout: Span,
@@ -93,6 +97,25 @@ pub struct LinkConfig {
     pub up: u16,
     /// At most the number of probes, if there are any.
     pub reliability: u16,
+    /// `loss_down` and `loss_up`, in percent; the second is not above the first.
+    pub loss_limits: Option<(u16, u16)>,
+    /// `latency_down` and `latency_up`; likewise.
+    pub latency_limits: Option<(Span, Span)>,
+}
+
+/// What becomes of a link's connections when it goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnDown {
+    Reset,
+    Flush,
+    Keep,
+}
+
+/// What becomes, when a link comes up, of the connections that a failover policy gave to lesser links meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnUp {
+    Keep,
+    Return,
 }
 
 /// Where a link's device, addresses and gateways come from.
@@ -115,6 +138,8 @@ pub struct PolicyConfig {
     /// Zero: every connection is raced.
     pub remember: Span,
     pub tie: Span,
+    /// Zero: every connection is dealt by itself. Always zero in mode race.
+    pub sticky: Span,
     pub last_resort: LastResort,
 }
 

@@ -17,7 +17,8 @@ impl Daemon {
     pub(super) fn policies(&self) -> Value {
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &[], races: self.races };
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &[], races: self.races };
         let policies = self.config.policies.iter().map(|policy| {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),

@@ -2,17 +2,17 @@
 
 use std::net::IpAddr;
 
-use crate::control::Value;
-use crate::kernel::Snapshot;
+use crate::control::{Exit, Value};
+use crate::kernel::{Control, Snapshot};
 use crate::link::LinkId;
 use crate::probe::Status;
 use crate::race::record::{Outcome, Record};
 use crate::steer::Queueing;
 use crate::time::{Span, Time};
 
-use super::Daemon;
 use super::attach::{Attached, Lack};
 use super::probes::Probes;
+use super::{Daemon, cannot};
 
 impl Daemon {
     /// The daemon as a whole.
@@ -110,6 +110,18 @@ impl Daemon {
         let field = self.racing.field();
         let races = field.racer.log().newest().take(most).map(|record| self.race(now, record));
         Value::Map(vec![("races", races.collect::<Vec<_>>().into())])
+    }
+
+    /// All of it for one look of a view that comes again and again. `most`: races.
+    pub(super) fn live(&mut self, now: Time, most: usize) -> Result<Value, Exit> {
+        let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
+        let mut all = vec![("status", self.status(now, None))];
+        for part in [self.links(now, &kernel), self.races(now, most), self.events.document(now)] {
+            if let Value::Map(entries) = part {
+                all.extend(entries);
+            }
+        }
+        Ok(Value::Map(all))
     }
 
     fn race(&self, now: Time, record: &Record) -> Value {

@@ -5,6 +5,7 @@
 
 mod events;
 mod links;
+pub mod live;
 mod memory;
 mod metrics;
 mod page;
@@ -16,6 +17,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod units;
+mod why;
 
 use super::{Form, Value};
 use page::Page;
@@ -29,6 +31,13 @@ pub fn render(name: &str, document: &Value, form: Form) -> String {
     match (name, document) {
         ("status", Value::Map(_)) => status::draw(document, &mut page),
         ("links", Value::Map(_)) => links::draw(document, &mut page),
+        ("live", Value::Map(_)) => {
+            links::draw(document, &mut page);
+            page.end_line();
+            races::draw(document, &mut page);
+            page.end_line();
+        }
+        ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
         ("memory", Value::Map(_)) => memory::draw(document, &mut page),
         ("policies", Value::Map(_)) => policies::draw(document, &mut page),
