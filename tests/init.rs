@@ -221,7 +221,11 @@ fn the_first_set_up_takes_the_wans_and_switches_off() {
         let sections: Vec<&str> = text.lines().filter(|line| line.starts_with("config link")).collect();
         assert_eq!(sections, ["config link 'wan'", "config link 'fibre'", "config link 'lte'"]);
         // Mobile traffic is paid for.
-        assert!(text.contains("config link 'lte'\n\toption interface 'lte'\n\toption metered '1'\n"), "{text}");
+        let lte = text.split("\n\n").find(|section| section.starts_with("config link 'lte'\n")).expect("a link lte");
+        assert!(lte.contains("\n\toption interface 'lte'\n\toption metered '1'"), "{lte}");
+        // The sample's settings are for each of them.
+        let probes = |text: &str| text.matches("\n\tlist probe ").count();
+        assert_eq!(probes(&text), 3 * probes(lte), "{text}");
         assert_eq!(text.matches("\toption metered '1'").count(), 1 + text.matches("#option metered '1'").count());
         assert_eq!(router.folder.mode("etc/config/cheaproute"), 0o600);
         let check = said(Command::new(BINARY).args(["check", "-c"]).arg(router.folder.path("etc/config/cheaproute")));
