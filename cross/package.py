@@ -283,7 +283,9 @@ def main():
         if not without_apk:
             apk(package, architecture, work / package.name, output, epoch)
 
-    shutil.rmtree(options.output, ignore_errors=True)
+    # Our own folder holds this run's packages only; of another one we touch nothing else.
+    if options.output == CROSS / "packages":
+        shutil.rmtree(options.output, ignore_errors=True)
     for target in targets:
         for package in program_packages(program, options.binaries / target):
             if not package.missing():
