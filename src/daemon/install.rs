@@ -87,14 +87,19 @@ impl<K: Control> Installation<K> {
         }
     }
 
-    fn route(&mut self, links: &[Link]) -> io::Result<()> {
+    /// The ip rules that lead from marks to tables.
+    pub fn rules(&self, links: &[Link]) -> Vec<Rule> {
         let rule = |link: &Link| Rule {
             preference: table(link.id),
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
         };
-        let rules: Vec<Rule> = links.iter().map(rule).collect();
+        links.iter().map(rule).collect()
+    }
+
+    fn route(&mut self, links: &[Link]) -> io::Result<()> {
+        let rules = self.rules(links);
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in links {

@@ -11,6 +11,7 @@ use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
 
+#[cfg(test)]
 pub mod fake;
 
 /// Who made a route or a rule; nobody else has this number (`/etc/iproute2/rt_protos`, `linux/rtnetlink.h`).
