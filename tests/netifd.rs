@@ -159,6 +159,10 @@ fn links_follow_their_interfaces() {
     bus.state.second.store(false, Ordering::SeqCst);
     bed.daemon.says(mark, "link second is down");
     support::eventually("the other link is left", || bed.link_taken(&server) == 1);
+    let events = bed.daemon.command(bed.lab.router(), &["events", "--json"]).output().unwrap().stdout;
+    let down =
+        r#""event":"link.down","link":"second","device":"","interface":"wan2","reason":"interface wan2 is down""#;
+    assert!(String::from_utf8_lossy(&events).contains(down), "{}", String::from_utf8_lossy(&events));
     bus.state.second.store(true, Ordering::SeqCst);
     support::eventually("and it is back", || bed.link_taken(&server) == 2);
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use lab::Dual;
@@ -204,4 +206,58 @@ fn many_callers_at_once_stall_nothing() {
     assert_eq!(router.bed.link_taken(&server), 2);
     assert!(router.json(&["status"]).contains(r#""links_up":1"#));
     drop(callers);
+}
+
+/// Greets, registers what is asked of it, and then is mad: half messages, noise, calls without an end, and a hang-up.
+fn mad(listener: &UnixListener, stop: &AtomicBool) {
+    const HELLO: &[u8] = b"\0\0\0\0\0\0\0\x4D\0\0\0\x04";
+    // DATA with object number 7, then STATUS 0, both to request 1 of ubusd itself; then its call of `status`.
+    const ADDED: &[u8] = b"\0\x02\0\x01\0\0\0\0\0\0\0\x0C\x03\0\0\x08\0\0\0\x07\
+        \0\x01\0\x01\0\0\0\0\0\0\0\x0C\x01\0\0\x08\0\0\0\0";
+    const CALL: &[u8] = b"\0\x05\0\x01\0\0\0\x63\0\0\0\x18\x03\0\0\x08\0\0\0\x07\x04\0\0\x0Bstatus\0\0";
+    for round in 0.. {
+        let mut stream = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(_) if stop.load(Ordering::SeqCst) => return,
+                Err(_) => thread::sleep(ms(2)),
+            }
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_write_timeout(Some(ms(200))).unwrap();
+        let flood = match round % 4 {
+            0 => CALL.repeat(20_000),
+            1 => vec![0xFF; 1 << 20],
+            2 => CALL[..CALL.len() - 5].to_vec(),
+            _ => CALL.iter().cycle().step_by(7).take(100_000).copied().collect(),
+        };
+        // It reads nothing, so that a full socket is among what the daemon has to bear.
+        let said =
+            stream.write_all(HELLO).and_then(|()| stream.write_all(ADDED)).and_then(|()| stream.write_all(&flood));
+        if said.is_ok() {
+            thread::sleep(ms(50));
+        }
+    }
+}
+
+#[test]
+fn a_mad_broker_is_the_threads_trouble_alone() {
+    need_lab!();
+    let socket = bus_socket("mad");
+    let listener = UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let broker = Running::start(move |stop| mad(&listener, stop));
+    let lab = Bed::builder(&[2, 20]).build();
+    let mut bed = Bed { daemon: launch(&lab, &config(&["", ""], ""), &socket), lab };
+    bed.daemon.says(0, "the object cheaproute is there");
+    let server = bed.server(SERVERS[0], 80);
+    for _ in 0..20 {
+        assert_eq!(bed.link_taken(&server), 1);
+        let status = bed.daemon.command(bed.lab.router(), &["status", "--json"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&status.stdout).contains(r#""links_up":2"#));
+        thread::sleep(ms(100));
+    }
+    bed.daemon.stop();
+    drop(broker);
+    let _ = std::fs::remove_file(socket);
 }

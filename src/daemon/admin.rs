@@ -103,8 +103,9 @@ impl Daemon {
 
     /// What a link's probes say; `seen` as in [`Asked`].
     fn probed(&self, link: LinkId, seen: &[Option<bool>]) -> Result<Value, Exit> {
-        let mut both = self.attached.iter().zip(&self.probes);
-        let (attached, probes) = both.find(|(_, probes)| probes.id == link).ok_or_else(gone)?;
+        // Looked up one by one: right after a reload the two lists may differ.
+        let attached = self.attached.iter().find(|attached| attached.link.id == link).ok_or_else(gone)?;
+        let probes = self.probes.iter().find(|probes| probes.id == link).ok_or_else(gone)?;
         let status = probes.prober.status();
         let targets = status.targets.iter().enumerate().map(|(index, (target, figures))| {
             let answered = seen.get(index).map(|answered| *answered == Some(true));
