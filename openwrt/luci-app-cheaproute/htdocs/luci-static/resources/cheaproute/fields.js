@@ -78,24 +78,27 @@ return baseclass.extend({
 		return titles[option.name] || option.name;
 	},
 
-	// Adds a field to a section, on `tab` if there is one. `choices`: values to offer; `only`: and no others, if it says so.
+	// Adds a field to a section, on `tab` if there is one. `choices` tells the values to offer; `only` those will do. Whether
+	// it has a `column` in the table of sections.
 	add(section, option, { tab, choices, only, column }) {
 		const widget = option.shape == 'bool' ? form.Flag
 			: option.list ? form.DynamicList
 			: option.shape == 'choice' || only ? form.ListValue : form.Value;
-		const words = option.shape == 'choice' ? option.words : choices || [];
+		const words = option.shape == 'choice' ? () => option.words : choices;
 		const given = [ widget, option.name, this.title(option), escaped(option.doc) ];
 		const field = tab ? section.taboption(tab, ...given) : section.option(...given);
 
 		field.modalonly = !column;
 		field.rmempty = !option.required;
-		words.forEach((word) => field.value(word));
 		if (widget === form.Flag || widget === form.ListValue)
 			field.default = option.usual ? option.usual[0] : null;
 		else
 			field.placeholder = option.usual ? option.usual.join(' ') : option.otherwise || option.example[0];
 
 		field.load = function(section_id) {
+			// Sections come and go between two looks.
+			this.keylist = this.vallist = null;
+			(words ? words() : []).forEach((word) => this.value(word));
 			return Promise.resolve(widget.prototype.load.call(this, section_id)).then((value) => {
 				if (option.shape == 'bool')
 					return YES.includes(value) ? '1' : NO.includes(value) ? '0' : value;
@@ -124,8 +127,8 @@ return baseclass.extend({
 				return true;
 			if (!check.fits(option, value))
 				return _('Must be %s.').format(option.must);
-			if (only && !words.includes(value) || option.list && option.shape == 'name' && choices && !choices.includes(value))
-				return _('There is no such thing: %s.').format(value);
+			if (only && !words().includes(value))
+				return _('There is no %s.').format(value);
 			const [ others, fault ] = together[option.name] || [ [], () => null ];
 			return fault(Object.fromEntries(others.map((name) => [ name, section.formvalue(section_id, name) ])), value) || true;
 		};

@@ -112,13 +112,13 @@ return view.extend({
 	choices(option) {
 		switch (option.name) {
 		case 'interface':
-			return { choices: this.interfaces };
+			return { choices: () => this.interfaces };
 		case 'link':
-			return { choices: names('link') };
+			return { choices: () => names('link'), only: true };
 		case 'policy':
 			// Without any, the daemon has one of this name.
-			return { choices: names('policy').length ? names('policy') : [ 'fastest' ], only: true };
+			return { choices: () => names('policy').length ? names('policy') : [ 'fastest' ], only: true };
 		}
-		return option.shape == 'device' ? { choices: this.devices } : {};
+		return option.shape == 'device' ? { choices: () => this.devices } : {};
 	}
 });
