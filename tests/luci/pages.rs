@@ -27,7 +27,7 @@ const TOOLS: &str = "window.click = (selector) => document.querySelector(selecto
             node.dispatchEvent(new Event(event, { bubbles: true }));
     };
     window.field = (section, option) => '[data-field=\"cbid.cheaproute.' + section + '.' + option + '\"]';
-    window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility());
+    window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility({ visibilityProperty: true }));
     true";
 
 struct Router {

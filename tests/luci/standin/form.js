@@ -191,7 +191,7 @@ const Section = baseclass.extend({
 	fields(section_id) {
 		const tabs = this.tabs.length ? this.tabs : [ [ undefined, null ] ];
 		return tabs.flatMap(([ tab, title ]) => (title ? [ E('h5', {}, [ title ]) ] : []).concat(
-			this.children.filter((option) => option.tab == tab).map((option) => option.render(section_id))));
+			this.children.filter((option) => option.tab == tab && option.modalonly !== false).map((option) => option.render(section_id))));
 	},
 
 	handleAdd(event, name) {

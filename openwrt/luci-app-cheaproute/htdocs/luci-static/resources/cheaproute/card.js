@@ -12,7 +12,7 @@ const SAMPLES = 300;
 const TAKEN_OUT = 'taken out by the administrator';
 
 const value = () => E('span', { 'class': 'cr-value' });
-const figure = (label, node) => E('div', { 'class': 'cr-figure' }, [ E('span', { 'class': 'cr-label' }, [ label ]), node ]);
+const figure = (label, node, line) => E('div', { 'class': line ? 'cr-figure cr-figure-' + line : 'cr-figure' }, [ E('span', { 'class': 'cr-label' }, [ label ]), node ]);
 
 class Card {
 	constructor(name, may, refresh) {
@@ -44,15 +44,15 @@ class Card {
 			this.reason,
 			this.where,
 			E('div', { 'class': 'cr-figures' }, [
-				figure(_('Round trip'), this.figures.rtt),
+				figure(_('Round trip'), this.figures.rtt, 'rtt'),
 				figure(_('Jitter'), this.figures.jitter),
 				figure(_('Loss'), this.figures.loss),
 				figure(_('Races won'), this.figures.won)
 			]),
 			this.rtt.node,
 			E('div', { 'class': 'cr-figures' }, [
-				figure(_('Download'), this.figures.down),
-				figure(_('Upload'), this.figures.up)
+				figure(_('Download'), this.figures.down, 'down'),
+				figure(_('Upload'), this.figures.up, 'up')
 			]),
 			this.rates.node,
 			buttons.length ? E('div', { 'class': 'cr-buttons' }, buttons) : '',
@@ -89,9 +89,9 @@ class Card {
 		this.figures.won.title = _('%d of %d races').format(link.races.won, link.races.copies);
 		this.figures.down.textContent = format.rate(sample.down);
 		this.figures.up.textContent = format.rate(sample.up);
-		this.rtt.update(this.samples, [ 'rtt' ], now, 1000,
+		this.rtt.update(this.samples, [ 'rtt' ], now, format.time,
 			_('Round trip of %s in the last five minutes, now %s').format(this.name, format.time(sample.rtt)));
-		this.rates.update(this.samples, [ 'down', 'up' ], now, 1000,
+		this.rates.update(this.samples, [ 'down', 'up' ], now, format.rate,
 			_('Throughput of %s in the last five minutes, now %s down and %s up')
 				.format(this.name, format.rate(sample.down), format.rate(sample.up)));
 		if (this.toggle)

@@ -88,7 +88,8 @@ return baseclass.extend({
 		const given = [ widget, option.name, this.title(option), escaped(option.doc) ];
 		const field = tab ? section.taboption(tab, ...given) : section.option(...given);
 
-		field.modalonly = !column;
+		// False would keep it out of the dialogue.
+		field.modalonly = column ? null : true;
 		field.rmempty = !option.required;
 		if (widget === form.Flag || widget === form.ListValue)
 			field.default = option.usual ? option.usual[0] : null;
@@ -122,6 +123,7 @@ return baseclass.extend({
 			return values.length ? escaped(values.join(', ')) : E('em', {}, [ option.otherwise || _('none') ]);
 		};
 
+		// `this` is not the field but its clone, where a dialogue shows it.
 		field.validate = function(section_id, value) {
 			if (value == null || value === '')
 				return true;
@@ -130,7 +132,7 @@ return baseclass.extend({
 			if (only && !words().includes(value))
 				return _('There is no %s.').format(value);
 			const [ others, fault ] = together[option.name] || [ [], () => null ];
-			return fault(Object.fromEntries(others.map((name) => [ name, section.formvalue(section_id, name) ])), value) || true;
+			return fault(Object.fromEntries(others.map((name) => [ name, this.section.formvalue(section_id, name) ])), value) || true;
 		};
 
 		const dependents = Object.keys(together).filter((name) => together[name][0].includes(option.name));

@@ -105,7 +105,11 @@ return view.extend({
 			Object.keys(tabs).forEach((tab) => section.tab(tab, tabs[tab][0]));
 		kind.options.forEach((option) => {
 			const tab = tabbed ? Object.keys(tabs).find((tab) => tabs[tab][1].includes(option.name)) || 'more' : null;
-			fields.add(section, option, { ...this.choices(option), tab, column: columns.includes(option.name) });
+			const field = fields.add(section, option, { ...this.choices(option), tab, column: columns.includes(option.name) });
+			// A link stands for an interface, if need be that of its own name, or for a device.
+			if (tabbed && option.name == 'interface')
+				field.textvalue = (section_id) => uci.get('cheaproute', section_id, 'interface')
+					|| uci.get('cheaproute', section_id, 'device') || section_id;
 		});
 	},
 

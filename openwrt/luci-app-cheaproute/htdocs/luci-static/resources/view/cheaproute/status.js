@@ -184,6 +184,11 @@ return view.extend({
 		for (const name of [ ...this.cards.keys() ])
 			if (!links.some((link) => link.name == name))
 				this.cards.delete(name);
+		// Where a link came or went, the rest is not what it was.
+		const states = links.map((link) => '%s %s'.format(link.name, link.state)).join();
+		if (states != this.states)
+			this.turn = 0;
+		this.states = states;
 	},
 
 	renderRaces(races) {
