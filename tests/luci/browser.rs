@@ -60,7 +60,8 @@ impl Browser {
             "--disable-sync",
             "--disable-extensions",
             "--disable-dev-shm-usage",
-            "--hide-scrollbars", "--log-level=3",
+            "--hide-scrollbars",
+            "--log-level=3",
             "--remote-debugging-pipe",
         ]);
         command.arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");

@@ -5,7 +5,7 @@ use std::fs;
 use super::page::{app, app_directory};
 use super::texts::scripts;
 
-/// Every method of the object on ubus: the daemon's, and those to come.
+/// Methods that tell who connects where, with those to come.
 const PRIVATE: [&str; 3] = ["races", "memory", "why"];
 
 fn methods(group: &str, side: &str) -> Vec<String> {
@@ -50,4 +50,11 @@ fn pages_are_made_of_nodes() {
         }
         assert!(source.starts_with("'use strict';\n"), "{}", path.display());
     }
+}
+
+#[test]
+fn the_app_has_the_version_of_the_daemon() {
+    let makefile = fs::read_to_string(app_directory().join("Makefile")).unwrap();
+    let line = concat!("PKG_VERSION:=", env!("CARGO_PKG_VERSION"));
+    assert!(makefile.lines().any(|known| known == line), "{line}");
 }

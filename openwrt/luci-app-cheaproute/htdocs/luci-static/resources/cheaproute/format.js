@@ -1,9 +1,9 @@
 'use strict';
 'require baseclass';
 
-// The daemon's figures as text.
+// The daemon's figures as text. A blank that does not break keeps a number and its unit on one line.
 
-const number = (value, unit) => '%s %s'.format(value < 10 ? value.toFixed(1) : Math.round(value), unit);
+const number = (value, unit) => '%s\u00a0%s'.format(value < 10 ? value.toFixed(1) : Math.round(value), unit);
 
 const scaled = (value, units) => {
 	let index = 0;
@@ -11,7 +11,7 @@ const scaled = (value, units) => {
 		value /= 1000;
 		index++;
 	}
-	return index == 0 ? '%d %s'.format(value, units[0]) : number(value, units[index]);
+	return index == 0 ? '%d\u00a0%s'.format(value, units[0]) : number(value, units[index]);
 };
 
 return baseclass.extend({
