@@ -429,6 +429,14 @@ fn sections(router: &Router, browser: &mut Browser) {
     add(browser, "rule", "web");
     browser.until("dialog()");
     browser.value("fill(field('web', 'policy') + ' select', 'calm')");
+    browser.width(360);
+    browser.until("innerWidth == 360");
+    browser.picture("config-rule-phone");
+    assert_eq!(
+        browser.value("document.querySelector('.modal').scrollWidth - document.querySelector('.modal').clientWidth"),
+        0
+    );
+    browser.width(1000);
     browser.picture("config-rule");
     browser.value("click('.modal .cbi-button-positive')");
     browser.until("!dialog() && text('tr[data-sid=web] [data-name=policy]') == 'calm'");

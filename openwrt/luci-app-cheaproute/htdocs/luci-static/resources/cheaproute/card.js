@@ -7,8 +7,10 @@
 
 // A link on the status page. It is built once and then updated in place, so that a button stays under the finger.
 
+// In milliseconds.
 const SPAN = 300000;
 const SAMPLES = 300;
+const CLOSE = 1000;
 const TAKEN_OUT = 'taken out by the administrator';
 
 const value = () => E('span', { 'class': 'cr-value' });
@@ -62,22 +64,15 @@ class Card {
 
 	// `wins`: of all links.
 	update(link, wins, now) {
-		const previous = this.samples[this.samples.length - 1];
-		const sample = { at: now, rtt: link.state == 'up' ? link.rtt_us : null, rx: link.rx_bytes, tx: link.tx_bytes };
-		const per = (key) => {
-			const elapsed = previous ? (now - previous.at) / 1000 : 0;
-			const more = sample[key] - (previous ? previous[key] : 0);
-			// A counter that went backwards is that of a new device.
-			return elapsed > 0 && sample[key] != null && previous[key] != null && more >= 0 ? more / elapsed : null;
-		};
-		sample.down = per('rx');
-		sample.up = per('tx');
-		this.samples.push(sample);
+		const sample = this.look(link, now);
 		while (this.samples.length > SAMPLES || now - this.samples[0].at > SPAN)
 			this.samples.shift();
 
 		this.out = link.reason == TAKEN_OUT;
 		const state = link.state == 'up' && !link.used ? 'unused' : link.state;
+		// What was said of the last one is over.
+		if (this.node.dataset.state != state)
+			this.say('');
 		this.node.dataset.state = state;
 		this.state.textContent = state == 'unused' ? _('up, not used') : format.state(link.state);
 		this.reason.textContent = _('%s, for %s').format(link.reason, format.span(link.since_s));
@@ -98,6 +93,23 @@ class Card {
 			this.toggle.firstChild.data = this.out ? _('Put back') : _('Take out');
 	}
 
+	// The newest sample. One that comes right after another, because a button was pressed, says nothing of a rate.
+	look(link, now) {
+		const previous = this.samples[this.samples.length - 1];
+		if (previous && now - previous.at < CLOSE)
+			return previous;
+		const sample = { at: now, rtt: link.state == 'up' ? link.rtt_us : null, rx: link.rx_bytes, tx: link.tx_bytes };
+		const per = (key) => {
+			const more = previous && sample[key] != null && previous[key] != null ? sample[key] - previous[key] : -1;
+			// A counter that went backwards is that of a new device.
+			return more >= 0 ? more * 1000 / (now - previous.at) : null;
+		};
+		sample.down = per('rx');
+		sample.up = per('tx');
+		this.samples.push(sample);
+		return sample;
+	}
+
 	say(text) {
 		this.result.textContent = text;
 	}
@@ -106,18 +118,16 @@ class Card {
 		return client.probe(this.name).then((answer) => {
 			const targets = L.toArray(answer.targets);
 			const answered = targets.filter((target) => target.answered).length;
-			this.say(targets.length
+			return this.refresh().then(() => this.say(targets.length
 				? _('%d of %d hosts answered; round trip %s').format(answered, targets.length, format.time(answer.rtt_us))
-				: _('This link has no hosts to probe: add some under Network.'));
-			return this.refresh();
+				: _('This link has no hosts to probe: add some under Network.')));
 		}).catch((error) => this.say(format.failure(error)));
 	}
 
 	setLink() {
 		const up = this.out;
-		return client.setLink(this.name, up).then(() => {
+		return client.setLink(this.name, up).then(() => this.refresh()).then(() => {
 			this.say(up ? _('In use again, as soon as its probes allow.') : _('New connections leave it out until it is put back or the daemon restarts.'));
-			return this.refresh();
 		}).catch((error) => this.say(format.failure(error)));
 	}
 }
