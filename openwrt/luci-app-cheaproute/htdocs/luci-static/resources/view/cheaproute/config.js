@@ -10,11 +10,14 @@
 
 const interfaces = rpc.declare({ object: 'network.interface', method: 'dump', expect: { 'interface': [] } });
 
+// Sections that the daemon does not know yet are not shown; those without columns here show their first options.
 const kinds = {
 	cheaproute: { title: _('General') },
 	link: { title: _('Links'), columns: [ 'enabled', 'interface', 'probe', 'weight' ] },
 	policy: { title: _('Policies'), columns: [ 'mode', 'link', 'last_resort' ] },
-	rule: { title: _('Rules'), columns: [ 'enabled', 'proto', 'src_ip', 'dest_ip', 'dest_port', 'policy' ] }
+	rule: { title: _('Rules'), columns: [ 'enabled', 'proto', 'src_ip', 'dest_ip', 'dest_port', 'policy' ] },
+	peer: { title: _('Peers') },
+	split: { title: _('Splits') }
 };
 
 // A link has more options than a page is long.
@@ -79,7 +82,7 @@ return view.extend({
 	},
 
 	addGrid(map, kind) {
-		const { title, columns } = kinds[kind.name] || { title: kind.name, columns: kind.options.slice(0, 3).map((option) => option.name) };
+		const { title = kind.name, columns = kind.options.slice(0, 3).map((option) => option.name) } = kinds[kind.name] || {};
 		const section = map.section(form.GridSection, kind.name, title, kind.doc);
 		section.addremove = true;
 		section.sortable = true;
