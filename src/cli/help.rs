@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 13] = [
+pub const COMMANDS: [Command; 17] = [
     Command {
         name: "run",
         words: &[],
@@ -66,12 +66,25 @@ pub const COMMANDS: [Command; 13] = [
         examples: "cheaproute races -n 50\n",
     },
     Command {
+        name: "why",
+        words: &["ADDRESS"],
+        short: "say which link a connection would take now, and why",
+        takes: "sjCFPTD",
+        long: "Its argument is an address or a name, with a port behind a colon if wanted. Without\n\
+               more it is about a client's connection by TCP to port 443. An address of the router\n\
+               itself behind --from asks about the router's own connections.\n",
+        examples: "cheaproute why example.net\n\
+                   cheaproute why 192.0.2.53:53 --proto udp --from 192.168.1.7\n",
+    },
+    Command {
         name: "live",
         words: &[],
-        short: "show links and races, again and again",
+        short: "watch links, events and races",
         takes: "sjniC",
-        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
-               --json each is one line.\n",
+        long: "On a terminal, a screen until q or Ctrl-C: each link's last round trips (the lowest\n\
+               mark is its fastest, x is down), its share of the races that it took part in, and\n\
+               its traffic; the last events; the last races. Where the locale is not of UTF-8, in\n\
+               plain characters. Elsewhere each view follows the last; with --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
     },
@@ -121,6 +134,15 @@ pub const COMMANDS: [Command; 13] = [
                    cheaproute link wan up\n",
     },
     Command {
+        name: "metrics",
+        words: &[],
+        short: "print figures for Prometheus and the like",
+        takes: "s",
+        long: "OpenMetrics 1.0, for a CGI script to serve as\n\
+               application/openmetrics-text; version=1.0.0; charset=utf-8\n",
+        examples: "cheaproute metrics | grep link_up\n",
+    },
+    Command {
         name: "reload",
         words: &[],
         short: "make the daemon read its configuration again",
@@ -130,8 +152,29 @@ pub const COMMANDS: [Command; 13] = [
         examples: "cheaproute reload\n",
     },
     Command {
-        name: "help",
+        name: "import-mwan3",
+        words: &["[FILE]"],
+        short: "make a configuration of mwan3's",
+        takes: "o",
+        long: "Reads /etc/config/mwan3, or the file named after it, and the file network beside it.\n\
+               The configuration goes to stdout; what was left out or changed, and why, to stderr and\n\
+               into comments.\n",
+        examples: "cheaproute import-mwan3                            look at it first\n\
+                   cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
+                   cheaproute import-mwan3 ./backup/mwan3\n",
+    },
+    Command {
+        name: "support",
         words: &[],
+        short: "print what a bug report needs",
+        takes: "csa",
+        long: "Configuration, links, last races and events, log, rules and routes; also without the\n\
+               daemon. Keys and passwords never appear, public addresses only with --addresses.\n",
+        examples: "cheaproute support > /tmp/support.txt\n",
+    },
+    Command {
+        name: "help",
+        words: &["[COMMAND]"],
         short: "show this, or the help of a command",
         takes: "",
         long: "",
@@ -139,16 +182,22 @@ pub const COMMANDS: [Command; 13] = [
     },
 ];
 
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 15] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('a', "-a, --addresses      shows public addresses, which are numbered otherwise"),
+    ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
     ('n', "-n, --count N        how many: entries shown (default 20), or views until the end"),
     ('i', "-i, --interval S     seconds between two views; default 2"),
     ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
+    ('F', "    --from ADDRESS   the client's address, or ADDRESS:PORT"),
+    ('P', "    --port N         the server's port; default 443"),
+    ('T', "    --proto P        tcp (default), udp, icmp, or a protocol's number"),
+    ('D', "    --device DEVICE  the device that it comes in by; default: the one --from is behind"),
 ];
 
 /// The help for a command, or for all.
@@ -181,7 +230,7 @@ fn all() -> String {
          Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        let _ = writeln!(out, "  {:<10}{}", command.name, command.short);
+        let _ = writeln!(out, "  {:<14}{}", command.name, command.short);
     }
     out.push('\n');
     options(&mut out, |_| true);

@@ -6,6 +6,7 @@
 
 pub mod exit;
 pub mod json;
+pub mod read;
 pub mod value;
 pub mod view;
 

@@ -17,7 +17,8 @@ impl Daemon {
     pub(super) fn policies(&self) -> Value {
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &[], races: self.races };
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &[], races: self.races };
         let policies = self.config.policies.iter().map(|policy| {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),
@@ -64,9 +65,14 @@ impl Daemon {
 
     fn remembered(&self, now: Time, entry: &Remembered) -> Value {
         let length = if entry.prefix.is_ipv4() { 24 } else { 48 };
-        let known = |link| Some((link, entry.round_trip(link)?));
-        let mut answers: Vec<(LinkId, Span)> = (1..).map_while(LinkId::new).filter_map(known).collect();
-        answers.sort_by_key(|(_, round_trip)| *round_trip);
+        // The fastest first. Too few to be worth the code of a sort.
+        let mut answers: Vec<(LinkId, Span)> = Vec::new();
+        for link in (1..).map_while(LinkId::new) {
+            if let Some(round_trip) = entry.round_trip(link) {
+                let place = answers.partition_point(|(_, other)| *other <= round_trip);
+                answers.insert(place, (link, round_trip));
+            }
+        }
         let fastest = answers.first().map(|(link, _)| self.name(*link));
         let answers = answers.iter().map(|(link, round_trip)| {
             Value::Map(vec![("link", self.name(*link).into()), ("rtt_us", round_trip.as_micros().into())])

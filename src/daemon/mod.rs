@@ -18,7 +18,7 @@ use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Control, Failure, PROTOCOL};
-use crate::link::{Link, LinkId, Marks};
+use crate::link::{Link, LinkId, LinkSet, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
@@ -33,18 +33,24 @@ use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
 
 mod admin;
+mod asking;
 pub mod attach;
 mod choices;
 pub mod events;
 pub mod field;
+pub mod flows;
+pub mod hooks;
 pub mod install;
 pub mod probes;
 pub mod racing;
 mod report;
+mod why;
 
 use admin::Asked;
 use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use flows::Flows;
+use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -91,6 +97,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
+    daemon.hooks.stop();
     daemon.installation.remove();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
@@ -117,7 +124,8 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     }
     let direct = direct(&snapshot);
     let races = capacity(sysctl::memory());
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races, lost: LinkSet::EMPTY };
     installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
     for (ipv6, rule, by) in &installation.kernel.rules {
         if *by == PROTOCOL {
@@ -179,7 +187,9 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    flows: Flows,
     events: Events,
+    hooks: Hooks,
     /// Our object on ubus.
     object: Option<Object>,
     /// Links that the administrator took out, by name.
@@ -200,10 +210,10 @@ impl Daemon {
         }
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let racing = Racing::start(races, marks).map_err(cannot)?;
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
+        let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
         let mut daemon = Daemon {
             config,
             marks,
@@ -222,7 +232,9 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            flows: Flows::default(),
             events: Events::default(),
+            hooks: Hooks::default(),
             object: None,
             taken_out: Vec::new(),
             asked: Vec::new(),
@@ -247,9 +259,12 @@ impl Daemon {
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
-            let kept = old.iter().position(|probes| probes.id == *id && probes.fit(link));
-            let probes = match kept {
-                Some(at) => old.swap_remove(at),
+            let probes = match old.iter().position(|probes| probes.id == *id) {
+                Some(at) => {
+                    let mut probes = old.swap_remove(at);
+                    probes.reconfigure(link, now());
+                    probes
+                }
                 None => Probes::new(link, *id, self.marks, now()),
             };
             self.probes.push(probes);
@@ -280,7 +295,7 @@ impl Daemon {
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let asked = self.asked.iter().map(|asked| asked.until).min();
-            let deadline = [self.settle, probes, asked].into_iter().flatten().min();
+            let deadline = [self.settle, probes, asked, self.hooks.deadline(now())].into_iter().flatten().min();
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -319,6 +334,7 @@ impl Daemon {
                     self.settle = Some(now() + RETRY);
                 }
             }
+            self.hooks.turn(now(), &self.config.main.hook);
             if !self.racing.is_running() {
                 return Err("the race's thread ended".into());
             }
@@ -333,6 +349,10 @@ impl Daemon {
             self.ids.iter().map(|id| *field.racer.log().tally(*id)).collect()
         };
         let mut any = false;
+        if !self.probes.iter().any(|probes| probes.prober.state().usable()) {
+            // The first that works is enough.
+            let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
+        }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
             if let Some(changed) = probes.turn(at, &self.poll) {
@@ -366,8 +386,13 @@ impl Daemon {
         self.racing.set_links(&links);
         let direct = direct(&snapshot);
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &direct, races: self.races };
+        self.flows.note(&links);
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
         let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            self.flows.settle(&mut self.installation, &plan);
+        }
         self.racing.beat();
         done
     }
@@ -402,6 +427,7 @@ impl Daemon {
 
     /// The one place that everybody who wants to hear of events hears them from.
     fn happened(&mut self, event: Event) {
+        self.hooks.happened(&event);
         if let Some(object) = &self.object {
             object.notify(event.kind.name(), Value::Map(event.about()));
         }
@@ -426,7 +452,14 @@ impl Daemon {
                 let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
                 Ok(self.links(now(), &kernel))
             }
+            // What a monitoring system wants, at one instant.
+            ["metrics"] => {
+                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
+                Ok(Value::Map(vec![("status", status), ("links", links)]))
+            }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["why", ref question @ ..] => self.why(question),
             ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
             ["policies"] => Ok(self.policies()),
             ["peers"] => Ok(Value::Map(vec![("peers", Vec::new().into())])),

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,51 +39,69 @@ type Notice = (&'static str, Value);
 
 /// Dropping it ends the thread soon after.
 pub struct Object {
-    /// `None` when it is dropped.
-    notices: Option<SyncSender<Notice>>,
-    waker: Arc<Waker>,
+    inbox: Arc<Inbox>,
+}
+
+/// What the daemon has for the thread. (Channels, one for each kind, would cost 10 KB of code more.)
+struct Inbox {
+    mail: Mutex<Mail>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Mail {
+    /// At most [`MAX_NOTICES`].
+    notices: Vec<Notice>,
+    /// By ticket; no more than calls are under way.
+    answers: Vec<(u32, Answer)>,
+    ended: bool,
+}
+
+impl Inbox {
+    fn put(&self, change: impl FnOnce(&mut Mail)) {
+        change(&mut self.open());
+        self.waker.wake();
+    }
+
+    fn open(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that there is.
+    fn take(&self) -> Mail {
+        self.waker.reset();
+        let mut mail = self.open();
+        let ended = mail.ended;
+        core::mem::replace(&mut *mail, Mail { ended, ..Mail::default() })
+    }
 }
 
 impl Object {
     /// Starts the thread. Where there is no ubus, it keeps looking for one, and says so once.
     /// `paths`: see [`PATHS`](super::connection::PATHS).
     pub fn start(paths: Vec<PathBuf>, desk: Desk) -> io::Result<Self> {
-        let waker = Arc::new(Waker::new()?);
+        let inbox = Arc::new(Inbox { mail: Mutex::default(), waker: Waker::new()? });
         let woken = Poll::new()?;
-        woken.add(&*waker, WAKER, false)?;
-        let (notices, received) = sync_channel(MAX_NOTICES);
-        let (reply, answers) = channel();
-        let mut worker = Worker {
-            paths,
-            desk,
-            waker: waker.clone(),
-            woken,
-            notices: received,
-            reply,
-            answers,
-            calls: Vec::new(),
-            tickets: 0,
-            told: false,
-        };
+        woken.add(&inbox.waker, WAKER, false)?;
+        let mut worker =
+            Worker { paths, desk, inbox: inbox.clone(), woken, calls: Vec::new(), tickets: 0, told: false };
         thread::Builder::new().name("ubus object".into()).stack_size(STACK).spawn(move || worker.run())?;
-        Ok(Object { notices: Some(notices), waker })
+        Ok(Object { inbox })
     }
 
     /// Tells the subscribers, if there are any. Never blocks; what finds no place is dropped.
     pub fn notify(&self, name: &'static str, data: Value) {
-        if let Some(notices) = &self.notices
-            && notices.try_send((name, data)).is_err()
-        {
-            log::debug!("ubus does not keep up: nobody is told of {name}");
-        }
-        self.waker.wake();
+        self.inbox.put(|mail| {
+            if mail.notices.len() < MAX_NOTICES {
+                mail.notices.push((name, data));
+            }
+        });
     }
 }
 
 impl Drop for Object {
     fn drop(&mut self) {
-        self.notices = None;
-        self.waker.wake();
+        self.inbox.put(|mail| mail.ended = true);
     }
 }
 
@@ -106,12 +123,9 @@ struct Caller {
 struct Worker {
     paths: Vec<PathBuf>,
     desk: Desk,
-    waker: Arc<Waker>,
-    /// Has the waker alone.
+    inbox: Arc<Inbox>,
+    /// Has the inbox' waker alone.
     woken: Poll,
-    notices: Receiver<Notice>,
-    reply: Sender<(u32, Answer)>,
-    answers: Receiver<(u32, Answer)>,
     calls: Vec<Call>,
     tickets: u32,
     /// That the object is not there has been said.
@@ -150,12 +164,8 @@ impl Worker {
     fn rest(&mut self, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         loop {
-            loop {
-                match self.notices.try_recv() {
-                    Ok(_) => {}
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return false,
-                }
+            if self.inbox.take().ended {
+                return false;
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -164,7 +174,6 @@ impl Worker {
             if self.woken.wait(Some(span(left)), |_| {}).is_err() {
                 thread::sleep(left);
             }
-            self.waker.reset();
         }
     }
 
@@ -177,7 +186,7 @@ impl Worker {
         let level = if self.told { log::Level::Info } else { log::Level::Debug };
         log::log!(level, "ubus: the object {} is there", object::NAME);
         let both = Poll::new()?;
-        both.add(&*self.waker, WAKER, false)?;
+        both.add(&self.inbox.waker, WAKER, false)?;
         both.add(&connection, SOCKET, false)?;
         loop {
             while self.calls.len() < MAX_CALLS
@@ -190,17 +199,16 @@ impl Worker {
             let left = until.map(|until| span(until.saturating_duration_since(Instant::now())));
             let mut readable = false;
             poll.wait(left, |key| readable |= key == SOCKET)?;
-            self.waker.reset();
             if readable {
                 connection.fill()?;
             }
-            self.outgoing(&mut connection, own)?;
-            loop {
-                match self.notices.try_recv() {
-                    Ok((name, data)) => notify(&mut connection, own, name, &data)?,
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
-                }
+            let Mail { notices, answers, ended } = self.inbox.take();
+            self.outgoing(&mut connection, own, answers)?;
+            for (name, data) in &notices {
+                notify(&mut connection, own, name, data)?;
+            }
+            if ended {
+                return Ok(());
             }
         }
     }
@@ -221,12 +229,8 @@ impl Worker {
             Err((status, text)) => return send(connection, own, caller, object::error(status, &text)),
         };
         self.tickets = self.tickets.wrapping_add(1);
-        let (ticket, reply, waker) = (self.tickets, self.reply.clone(), self.waker.clone());
-        let answered = move |answer| {
-            let _ = reply.send((ticket, answer));
-            waker.wake();
-        };
-        match self.desk.submit(words, answered) {
+        let (ticket, inbox) = (self.tickets, self.inbox.clone());
+        match self.desk.submit(words, move |answer| inbox.put(|mail| mail.answers.push((ticket, answer)))) {
             Ok(()) => self.calls.push(Call { ticket, caller, until: Instant::now() + PATIENCE }),
             Err(exit) => send(connection, own, caller, object::reply(Err(exit)))?,
         }
@@ -234,8 +238,8 @@ impl Worker {
     }
 
     /// Sends what the daemon answered, and gives up on what it did not.
-    fn outgoing(&mut self, connection: &mut Connection, own: u32) -> Result<(), Error> {
-        while let Ok((ticket, answer)) = self.answers.try_recv() {
+    fn outgoing(&mut self, connection: &mut Connection, own: u32, answers: Vec<(u32, Answer)>) -> Result<(), Error> {
+        for (ticket, answer) in answers {
             if let Some(at) = self.calls.iter().position(|call| call.ticket == ticket) {
                 let call = self.calls.swap_remove(at);
                 send(connection, own, call.caller, object::reply(answer))?;

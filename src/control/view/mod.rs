@@ -5,7 +5,9 @@
 
 mod events;
 mod links;
+pub mod live;
 mod memory;
+mod metrics;
 mod page;
 mod plain;
 mod policies;
@@ -15,16 +17,27 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod units;
+mod why;
 
 use super::{Form, Value};
 use page::Page;
 
 /// The document that the request `name` is answered with. One that has no view of its own is listed key by key.
 pub fn render(name: &str, document: &Value, form: Form) -> String {
+    if name == "metrics" {
+        return metrics::text(document); // not for people
+    }
     let mut page = Page::new(form);
     match (name, document) {
         ("status", Value::Map(_)) => status::draw(document, &mut page),
         ("links", Value::Map(_)) => links::draw(document, &mut page),
+        ("live", Value::Map(_)) => {
+            links::draw(document, &mut page);
+            page.end_line();
+            races::draw(document, &mut page);
+            page.end_line();
+        }
+        ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
         ("memory", Value::Map(_)) => memory::draw(document, &mut page),
         ("policies", Value::Map(_)) => policies::draw(document, &mut page),

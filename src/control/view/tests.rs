@@ -228,6 +228,42 @@ fn long_addresses_take_two_lines() {
 }
 
 #[test]
+fn why_wraps_its_reasons() {
+    let link = map(vec![("name", "wanb".into()), ("mark", "0x02000000".into()), ("table", 4002u32.into())]);
+    let reasons = ["rule 'voip' matches: proto udp, dest_port 5060: policy 'spread'".into(), "so be it".into()];
+    let answer = |way: &'static str, links: Vec<Value>| {
+        map(vec![
+            ("to", "192.0.2.1".into()),
+            ("protocol", "udp".into()),
+            ("port", 5060u32.into()),
+            ("from", "192.168.1.7".into()),
+            ("device", "br-lan".into()),
+            ("way", way.into()),
+            ("links", links.into()),
+            ("route", if way == "main" { "dev tun0" } else { "" }.into()),
+            ("reasons", Value::List(reasons.to_vec())),
+        ])
+    };
+    let document = map(vec![("answers", vec![answer("link", vec![link]), answer("main", vec![])].into())]);
+    let expected = "
+udp to 192.0.2.1 port 5060, from 192.168.1.7 by br-lan
+  takes  wanb
+  why    rule 'voip' matches: proto udp, dest_port 5060:
+         policy 'spread'
+         so be it
+         wanb: mark 0x02000000, routing table 4002
+
+udp to 192.0.2.1 port 5060, from 192.168.1.7 by br-lan
+  takes  the router's own route: dev tun0
+  why    rule 'voip' matches: proto udp, dest_port 5060:
+         policy 'spread'
+         so be it
+";
+    assert_eq!(shown("why", &document, 60), expected);
+    assert!(shown("why", &document, 12).lines().count() > 20);
+}
+
+#[test]
 fn memory_tells_the_fastest_and_by_how_much() {
     let link = |name: &str, us: u32| map(vec![("link", name.into()), ("rtt_us", us.into())]);
     let entry = |to: &str, port: u16, age: Option<u32>, links: Vec<Value>| {
