@@ -6,6 +6,7 @@ mod support;
 mod bridge;
 mod browser;
 mod files;
+mod forms;
 mod page;
 mod pages;
 mod rights;
