@@ -85,7 +85,9 @@ return baseclass.extend({
 			: option.list ? form.DynamicList
 			: option.shape == 'choice' || only ? form.ListValue : form.Value;
 		const words = option.shape == 'choice' ? () => option.words : choices;
-		const given = [ widget, option.name, this.title(option), escaped(option.doc) ];
+		// Help texts name options as the configuration's file does.
+		const help = '%s (%s)'.format(option.doc, _('option %s').format(option.name));
+		const given = [ widget, option.name, this.title(option), escaped(help) ];
 		const field = tab ? section.taboption(tab, ...given) : section.option(...given);
 
 		// False would keep it out of the dialogue.
