@@ -25,7 +25,8 @@ pub struct Browser {
     /// What pages complained of.
     pub errors: Vec<String>,
     directory: PathBuf,
-    _process: Process,
+    /// `None` when it is to end.
+    process: Option<Process>,
 }
 
 /// Where there is one.
@@ -49,7 +50,7 @@ impl Browser {
         let profile = directory.join("profile");
         let mut command = Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<\"$IN\" 4>\"$OUT\"", program]).env("IN", &input).env("OUT", &output);
-        command.env("HOME", &directory).args([
+        command.env("HOME", &directory).env("TMPDIR", &directory).args([
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -84,7 +85,7 @@ impl Browser {
             session: String::new(),
             errors: Vec::new(),
             directory,
-            _process: process,
+            process: Some(process),
         };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached =
@@ -190,7 +191,14 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
+        self.process = None;
+        // Its children end a moment later, and may still write.
+        for _ in 0..100 {
+            if fs::remove_dir_all(&self.directory).is_ok() || !self.directory.exists() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
