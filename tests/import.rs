@@ -43,12 +43,14 @@ fn what_mwan3_ships_can_be_used() {
         assert!(said.contains(words), "{said}");
     }
     assert!(text.contains("option src_device 'br-lan'"), "the file network beside it tells");
+    // Its rules use this policy with and without sticky.
+    assert!(text.contains("config policy 'balanced'\n") && text.contains("config policy 'balanced_plain'\n"), "{text}");
     let (code, nothing, _) = files.run(&["import-mwan3", "mwan3", "--output", "new"]);
     assert_eq!((code, nothing.as_str()), (Some(0), ""));
     assert_eq!(fs::read_to_string(files.0.join("new")).unwrap(), text);
     let (code, checked, faults) = files.run(&["check", "-c", "new"]);
     assert_eq!(code, Some(0), "{faults}");
-    assert!(checked.contains("OK, 1 link, 5 policies"), "{checked}");
+    assert!(checked.contains("OK, 1 link, 6 policies"), "{checked}");
 }
 
 #[test]

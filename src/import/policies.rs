@@ -179,7 +179,11 @@ impl<'a> Policies<'a> {
         if !policy.uses.iter().any(|(known, _)| *known == sticky) {
             // The first use gives the policy itself its time, the others get copies of it.
             let first = policy.uses.is_empty();
-            let name = if first { policy.name.clone() } else { names.take(&format!("{}_{sticky}s", policy.name)) };
+            let name = match (first, sticky) {
+                (true, _) => policy.name.clone(),
+                (false, 0) => names.take(&format!("{}_plain", policy.name)),
+                (false, _) => names.take(&format!("{}_{sticky}s", policy.name)),
+            };
             policy.uses.push((sticky, name));
         }
         result
