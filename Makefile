@@ -2,11 +2,12 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint pure check bench setup clean packages release install uninstall
+.PHONY: help demo test test-luci lint pure check bench setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
 	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
+	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
@@ -33,6 +34,10 @@ pure:
 
 check:
 	$(CARGO) test --workspace
+
+# Part of `check`. With CHEAPROUTE_LUCI=DIR, a checkout of LuCI, it is LuCI's own scripts that run the pages.
+test-luci: setup
+	$(CARGO) test --test luci
 
 bench: setup
 	$(CARGO) bench --bench bench
