@@ -77,7 +77,8 @@ pub fn read(command: &[&str], most: usize, patience: Span) -> Result<String, Fai
     }
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     match (bytes, status) {
-        (Ok(_), Ok(Some(status))) if !status.success() => {
+        // Who prints too much may have died of the closed pipe.
+        (Ok(bytes), Ok(Some(status))) if !status.success() && bytes.len() < most => {
             let complaint = complaint.recv_timeout(Duration::from_millis(100)).map(text).unwrap_or_default();
             let first = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
             Err(format!("`{}` failed: {}", command.join(" "), first.trim()))
