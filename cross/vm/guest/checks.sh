@@ -15,8 +15,12 @@ check() { # SENTENCE COMMAND..
 		tail -n 5 /tmp/log | sed 's/^/vm:     log: /'
 	fi
 }
+uptime() {
+	cut -d . -f 1 /proc/uptime
+}
 eventually() { # COMMAND..
-	for turn in $(seq 100); do
+	limit=$(($(uptime) + 10))
+	while [ "$(uptime)" -lt $limit ]; do
 		"$@" && return
 		sleep 0.1
 	done
@@ -33,7 +37,7 @@ internet() {
 fetch() { # ADDRESS/PATH [OPTION..]
 	url=$1
 	shift
-	client wget -q -T 5 -O - "$@" "http://$url"
+	client timeout 8 wget -q -O - "$@" "http://$url"
 }
 delays() { # MILLISECONDS MILLISECONDS
 	tc qdisc replace dev wan1 root netem delay "$1ms"
@@ -97,7 +101,7 @@ starts_with_nft_queue() {
 	grep '"queueing":"nft"' /tmp/status && nft list table inet cheaproute | grep 'queue flags bypass'
 }
 resets() {
-	internet nft list counter inet seen resets1 | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+	internet nft list chain inet seen input | sed -n 's/.*packets \([0-9]*\).*/\1/p'
 }
 more_resets() {
 	[ "$(resets)" -gt "$resets" ]
@@ -124,7 +128,7 @@ carries_data() {
 	done
 }
 refused() {
-	client timeout 3 wget -T 5 -O - http://198.51.100.1:81/ 2>&1 | grep -i refused
+	client timeout 3 wget -O - http://198.51.100.1:81/ 2>&1 | grep -i refused
 }
 echoes() {
 	client ping -c 1 -W 5 198.51.100.1 && newest_race icmp 2 &&
@@ -134,9 +138,10 @@ listens() {
 	internet cat /proc/net/udp | grep ':0035 '
 }
 asks_once() {
-	echo answer | internet nc -u -l -W 1 53 &
+	echo answer | internet nc -u -l 53 &
 	eventually listens
 	answer=$(echo question | client nc -u -w 3 -W 1 198.51.100.1 53)
+	kill $!
 	echo "answered '$answer'"
 	[ "$answer" = answer ] && newest_race udp 2
 }
@@ -212,4 +217,4 @@ check 'killed, it stops nobody' dies_harmlessly
 check 'it starts over what a kill left' starts_over
 check 'after 2038 it races, and starts' works_in_2039
 check 'stopped, it leaves no table, rule, route or setting' leaves_nothing
-echo "vm: passed $passed of $asked at $(cut -d ' ' -f 1 /proc/uptime)"
+echo "vm: passed $passed of $asked at $(uptime)"
