@@ -21,7 +21,7 @@ for row in $rows; do
 		#!/bin/sh
 		for argument; do
 			shift
-			[ "\$argument" != -lgcc_s ] || continue
+			case \$argument in -lgcc_s | -lunwind) continue ;; esac
 			set -- "\$@" "\$argument"
 		done
 		exec "$CROSS/venv/bin/python" -m ziglang cc -target $zig -fno-sanitize=all "\$@"

@@ -25,12 +25,14 @@
 //! Cores take bytes, events and the time, and return actions and their next deadline: [`config`], [`packet`], [`race`],
 //! [`probe`], [`steer`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
 //! the feature `linux` prove it. [`kernel`] says what they need of the kernel, with a fake one beside; `linux` is the real
-//! one, the only place with system calls and unsafe. `daemon` wires them together; `control` and `cli` are how people look in.
+//! one, the only place with system calls and unsafe. `daemon` wires them together; `control`, `ubus` and `cli` are how people
+//! look in. [`import`] makes configurations of other programs' ones.
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod config;
 pub mod control;
+pub mod import;
 pub mod kernel;
 pub mod link;
 pub mod packet;

@@ -74,6 +74,10 @@ impl LinkSet {
         LinkSet(self.0 & other.0)
     }
 
+    pub const fn or(self, other: LinkSet) -> LinkSet {
+        LinkSet(self.0 | other.0)
+    }
+
     pub fn first(self) -> Option<LinkId> {
         self.iter().next()
     }
@@ -129,6 +133,11 @@ pub struct Side<A> {
 }
 
 impl Link {
+    /// Whether connections of a family may take it now.
+    pub const fn usable(&self, ipv4: bool) -> bool {
+        self.up && if ipv4 { self.ipv4.is_some() } else { self.ipv6.is_some() }
+    }
+
     /// The link's own address in the family of `like`.
     pub fn address(&self, like: IpAddr) -> Option<IpAddr> {
         match like {
@@ -211,6 +220,12 @@ impl Marks {
 
     pub const fn stage(self, stage: Stage) -> u32 {
         (stage as u32) << (self.shift + 4)
+    }
+
+    /// In a connection's own mark, where nothing else uses the high bits: it took this link only because a better one of
+    /// its policy, which wants it back, was down.
+    pub const fn displaced(self) -> u32 {
+        0x10 << self.shift
     }
 
     /// The link that `mark` names.

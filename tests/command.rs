@@ -82,3 +82,84 @@ fn a_dry_run_changes_nothing() {
     daemon.process.wait_for_line("fwmark 0x1000000/0xf000000 lookup 4001", ms(5000));
     assert_eq!(support::settled(lab.router()), before);
 }
+
+#[test]
+fn a_link_is_taken_out_and_back() {
+    need_lab!();
+    let mut bed = Bed::new(&[2, 20]);
+    let server = bed.server(SERVERS[0], 80);
+    assert_eq!(bed.link_taken(&server), 1);
+    let (code, said, _) = run(&bed, &["link", "wan1", "down"]);
+    assert!(code == Some(0) && said.contains("until 'cheaproute link wan1 up'"), "{said}");
+    // At once, with no need to wait.
+    assert_eq!(bed.links_taken(&server, 3), [2; 3]);
+    let (_, links, _) = run(&bed, &["links"]);
+    let row = links.lines().find(|line| line.starts_with("wan1")).unwrap();
+    assert!(row.contains(" down ") && links.contains("taken out by the administrator"), "{links}");
+    bed.daemon.reload(&config(&["option weight '3'", ""], ""), "reloaded");
+    assert_eq!(bed.links_taken(&server, 3), [2; 3], "a reload changes nothing about it");
+    // Nor does what happens to its device.
+    bed.lab.router().sh("ip link set wan1 down; ip link set wan1 up");
+    support::eventually("its default route again", || {
+        bed.lab.router().sh("ip route replace default via 10.77.1.1 dev wan1 && ip route").contains("default")
+    });
+    assert_eq!(bed.links_taken(&server, 3), [2; 3]);
+    assert_eq!(run(&bed, &["link", "wan1", "up"]).0, Some(0));
+    support::eventually("it is used again", || bed.link_taken(&server) == 1);
+    let (_, events, _) = run(&bed, &["events"]);
+    let kinds: Vec<&str> = events.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    assert_eq!(kinds[..3], ["link.up", "reload", "link.down"], "{events}");
+    let (code, _, complaint) = run(&bed, &["link", "dsl", "down"]);
+    assert!(code == Some(2) && complaint.contains("there is: wan1, wan2"), "{complaint}");
+}
+
+#[test]
+fn a_probe_answers_for_every_target() {
+    need_lab!();
+    // The gateway answers, the other address is nobody's.
+    let probes = "list probe 'icmp:10.77.1.1'\n list probe 'icmp:10.77.1.77'\n option interval '10s'";
+    let bed = Bed::with(&[2, 20], &[probes, ""], "");
+    support::eventually("the link is up", || run(&bed, &["links"]).1.contains("answers came"));
+    let (code, said, complaint) = run(&bed, &["probe", "wan1"]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert!(said.starts_with("wan1 is up: "), "{said}");
+    let line = |target: &str| said.lines().find(|line| line.contains(target)).unwrap();
+    assert!(line("icmp:10.77.1.1 ").contains(" ms"), "{said}");
+    assert!(line("icmp:10.77.1.77").contains("no answer"), "{said}");
+    // Nothing to wait for.
+    let (code, said, _) = run(&bed, &["probe", "wan2"]);
+    assert!(code == Some(0) && said.contains("no targets to probe"), "{said}");
+    run(&bed, &["link", "wan1", "down"]);
+    let (_, said, _) = run(&bed, &["probe", "wan1"]);
+    assert!(said.contains("wan1 is down: taken out by the administrator") && said.contains("not probed"), "{said}");
+    let (code, _, complaint) = run(&bed, &["probe", "dsl"]);
+    assert!(code == Some(2) && complaint.contains("there is no link"), "{complaint}");
+}
+
+#[test]
+fn policies_and_memory_are_shown() {
+    need_lab!();
+    let more = "config policy 'fastest'\n list link 'wan1'\n list link 'wan2'
+config policy 'bulk'\n option mode 'weighted'\n list link 'wan1'\n list link 'wan2'
+config policy 'never'\n option mode 'blackhole'";
+    let bed = Bed::with(&[2, 20], &["option weight '3'", ""], more);
+    let (_, policies, _) = run(&bed, &["policies"]);
+    let expected = "fastest  race
+         IPv4  wan1, wan2
+         IPv6  wan1, wan2
+bulk     weighted
+         IPv4  wan1 75 %, wan2 25 %
+         IPv6  wan1 75 %, wan2 25 %
+never    blackhole, drops all
+";
+    assert_eq!(policies, expected);
+    assert!(run(&bed, &["memory"]).1.contains("nothing remembered yet"));
+    let server = bed.server(SERVERS[0], 80);
+    bed.link_taken(&server);
+    support::eventually("both answers", || run(&bed, &["memory"]).1.contains(", wan2 +"));
+    let (_, memory, _) = run(&bed, &["memory"]);
+    let row = memory.lines().nth(1).unwrap();
+    assert!(row.starts_with("198.51.100.0/24 tcp/80 ") && row.contains(" wan1 "), "{memory}");
+    run(&bed, &["link", "wan2", "down"]);
+    assert!(run(&bed, &["policies"]).1.contains("IPv4  wan1 100 %"));
+}

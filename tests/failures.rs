@@ -143,14 +143,14 @@ fn a_crashs_remains_are_cleared_by_the_next_stop() {
 fn a_reload_loses_no_packet() {
     need_lab!();
     let mut bed = Bed::new(&[20, 5]);
-    let server = bed.server(SERVERS[0], 80);
-    let mut stream = bed.connect(&server);
+    let servers = SERVERS.map(|address| bed.server(address, 80));
+    let mut streams = servers.each_ref().map(|server| bed.connect(server));
     let before = [bed.lab.client(), bed.lab.internet()].map(retransmitted);
     let (done, lab) = (AtomicBool::new(false), &bed.lab);
     thread::scope(|scope| {
         let talk = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                echo(&mut stream);
+                streams.iter_mut().for_each(echo);
             }
         });
         for text in [
@@ -169,7 +169,9 @@ fn a_reload_loses_no_packet() {
         talk.join().unwrap();
     });
     assert_eq!([lab.client(), lab.internet()].map(retransmitted), before);
-    eventually("raced again", || bed.link_taken(&server) == 2);
+    for server in &servers {
+        eventually("raced again", || bed.link_taken(server) == 2);
+    }
 }
 
 #[test]
@@ -190,13 +192,15 @@ fn a_faulty_reload_changes_nothing_and_says_why() {
 fn a_download_survives_a_restart() {
     need_lab!();
     let mut bed = Bed::new(&[20, 5]);
-    let server = Server::source(bed.lab.internet(), (SERVERS[0], 80));
-    let mut stream = bed.connect(&server);
+    let servers = SERVERS.map(|address| Server::source(bed.lab.internet(), (address, 80)));
+    let mut streams = servers.each_ref().map(|server| bed.connect(server));
     thread::scope(|scope| {
         let talk = scope.spawn(|| {
             // Some two seconds of traffic.
             for _ in 0..20 {
-                download(&mut stream, 1 << 20, LIMIT).unwrap();
+                for stream in &mut streams {
+                    download(stream, 1 << 20, LIMIT).unwrap();
+                }
                 thread::sleep(ms(50));
             }
         });
@@ -206,8 +210,10 @@ fn a_download_survives_a_restart() {
         bed.daemon = Daemon::start(bed.lab.router(), &config(&["", ""], ""));
         talk.join().unwrap();
     });
-    eventually("accepted", || server.accepted() == 1);
-    assert_eq!(support::link_of(server.peers()[0]), 2);
+    for server in servers {
+        eventually("accepted", || server.accepted() == 1);
+        assert_eq!(support::link_of(server.peers()[0]), 2);
+    }
 }
 
 #[test]

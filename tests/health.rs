@@ -3,9 +3,10 @@
 mod support;
 
 use std::thread;
+use std::time::{Duration, Instant};
 
-use lab::{Direction, Packet, Watch, Wire};
-use support::{Bed, SERVERS, eventually, ms};
+use lab::{Direction, Packet, Shape, Watch, Wire};
+use support::{Bed, Pages, Resolver, SERVERS, config, eventually, ms};
 
 const QUICK: &str = "option interval '100ms'\n option timeout '100ms'\n option down '3'\n option up '3'";
 
@@ -127,6 +128,199 @@ fn an_interface_taken_down_and_up_races_again() {
     bed.lab.router().sh("ip link set wan2 up; ip address add fd77:2::2/64 dev wan2");
     bed.daemon.says(mark, "link wan2 is up");
     eventually("raced again", || bed.link_taken(&server) == 2);
+}
+
+/// What is lost one way is as lost as what is lost both ways.
+#[test]
+fn a_silent_loss_is_known_within_a_second() {
+    need_lab!();
+    let bed = Bed::with(&[10, 2], &["", "list probe 'icmp:198.51.100.1'"], "");
+    bed.daemon.says(0, "link wan2 is up");
+    for lost in [&Direction::BOTH[..], &[Direction::Up], &[Direction::Down]] {
+        thread::sleep(ms(1000));
+        let mark = bed.daemon.process.lines_so_far();
+        let start = Instant::now();
+        for direction in lost {
+            bed.lab.wire(2).set(*direction, Shape { loss_ppm: 1_000_000, ..Shape::delayed(ms(2)) });
+        }
+        bed.daemon.says(mark, "link wan2 is down");
+        let took = start.elapsed();
+        for direction in lost {
+            bed.lab.wire(2).set(*direction, Shape::delayed(ms(2)));
+        }
+        bed.daemon.says(mark, "link wan2 is up");
+        // 0.9 s on a machine with nothing else to do.
+        assert!(took < ms(2000), "{lost:?}: {took:?}");
+    }
+}
+
+#[test]
+fn a_lossy_link_goes_down_and_returns_once_it_is_whole() {
+    need_lab!();
+    let options = "list probe 'icmp:198.51.100.1'\n option interval '100ms'\n option down '20'\n option loss_down '10'
+        option loss_up '5'";
+    let bed = Bed::with(&[10, 2], &["", options], "");
+    bed.daemon.says(0, "link wan2 is up");
+    let server = bed.server(SERVERS[0], 80);
+    let mark = bed.daemon.process.lines_so_far();
+    bed.lab.wire(2).set(Direction::Down, Shape { loss_ppm: 200_000, ..Shape::delayed(ms(2)) });
+    let line = bed.daemon.says(mark, "link wan2 is down");
+    assert!(line.contains("% of probes are lost"), "{line}");
+    eventually("not raced", || bed.link_taken(&server) == 1);
+    bed.lab.wire(2).set(Direction::Down, Shape::delayed(ms(2)));
+    bed.daemon.says(mark, "link wan2 is up");
+}
+
+#[test]
+fn a_slow_link_goes_down_and_returns_once_it_is_quick() {
+    need_lab!();
+    let options = "list probe 'icmp:198.51.100.1'\n option interval '100ms'\n option latency_down '150ms'";
+    let bed = Bed::with(&[10, 2], &["", options], "");
+    bed.daemon.says(0, "link wan2 is up");
+    let mark = bed.daemon.process.lines_so_far();
+    bed.lab.wire(2).set(Direction::Down, Shape::delayed(ms(300)));
+    let line = bed.daemon.says(mark, "link wan2 is down");
+    assert!(line.contains("round trips take"), "{line}");
+    bed.lab.wire(2).set(Direction::Down, Shape::delayed(ms(2)));
+    bed.daemon.says(mark, "link wan2 is up");
+}
+
+const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A portal lets DNS through and answers everybody's SYN: only the page that is not empty tells.
+#[test]
+fn a_captive_portal_takes_a_link_down() {
+    need_lab!();
+    let options = "list probe 'dns:198.51.100.1'\n list probe 'http:check.example:8080/empty'\n option reliability '2'
+        option interval '200ms'";
+    let lab = Bed::builder(&[10, 2]).build();
+    let resolver = Resolver::start(lab.internet(), (SERVERS[0], 53), [198, 51, 100, 1]);
+    let pages = Pages::start(lab.internet(), (SERVERS[0], 8080), NO_CONTENT);
+    let bed = Bed::on(lab, &config(&["", options], ""));
+    bed.daemon.says(0, "link wan2 is up");
+    let server = bed.server(SERVERS[0], 80);
+    eventually("raced", || bed.link_taken(&server) == 2);
+    let asked = pages.requests();
+    assert!(asked[0].starts_with("GET /empty HTTP/1.1\r\nHost: check.example:8080\r\n"), "{asked:?}");
+    assert!(resolver.questions() > 0);
+    for portal in [
+        "HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    ] {
+        let mark = bed.daemon.process.lines_so_far();
+        pages.answer(portal);
+        let line = bed.daemon.says(mark, "link wan2 is down");
+        assert!(line.contains("captive portal"), "{line}");
+        eventually("not raced", || bed.link_taken(&server) == 1);
+        pages.answer(NO_CONTENT);
+        bed.daemon.says(mark, "link wan2 is up");
+    }
+}
+
+#[test]
+fn an_http_probe_needs_no_name() {
+    need_lab!();
+    for (address, target) in SERVERS.into_iter().zip(["http:198.51.100.1:8080", "http:[2001:db8:51::1]:8080/x"]) {
+        let lab = Bed::builder(&[10, 2]).build();
+        let pages = Pages::start(lab.internet(), (address, 8080), NO_CONTENT);
+        let bed = Bed::on(lab, &config(&["", &format!("list probe '{target}'\n {QUICK}\n option timeout 1s")], ""));
+        bed.daemon.says(0, "link wan2 is up");
+        eventually("asked again", || pages.requests().len() > 3);
+        let mark = bed.daemon.process.lines_so_far();
+        bed.lab.wire(2).blackhole(true);
+        let line = bed.daemon.says(mark, "link wan2 is down");
+        assert!(line.contains("stopped answering"), "{line}");
+        bed.lab.wire(2).blackhole(false);
+        bed.daemon.says(mark, "link wan2 is up");
+    }
+}
+
+/// Wrong numbers, other questions, half messages: as good as none.
+#[test]
+fn hostile_answers_to_dns_probes_are_none() {
+    need_lab!();
+    for target in ["dns:198.51.100.1", "dns:198.51.100.1/www.example.net"] {
+        let lab = Bed::builder(&[10, 2]).build();
+        let resolver = Resolver::start(lab.internet(), (SERVERS[0], 53), [198, 51, 100, 1]);
+        let bed = Bed::on(lab, &config(&["", &format!("list probe '{target}'\n option interval '100ms'")], ""));
+        bed.daemon.says(0, "link wan2 is up");
+        let mark = bed.daemon.process.lines_so_far();
+        resolver.hostile(true);
+        bed.daemon.says(mark, "link wan2 is down");
+        resolver.hostile(false);
+        bed.daemon.says(mark, "link wan2 is up");
+    }
+}
+
+#[test]
+fn a_flapping_link_must_stay_up_longer() {
+    need_lab!();
+    let bed = Bed::with(&[10, 2], &["", &format!("list probe 'icmp:198.51.100.1'\n {QUICK}")], "");
+    let (mut restored, mut ups) = (Instant::now(), 0);
+    for _ in 0..3 {
+        bed.daemon.says(ups, "link wan2 is up");
+        ups = bed.daemon.process.lines_so_far();
+        bed.lab.wire(2).blackhole(true);
+        bed.daemon.says(ups, "link wan2 is down");
+        restored = Instant::now();
+        bed.lab.wire(2).blackhole(false);
+    }
+    eventually("held", || links(&bed).contains("used again once it has worked for 5 s"));
+    let server = bed.server(SERVERS[0], 80);
+    assert_eq!(bed.link_taken(&server), 1);
+    bed.daemon.says(ups, "link wan2 is up");
+    assert!(restored.elapsed() >= ms(4900), "{:?}", restored.elapsed());
+}
+
+#[test]
+fn a_reload_keeps_what_is_known() {
+    need_lab!();
+    let options = |interval: &str| format!("list probe 'icmp:198.51.100.1'\n option interval '{interval}'");
+    let mut bed = Bed::with(&[10, 2, 2], &["", &options("100ms"), &options("100ms")], "");
+    bed.daemon.says(0, "link wan2 is up");
+    bed.daemon.says(0, "link wan3 is up");
+    let mark = bed.daemon.process.lines_so_far();
+    bed.lab.wire(2).blackhole(true);
+    bed.daemon.says(mark, "link wan2 is down");
+    let mark = bed.daemon.process.lines_so_far();
+    // So long that nothing new is learned meanwhile.
+    let changed = options("1h");
+    bed.daemon.reload(&config(&["", &changed, &changed], ""), "reloaded");
+    let server = bed.server(SERVERS[0], 80);
+    eventually("raced", || bed.link_taken(&server) == 3);
+    let document = links(&bed);
+    let of =
+        |name: &str| document.split("\"name\"").find(|part| part.contains(&format!("\"{name}\""))).unwrap().to_owned();
+    assert!(of("wan2").contains("\"down\"") && of("wan3").contains("\"up\""), "{document}");
+    assert!(!of("wan3").contains("\"rtt_us\":null") && of("wan3").contains("\"rtt_us\""), "{document}");
+    let said = bed.daemon.process.output();
+    let news = |line: &str| line.contains(" is up") || line.contains(" is down");
+    assert!(!said.lines().skip(mark).any(news), "{said}");
+}
+
+/// Nobody would ask the link for an hour; the race does.
+#[test]
+fn a_link_that_is_silent_in_a_race_is_probed_at_once() {
+    need_lab!();
+    let bed = Bed::with(&[10, 2], &["", "list probe 'icmp:198.51.100.1'\n option interval '1h'"], "");
+    bed.daemon.says(0, "link wan2 is up");
+    let server = bed.server(SERVERS[0], 80);
+    assert_eq!(bed.link_taken(&server), 2);
+    // A slower link's answers come late, and are no reason to ask it.
+    let watch = bed.lab.wire(2).watch();
+    bed.lab.wire(2).blackhole(true);
+    let (mark, start) = (bed.daemon.process.lines_so_far(), Instant::now());
+    assert_eq!(bed.link_taken(&server), 1);
+    let ping = watch.wait_for(Direction::Up, Duration::from_secs(3), |packet| packet.protocol == 1);
+    assert!(ping.is_some(), "no probe");
+    let asked = start.elapsed();
+    bed.daemon.says(mark, "link wan2 is down");
+    assert!(asked < ms(1500) && start.elapsed() < ms(4000), "{asked:?} {:?}", start.elapsed());
+}
+
+fn links(bed: &Bed) -> String {
+    let output = bed.daemon.command(bed.lab.router(), &["links", "--json"]).output().expect("an answer");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 fn openings(watch: &Watch) -> usize {

@@ -4,16 +4,15 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use lab::{gateway4, router4};
+use lab::{gateway4, router4, router6};
+use support::bus::{Running, broker, bus_socket, client};
 use support::{Bed, Daemon, SERVERS, ms};
 use ubus::blobmsg::BlobMsgTable;
-use ubus::client::UbusClient;
 use ubus::envelope::{EnvBuilder, UbusAttr, find};
-use ubus::unix::UnixUbusTransport;
 use ubus::wire::Frame;
 use ubus::{MsgType, Transport};
 
@@ -22,43 +21,41 @@ const CONFIG: &str = "config cheaproute 'main'\nconfig link 'wan1'\nconfig link 
 /// A router's bus: the broker and netifd, until dropped.
 struct Bus {
     socket: PathBuf,
-    stop: Arc<AtomicBool>,
-    /// Whether netifd says that wan2 is up.
-    second: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    state: Arc<State>,
+    netifd: Option<Running>,
+    broker: Option<Running>,
+}
+
+/// What netifd says.
+struct State {
+    /// Whether wan2 is up.
+    second: AtomicBool,
+    /// The prefix delegated to wan1 is `2001:db8:PREFIX::/48`; 0: none.
+    prefix: AtomicUsize,
 }
 
 impl Bus {
     fn start(name: &str) -> Self {
-        let socket = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.sock", std::process::id()));
-        let socket_path = socket.to_str().unwrap().to_owned();
-        let mut broker = ubusd::Broker::bind(ubusd::Config { socket_path, ..Default::default() }).unwrap();
-        let (stop, second) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
-        let ended = stop.clone();
-        let broker = thread::spawn(move || {
-            while !ended.load(Ordering::SeqCst) {
-                broker.poll_once(5).unwrap();
-            }
-        });
-        let (path, ended, up) = (socket.clone(), stop.clone(), second.clone());
-        let netifd = thread::spawn(move || netifd(&path, &ended, &up));
-        Bus { socket, stop, second, threads: vec![broker, netifd] }
+        let state = Arc::new(State { second: true.into(), prefix: 0.into() });
+        let mut bus = Bus { socket: bus_socket(name), state, netifd: None, broker: None };
+        bus.start_broker();
+        bus.start_netifd();
+        bus
+    }
+
+    fn start_broker(&mut self) {
+        self.broker = Some(broker(&self.socket));
+    }
+
+    fn start_netifd(&mut self) {
+        let (socket, state) = (self.socket.clone(), self.state.clone());
+        self.netifd = Some(Running::start(move |stop| netifd(&socket, stop, &state)));
     }
 }
 
-impl Drop for Bus {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-        let _ = std::fs::remove_file(&self.socket);
-    }
-}
-
-/// Serves `network.interface dump`, and notifies whenever `second` changes.
-fn netifd(path: &Path, stop: &AtomicBool, second: &AtomicBool) {
-    let mut client = UbusClient::connect(UnixUbusTransport::connect(path.to_str().unwrap()).unwrap()).unwrap();
+/// Serves `network.interface dump`, and notifies whenever the state changes.
+fn netifd(path: &Path, stop: &AtomicBool, state: &State) {
+    let mut client = client(path);
     let mut attributes = EnvBuilder::new();
     attributes.push_str(UbusAttr::ObjPath, "network.interface");
     attributes.push_signature(&[]);
@@ -68,11 +65,12 @@ fn netifd(path: &Path, stop: &AtomicBool, second: &AtomicBool) {
         Ok(())
     });
     added.unwrap();
-    let mut told = second.load(Ordering::SeqCst);
+    let now = || (state.second.load(Ordering::SeqCst), state.prefix.load(Ordering::SeqCst));
+    let mut told = now();
     while !stop.load(Ordering::SeqCst) {
-        let up = second.load(Ordering::SeqCst);
-        if up != told {
-            told = up;
+        let (up, prefix) = now();
+        if (up, prefix) != told {
+            told = (up, prefix);
             let mut attributes = EnvBuilder::new();
             attributes.push_u32(UbusAttr::ObjId, object);
             attributes.push_str(UbusAttr::Method, "interface.update");
@@ -81,14 +79,18 @@ fn netifd(path: &Path, stop: &AtomicBool, second: &AtomicBool) {
             let news = Frame::to_broker(MsgType::Notify, 99, attributes.finish());
             client.transport_mut().send(&news).unwrap();
         }
-        let Ok(Some(frame)) = client.recv_frame() else {
-            thread::sleep(Duration::from_millis(2));
-            continue;
+        let frame = match client.recv_frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => {
+                thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            Err(_) => return, // the broker is gone
         };
         if frame.hdr.ty != MsgType::Invoke {
             continue;
         }
-        let table = dump(up);
+        let table = dump(up, prefix);
         let mut attributes = EnvBuilder::new();
         attributes.push_u32(UbusAttr::ObjId, object);
         attributes.push_data(table.contents());
@@ -98,7 +100,7 @@ fn netifd(path: &Path, stop: &AtomicBool, second: &AtomicBool) {
     }
 }
 
-fn dump(second: bool) -> BlobMsgTable {
+fn dump(second: bool, prefix: usize) -> BlobMsgTable {
     BlobMsgTable::build(|b| {
         b.open_array(Some("interface"));
         for link in 1..=2 {
@@ -121,6 +123,20 @@ fn dump(second: bool) -> BlobMsgTable {
                 b.put_str(Some("nexthop"), &gateway4(link).to_string());
                 b.close_table();
                 b.close_array();
+                if link == 1 && prefix > 0 {
+                    b.open_array(Some("ipv6-address"));
+                    b.open_table(None);
+                    b.put_str(Some("address"), &router6(link).to_string());
+                    b.put_i32(Some("mask"), 64);
+                    b.close_table();
+                    b.close_array();
+                    b.open_array(Some("ipv6-prefix"));
+                    b.open_table(None);
+                    b.put_str(Some("address"), &format!("2001:db8:{prefix}::"));
+                    b.put_i32(Some("mask"), 48);
+                    b.close_table();
+                    b.close_array();
+                }
             }
             b.close_table();
         }
@@ -140,10 +156,14 @@ fn links_follow_their_interfaces() {
     let server = bed.server(SERVERS[0], 80);
     support::eventually("the faster link wins", || bed.link_taken(&server) == 2);
     let mark = bed.daemon.process.lines_so_far();
-    bus.second.store(false, Ordering::SeqCst);
+    bus.state.second.store(false, Ordering::SeqCst);
     bed.daemon.says(mark, "link second is down");
     support::eventually("the other link is left", || bed.link_taken(&server) == 1);
-    bus.second.store(true, Ordering::SeqCst);
+    let events = bed.daemon.command(bed.lab.router(), &["events", "--json"]).output().unwrap().stdout;
+    let down =
+        r#""event":"link.down","link":"second","device":"","interface":"wan2","reason":"interface wan2 is down""#;
+    assert!(String::from_utf8_lossy(&events).contains(down), "{}", String::from_utf8_lossy(&events));
+    bus.state.second.store(true, Ordering::SeqCst);
     support::eventually("and it is back", || bed.link_taken(&server) == 2);
 }
 
@@ -161,5 +181,51 @@ fn without_netifd_the_daemon_says_what_to_do() {
     // Connections take the plain way.
     let server = bed.server(SERVERS[0], 80);
     assert_eq!(bed.link_taken(&server), 1);
-    std::thread::sleep(ms(10));
+}
+
+#[test]
+fn links_stay_as_they_are_while_the_bus_is_away() {
+    need_lab!();
+    let mut bus = Bus::start("away");
+    let lab = Bed::builder(&[20, 2]).build();
+    let daemon = Daemon::launch(lab.router(), CONFIG, |command| _ = command.arg("--ubus").arg(&bus.socket));
+    daemon.says(0, "link second is up");
+    daemon.await_heartbeat(lab.router());
+    let bed = Bed { daemon, lab };
+    let server = bed.server(SERVERS[0], 80);
+    support::eventually("the faster link wins", || bed.link_taken(&server) == 2);
+    let mark = bed.daemon.process.lines_so_far();
+    let downs = || bed.daemon.process.output().matches("is down").count();
+    let before = downs();
+    // netifd first, then ubusd as well.
+    bus.netifd = None;
+    assert_eq!(bed.links_taken(&server, 3), [2; 3]);
+    bus.broker = None;
+    bed.daemon.says(mark, "ubus: ");
+    std::thread::sleep(ms(1500)); // more than one attempt to come back
+    assert_eq!(bed.links_taken(&server, 3), [2; 3]);
+    assert_eq!(downs(), before, "{}", bed.daemon.process.output());
+    bus.start_broker();
+    bus.start_netifd();
+    bus.state.second.store(false, Ordering::SeqCst);
+    let line = bed.daemon.says(mark, "link second is down");
+    assert!(line.contains("no address"), "{line}");
+    support::eventually("followed again", || bed.link_taken(&server) == 1);
+}
+
+#[test]
+fn a_delegated_prefix_that_changes_is_followed() {
+    need_lab!();
+    let bus = Bus::start("prefix");
+    bus.state.prefix.store(1, Ordering::SeqCst);
+    let lab = Bed::builder(&[2, 2]).build();
+    let daemon = Daemon::launch(lab.router(), CONFIG, |command| _ = command.arg("--ubus").arg(&bus.socket));
+    daemon.says(0, "link second is up");
+    let bed = Bed { daemon, lab };
+    let steered = |prefix: &str| bed.lab.router().sh("nft list table inet cheaproute").contains(prefix);
+    support::eventually("the first prefix is steered", || steered("2001:db8:1::/48"));
+    bus.state.prefix.store(2, Ordering::SeqCst);
+    support::eventually("the second is, and the first no more", || {
+        steered("2001:db8:2::/48") && !steered("2001:db8:1::/48")
+    });
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use super::help::{COMMANDS, Command};
+use super::why::Asked;
 use crate::control::{Code, Exit, SOCKET};
 use crate::daemon::Options;
 use crate::ubus::connection::PATHS;
@@ -17,6 +18,9 @@ pub enum Action {
     DryRun(Options),
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
+    Support { config: PathBuf, socket: PathBuf, addresses: bool },
+    ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
+    Why { asked: Asked, common: Common },
     Live { interval: Duration, count: Option<u32>, common: Common },
     Help(Option<&'static Command>),
     Version,
@@ -31,12 +35,13 @@ pub struct Common {
 }
 
 const CONFIG: &str = "/etc/config/cheaproute";
-/// Races shown: what fits on a screen.
-const RACES: u32 = 20;
+/// Races or destinations shown: what fits on a screen.
+const ENTRIES: u32 = 20;
+const MWAN3: &str = "/etc/config/mwan3";
 
 /// `arguments` without the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
-    let given = read(arguments)?;
+    let mut given = read(arguments)?;
     let command = given.command;
     if given.help {
         return Ok(Action::Help(command));
@@ -51,9 +56,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
         return Err(usage(&format!("{} takes no option --{name}", command.name)));
     }
-    if let Some(word) = given.words.first().filter(|_| command.name != "help") {
-        return Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)));
-    }
+    check(command, &given.words)?;
     let config = given.config.unwrap_or_else(|| CONFIG.into());
     let socket = given.socket.unwrap_or_else(|| SOCKET.into());
     let ubus = given.ubus.map_or_else(|| PATHS.iter().map(Into::into).collect(), |path| vec![path]);
@@ -62,21 +65,35 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog, ubus }),
         "run" => Action::Run(Options { config, socket, syslog: given.syslog, ubus }),
         "check" => Action::Check { config },
+        "import-mwan3" => {
+            let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
+            Action::ImportMwan3 { file, output: given.output }
+        }
+        "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
             Action::Live { interval, count: given.count, common: common(socket) }
         }
-        "races" => {
-            let count = given.count.unwrap_or(RACES);
-            Action::Ask { words: vec!["races".into(), count.to_string()], common: common(socket) }
+        "why" => {
+            let common = common(socket);
+            let to = given.words.pop().unwrap_or_default();
+            let Given { from, port, proto, device, .. } = given;
+            Action::Why { asked: Asked { to, from, port, proto, device }, common }
+        }
+        "races" | "memory" => {
+            let count = given.count.unwrap_or(ENTRIES);
+            Action::Ask { words: vec![command.name.into(), count.to_string()], common: common(socket) }
         }
         "help" => Action::Help(given.words.first().map(|word| find(word)).transpose()?),
-        name => Action::Ask { words: vec![name.into()], common: common(socket) },
+        name => {
+            let words = core::iter::once(name.to_owned()).chain(given.words).collect();
+            Action::Ask { words, common: common(socket) }
+        }
     })
 }
 
-/// Short and long names of all options but --help and --version, which every command takes. `C` has no short form.
-const OPTIONS: [(char, &str); 10] = [
+/// Short and long names of all options but --help and --version, which every command takes. Capitals have no short form.
+const OPTIONS: [(char, &str); 16] = [
     ('c', "config"),
     ('s', "socket"),
     ('j', "json"),
@@ -85,7 +102,13 @@ const OPTIONS: [(char, &str); 10] = [
     ('d', "dry-run"),
     ('l', "syslog"),
     ('u', "ubus"),
+    ('o', "output"),
+    ('a', "addresses"),
     ('C', "no-color"),
+    ('F', "from"),
+    ('P', "port"),
+    ('T', "proto"),
+    ('D', "device"),
     ('h', "help"),
 ];
 
@@ -100,11 +123,17 @@ struct Given {
     socket: Option<PathBuf>,
     json: bool,
     no_color: bool,
+    addresses: bool,
     dry_run: bool,
     syslog: bool,
     ubus: Option<PathBuf>,
+    output: Option<PathBuf>,
     count: Option<u32>,
     interval: Option<u32>,
+    from: Option<String>,
+    port: Option<u16>,
+    proto: Option<String>,
+    device: Option<String>,
 }
 
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
@@ -125,7 +154,9 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
                 given.version = true;
                 continue;
             }
-            Arg::Short(short) => OPTIONS.iter().find(|(name, _)| *name == short && short != 'C').map(|(name, _)| *name),
+            Arg::Short(short) => {
+                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_uppercase()).map(|(name, _)| *name)
+            }
             Arg::Long(long) => OPTIONS.iter().find(|(_, name)| *name == long).map(|(name, _)| *name),
         };
         let Some(option) = option else {
@@ -134,13 +165,19 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         match option {
             'h' => given.help = true,
             'j' => given.json = true,
+            'a' => given.addresses = true,
             'd' => given.dry_run = true,
             'l' => given.syslog = true,
             'C' => given.no_color = true,
             'c' => given.config = Some(parser.value().map_err(wrong)?.into()),
             'u' => given.ubus = Some(parser.value().map_err(wrong)?.into()),
+            'o' => given.output = Some(parser.value().map_err(wrong)?.into()),
             's' => given.socket = Some(parser.value().map_err(wrong)?.into()),
             'n' => given.count = Some(number("--count", 100_000, parser.value().map_err(wrong)?)?),
+            'F' => given.from = Some(text(parser.value().map_err(wrong)?)),
+            'P' => given.port = Some(number("--port", 65_535, parser.value().map_err(wrong)?)? as u16),
+            'T' => given.proto = Some(text(parser.value().map_err(wrong)?)),
+            'D' => given.device = Some(text(parser.value().map_err(wrong)?)),
             _ => given.interval = Some(number("--interval", 3_600, parser.value().map_err(wrong)?)?),
         }
         if option != 'h' {
@@ -148,6 +185,24 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
         }
     }
     Ok(given)
+}
+
+fn text(value: OsString) -> String {
+    value.to_string_lossy().into_owned()
+}
+
+/// Whether a command's words are those that it takes.
+fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
+    let fits = |(word, takes): (&String, &&str)| !takes.contains('|') || takes.split('|').any(|choice| choice == word);
+    let least = command.words.iter().filter(|word| !word.starts_with('[')).count();
+    let right = words.iter().zip(command.words).all(fits) && (least..=command.words.len()).contains(&words.len());
+    match (right, words.first()) {
+        (true, _) => Ok(()),
+        (false, Some(word)) if command.words.is_empty() => {
+            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
+        }
+        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
+    }
 }
 
 fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
@@ -232,6 +287,10 @@ mod tests {
     fn lines_and_their_actions() {
         let help = |name: &str| Action::Help(COMMANDS.iter().find(|command| command.name == name));
         let live = |seconds, count, common| Action::Live { interval: Duration::from_secs(seconds), count, common };
+        let why = |to: &str, from: Option<&str>, port, proto: Option<&str>, device: Option<&str>| {
+            let [from, proto, device] = [from, proto, device].map(|text| text.map(str::to_owned));
+            Action::Why { asked: Asked { to: to.into(), from, port, proto, device }, common: common() }
+        };
         for (line, action) in [
             ("run", Action::Run(options(CONFIG, SOCKET))),
             ("run -c a -s b", Action::Run(options("a", "b"))),
@@ -250,6 +309,19 @@ mod tests {
             ("live", live(2, None, common())),
             ("live -i 5 -n 3 -j", live(5, Some(3), Common { json: true, ..common() })),
             ("reload", ask(&["reload"], common())),
+            ("why a.example:53 --proto udp", why("a.example:53", None, None, Some("udp"), None)),
+            (
+                "why --from 10.0.0.2 192.0.2.1 --port 53 --device lan0",
+                why("192.0.2.1", Some("10.0.0.2"), Some(53), None, Some("lan0")),
+            ),
+            ("memory -n 7", ask(&["memory", "7"], common())),
+            ("policies", ask(&["policies"], common())),
+            ("events", ask(&["events"], common())),
+            ("probe wan -j", ask(&["probe", "wan"], Common { json: true, ..common() })),
+            ("link wan down", ask(&["link", "wan", "down"], common())),
+            ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
+            ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
+            ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -269,7 +341,13 @@ mod tests {
         for (line, error) in [
             ("", "which command? The commonest are run, status, links and races"),
             ("stauts", "there is no command 'stauts'; did you mean 'status'?"),
-            ("link", "there is no command 'link'; did you mean 'links'?"),
+            ("lins", "there is no command 'lins'; did you mean 'links'?"),
+            ("link", "it takes: cheaproute link LINK up|down"),
+            ("link wan", "it takes: cheaproute link LINK up|down"),
+            ("link wan off", "it takes: cheaproute link LINK up|down"),
+            ("link wan up now", "it takes: cheaproute link LINK up|down"),
+            ("probe", "it takes: cheaproute probe LINK"),
+            ("memory wan", "memory takes no argument, but there is 'wan'"),
             ("realod", "there is no command 'realod'; did you mean 'reload'?"),
             ("stat", "there is no command 'stat'; did you mean 'status'?"),
             ("xyz", "there is no command 'xyz'"),
@@ -281,8 +359,13 @@ mod tests {
             ("links -n 3", "links takes no option --count"),
             ("status -d", "status takes no option --dry-run"),
             ("status wan", "status takes no argument, but there is 'wan'"),
+            ("import-mwan3 a b", "it takes: cheaproute import-mwan3 [FILE]"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),
             ("live -i x", "--interval takes a whole number from 1 to 3600, not 'x'"),
+            ("why", "it takes: cheaproute why ADDRESS"),
+            ("why a b", "it takes: cheaproute why ADDRESS"),
+            ("why a --port 65536", "--port takes a whole number from 1 to 65535, not '65536'"),
+            ("races --from a", "races takes no option --from"),
             ("run -c", "missing argument for option '-c'"),
             ("run --dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
         ] {

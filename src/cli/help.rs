@@ -8,6 +8,8 @@ use crate::control::Code;
 #[derive(PartialEq, Eq, Debug)]
 pub struct Command {
     pub name: &'static str,
+    /// What stands behind it, each a word: a name, or what to choose from.
+    pub words: &'static [&'static str],
     /// One line for the list.
     short: &'static str,
     /// The options that it takes, by their letters in [`OPTIONS`].
@@ -17,9 +19,10 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 17] = [
     Command {
         name: "run",
+        words: &[],
         short: "run the daemon, in the foreground",
         takes: "csdlu",
         long: "Messages go to stderr, with --syslog to the system log.\n\
@@ -30,6 +33,7 @@ pub const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "check",
+        words: &[],
         short: "look for faults in the configuration",
         takes: "c",
         long: "Prints every fault with its file and line, and needs no daemon.\n",
@@ -37,6 +41,7 @@ pub const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "status",
+        words: &[],
         short: "show the daemon at a glance",
         takes: "sjC",
         long: "",
@@ -44,6 +49,7 @@ pub const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "links",
+        words: &[],
         short: "show each link's health, addresses and share of the races",
         takes: "sjC",
         long: "RTT, JITTER and LOSS come from probes and races. WON is the share of the races that\n\
@@ -52,6 +58,7 @@ pub const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "races",
+        words: &[],
         short: "show the last races: who raced, who answered when, who won",
         takes: "sjnC",
         long: "The winner's time counts from the first packet to its answer; the others' times are\n\
@@ -59,35 +66,138 @@ pub const COMMANDS: [Command; 8] = [
         examples: "cheaproute races -n 50\n",
     },
     Command {
+        name: "why",
+        words: &["ADDRESS"],
+        short: "say which link a connection would take now, and why",
+        takes: "sjCFPTD",
+        long: "Its argument is an address or a name, with a port behind a colon if wanted. Without\n\
+               more it is about a client's connection by TCP to port 443. An address of the router\n\
+               itself behind --from asks about the router's own connections.\n",
+        examples: "cheaproute why example.net\n\
+                   cheaproute why 192.0.2.53:53 --proto udp --from 192.168.1.7\n",
+    },
+    Command {
         name: "live",
-        short: "show links and races, again and again",
+        words: &[],
+        short: "watch links, events and races",
         takes: "sjniC",
-        long: "Redraws a terminal in place until Ctrl-C. Elsewhere each view follows the last; with\n\
-               --json each is one line.\n",
+        long: "On a terminal, a screen until q or Ctrl-C: each link's last round trips (the lowest\n\
+               mark is its fastest, x is down), its share of the races that it took part in, and\n\
+               its traffic; the last events; the last races. Where the locale is not of UTF-8, in\n\
+               plain characters. Elsewhere each view follows the last; with --json each is one line.\n",
         examples: "cheaproute live -i 1\n\
                    cheaproute live -n 60 --json > minutes.json\n",
     },
     Command {
+        name: "memory",
+        words: &[],
+        short: "show which link was the fastest to where",
+        takes: "sjnC",
+        long: "Connections to a destination that was raced lately take its fastest link without a\n\
+               race, if the policy's option remember says so. The newest come first.\n",
+        examples: "cheaproute memory -n 50\n",
+    },
+    Command {
+        name: "policies",
+        words: &[],
+        short: "show which links each policy uses now, and in what shares",
+        takes: "sjC",
+        long: "In mode race, the percentages are the links' shares of the races won so far.\n",
+        examples: "cheaproute policies\n",
+    },
+    Command {
+        name: "events",
+        words: &[],
+        short: "show when links went up and down, and reloads",
+        takes: "sjC",
+        long: "The last 64, the newest first. Programs need not ask: they can subscribe to the\n\
+               object cheaproute on ubus.\n",
+        examples: "cheaproute events\n",
+    },
+    Command {
+        name: "probe",
+        words: &["LINK"],
+        short: "probe a link now, and say who answered",
+        takes: "sjC",
+        long: "Takes as long as the answers do, at most three seconds. A link that is down comes back\n\
+               when enough probes in a row were answered, asked for or not.\n",
+        examples: "cheaproute probe wan\n",
+    },
+    Command {
+        name: "link",
+        words: &["LINK", "up|down"],
+        short: "take a link out, or back",
+        takes: "sjC",
+        long: "New connections leave out a link that is taken out, until it is taken back or the\n\
+               daemon restarts; a reload changes nothing about it.\n",
+        examples: "cheaproute link wan down   before you unplug it\n\
+                   cheaproute link wan up\n",
+    },
+    Command {
+        name: "metrics",
+        words: &[],
+        short: "print figures for Prometheus and the like",
+        takes: "s",
+        long: "OpenMetrics 1.0, for a CGI script to serve as\n\
+               application/openmetrics-text; version=1.0.0; charset=utf-8\n",
+        examples: "cheaproute metrics | grep link_up\n",
+    },
+    Command {
         name: "reload",
+        words: &[],
         short: "make the daemon read its configuration again",
         takes: "sjC",
         long: "What did not change keeps running: no connection is lost. If the new configuration\n\
                has faults, the old one stays in use.\n",
         examples: "cheaproute reload\n",
     },
-    Command { name: "help", short: "show this, or the help of a command", takes: "", long: "", examples: "" },
+    Command {
+        name: "import-mwan3",
+        words: &["[FILE]"],
+        short: "make a configuration of mwan3's",
+        takes: "o",
+        long: "Reads /etc/config/mwan3, or the file named after it, and the file network beside it.\n\
+               The configuration goes to stdout; what was left out or changed, and why, to stderr and\n\
+               into comments.\n",
+        examples: "cheaproute import-mwan3                            look at it first\n\
+                   cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
+                   cheaproute import-mwan3 ./backup/mwan3\n",
+    },
+    Command {
+        name: "support",
+        words: &[],
+        short: "print what a bug report needs",
+        takes: "csa",
+        long: "Configuration, links, last races and events, log, rules and routes; also without the\n\
+               daemon. Keys and passwords never appear, public addresses only with --addresses.\n",
+        examples: "cheaproute support > /tmp/support.txt\n",
+    },
+    Command {
+        name: "help",
+        words: &["[COMMAND]"],
+        short: "show this, or the help of a command",
+        takes: "",
+        long: "",
+        examples: "",
+    },
 ];
 
-const OPTIONS: [(char, &str); 9] = [
+const OPTIONS: [(char, &str); 15] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
     ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('a', "-a, --addresses      shows public addresses, which are numbered otherwise"),
+    ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
     ('j', "-j, --json           JSON instead of text; one line unless on a terminal"),
-    ('n', "-n, --count N        how many: races shown (default 20), or views until the end"),
+    ('n', "-n, --count N        how many: entries shown (default 20), or views until the end"),
     ('i', "-i, --interval S     seconds between two views; default 2"),
     ('C', "    --no-color       no colours; nor with NO_COLOR set, nor off a terminal"),
+    ('F', "    --from ADDRESS   the client's address, or ADDRESS:PORT"),
+    ('P', "    --port N         the server's port; default 443"),
+    ('T', "    --proto P        tcp (default), udp, icmp, or a protocol's number"),
+    ('D', "    --device DEVICE  the device that it comes in by; default: the one --from is behind"),
 ];
 
 /// The help for a command, or for all.
@@ -104,7 +214,8 @@ fn one(command: &Command) -> String {
     if !command.long.is_empty() {
         out.push('\n');
     }
-    let _ = write!(out, "Usage: cheaproute {} [OPTION]..\n\n", command.name);
+    let words: String = command.words.iter().map(|word| format!(" {word}")).collect();
+    let _ = write!(out, "Usage: cheaproute {}{words} [OPTION]..\n\n", command.name);
     options(&mut out, |letter| command.takes.contains(letter));
     out.push_str("\nExamples:\n");
     for line in command.examples.lines() {
@@ -119,7 +230,7 @@ fn all() -> String {
          Usage: cheaproute COMMAND [OPTION]..\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        let _ = writeln!(out, "  {:<8}{}", command.name, command.short);
+        let _ = writeln!(out, "  {:<14}{}", command.name, command.short);
     }
     out.push('\n');
     options(&mut out, |_| true);

@@ -1,26 +1,29 @@
-//! `live`: the links and the last races, again and again.
+//! `live`: links, events and the last races, again and again.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::args::Common;
 use super::{form, print};
-use crate::control::{Code, Exit, client};
+use crate::control::read::read;
+use crate::control::view::live::{KEYS, Live, Screen};
+use crate::control::{Code, Exit, Form, client};
 use crate::linux::clock::now;
 use crate::linux::peer;
 use crate::linux::poll::Poll;
-use crate::linux::signal::{Signal, Signals};
-use crate::time::Span;
-
-/// The alternate screen without a cursor, and back (xterm's control sequences, DECSET 1049 and 25).
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+use crate::linux::signal::Signals;
+use crate::linux::terminal::{Keys, Terminal};
+use crate::time::{Span, Time};
 
 /// Races asked for: a tall terminal's worth.
 const RACES: &str = "60";
 /// Races in a view that is not on a terminal.
 const RACES_ELSEWHERE: &str = "10";
+
+/// How soon a changed size is noticed. (SIGWINCH would tell, and needs as many lines as it saves wake-ups.)
+const LOOK: Span = Span::from_millis(250);
 
 /// Until Ctrl-C, or for `count` views.
 pub fn show(interval: Duration, count: Option<u32>, common: &Common) -> Result<(), Exit> {
@@ -28,82 +31,145 @@ pub fn show(interval: Duration, count: Option<u32>, common: &Common) -> Result<(
     let signals = Signals::open().map_err(failed)?;
     let poll = Poll::new().map_err(failed)?;
     poll.add(&signals, 0, false).map_err(failed)?;
-    let terminal = io::stdout().is_terminal() && !common.json;
-    // A daemon that does not run is a plain error, before the screen is touched. Later on it may restart.
-    let mut view = Ok(look(terminal, common)?);
-    if terminal {
-        print(ENTER)?;
-    }
+    let waiting = Waiting { signals, poll, keys: None };
     let interval = Span::from_micros(u64::try_from(interval.as_micros()).unwrap_or(u64::MAX));
-    let result = (|| {
-        for shown in 1.. {
-            match view {
-                Ok(text) if terminal => print(&frame(&text, interval))?,
-                Err(Exit { text, .. }) if terminal => print(&frame(&text, interval))?,
-                view => print(&view?)?,
+    match io::stdout().is_terminal() && !common.json {
+        true => on_terminal(waiting, interval, count, common),
+        false => elsewhere(&waiting, interval, count, common),
+    }
+}
+
+/// One view after the other; with --json each on one line.
+fn elsewhere(waiting: &Waiting, interval: Span, count: Option<u32>, common: &Common) -> Result<(), Exit> {
+    let form = Form { width: 0, ..form(common) };
+    for shown in 1.. {
+        print(&client::ask(&common.socket, &["live", RACES_ELSEWHERE], form)?)?;
+        if count == Some(shown) || waiting.until(now() + interval)? == Woken::Stop {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn on_terminal(mut waiting: Waiting, interval: Span, count: Option<u32>, common: &Common) -> Result<(), Exit> {
+    let mut live = Live::default();
+    // A daemon that does not run is a plain error, before the screen is touched. Later on it may restart.
+    look(&mut live, common)?;
+    let failed = |error: io::Error| Exit::new(Code::Failed, format!("cannot take the terminal: {error}"));
+    let terminal = Terminal::enter().map_err(failed)?;
+    if let Some(keys) = terminal.keys() {
+        waiting.poll.add(&keys, 1, false).map_err(failed)?;
+        waiting.keys = Some(keys);
+    }
+    let unicode = speaks_utf8();
+    let ends = if waiting.keys.is_some() { "q ends" } else { "Ctrl-C ends" };
+    let mut trouble: Option<String> = None;
+    for shown in 1.. {
+        let end = now() + interval;
+        loop {
+            let (width, rows) = size();
+            let form = Form { width, ..form(common) };
+            let screen = Screen { form, rows: usize::from(rows), unicode, interval, ends };
+            print(&frame(&live.draw(&screen, trouble.as_deref()), rows))?;
+            if count == Some(shown) {
+                return Ok(());
             }
-            if count == Some(shown) || stopped(&signals, &poll, interval)? {
-                break;
+            match waiting.while_size_is((width, rows), end)? {
+                Woken::Stop => return Ok(()),
+                Woken::Late => break,
+                Woken::Resized => {}
             }
-            view = look(terminal, common);
         }
-        Ok(())
-    })();
-    if terminal {
-        print(LEAVE)?;
+        trouble = look(&mut live, common).err().map(|exit| exit.text);
     }
-    result
+    Ok(())
 }
 
-/// Waits; whether Ctrl-C came meanwhile.
-fn stopped(signals: &Signals, poll: &Poll, interval: Span) -> Result<bool, Exit> {
-    let end = now() + interval;
-    loop {
-        let left = end.since(now());
-        if left == Span::ZERO {
-            return Ok(false);
+fn look(live: &mut Live, common: &Common) -> Result<(), Exit> {
+    let form = Form { json: true, width: 0, color: false };
+    let text = client::ask(&common.socket, &["live", RACES], form)?;
+    let unreadable = || Exit::new(Code::Failed, "cannot read what the daemon says: are both of one version?");
+    live.learn(read(&text, KEYS).ok_or_else(unreadable)?, now());
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// It is time for the next view.
+    Late,
+    Resized,
+    /// Ctrl-C, a signal, or `q`.
+    Stop,
+}
+
+struct Waiting {
+    signals: Signals,
+    poll: Poll,
+    keys: Option<Keys>,
+}
+
+impl Waiting {
+    fn until(&self, end: Time) -> Result<Woken, Exit> {
+        loop {
+            let left = end.since(now());
+            if left == Span::ZERO {
+                return Ok(Woken::Late);
+            }
+            let mut pressed = false;
+            let wait = self.poll.wait(Some(left), |key| pressed |= key == 1);
+            wait.map_err(|error| Exit::new(Code::Failed, format!("cannot wait: {error}")))?;
+            // SIGHUP ends it as well: the terminal is gone.
+            if self.signals.next().is_some() {
+                return Ok(Woken::Stop);
+            }
+            if let Some(keys) = self.keys.as_ref().filter(|_| pressed) {
+                let keys = keys.pressed();
+                if keys.is_empty() || keys.iter().any(|key| matches!(key, b'q' | b'Q')) {
+                    return Ok(Woken::Stop);
+                }
+            }
         }
-        let wait = poll.wait(Some(left), |_| {});
-        wait.map_err(|error| Exit::new(Code::Failed, format!("cannot wait: {error}")))?;
-        match signals.next() {
-            Some(Signal::Stop | Signal::Reload) => return Ok(true), // SIGHUP: the terminal is gone
-            None => {}
+    }
+
+    fn while_size_is(&self, known: (u16, u16), end: Time) -> Result<Woken, Exit> {
+        loop {
+            let turn = now() + LOOK;
+            match self.until(turn.min(end))? {
+                Woken::Late if turn >= end => return Ok(Woken::Late),
+                Woken::Late if size() != known => return Ok(Woken::Resized),
+                Woken::Late => {}
+                other => return Ok(other),
+            }
         }
     }
 }
 
-/// Both views; with --json as one object on one line.
-fn look(terminal: bool, common: &Common) -> Result<String, Exit> {
-    let mut form = form(common);
-    if form.json {
-        form.width = 0;
-    }
-    let links = client::ask(&common.socket, &["links"], form)?;
-    let races = client::ask(&common.socket, &["races", if terminal { RACES } else { RACES_ELSEWHERE }], form)?;
-    match form.json {
-        // {"links":[..]} and {"races":[..]} become one.
-        true => {
-            let links = links.trim_end();
-            let (links, races) = (links.strip_suffix('}'), races.strip_prefix('{'));
-            Ok(format!("{},{}", links.unwrap_or_default(), races.unwrap_or_default()))
-        }
-        false => Ok(format!("{links}\n{races}\n")),
-    }
+fn size() -> (u16, u16) {
+    peer::terminal_size(io::stdout().as_fd()).unwrap_or((80, 24))
 }
 
-/// `view` in place of what the terminal shows: as many lines as it has, and nothing below.
-fn frame(view: &str, interval: Span) -> String {
-    let rows = peer::terminal_size(io::stdout().as_fd()).map_or(24, |(_, rows)| rows);
-    let mut out = format!("\x1b[H\x1b[Kcheaproute, every {} s; Ctrl-C ends\r\n\x1b[K", interval.as_secs());
-    let mut used = 2;
-    for line in view.trim_end().lines().take(usize::from(rows).saturating_sub(2)) {
-        used += 1;
+/// Whether the locale is one of UTF-8 (locale(7): the first of these that is set decides).
+fn speaks_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(env::var_os).find(|value| !value.is_empty());
+    let name = set.map(|name| name.to_string_lossy().to_ascii_lowercase());
+    name.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"))
+}
+
+/// `view`, which has no more lines than the terminal, in place of what that shows.
+fn frame(view: &str, rows: u16) -> String {
+    let mut out = String::from("\x1b[H");
+    let mut lines = 0;
+    for line in view.lines().take(usize::from(rows)) {
+        if lines > 0 {
+            out.push_str("\r\n");
+        }
         // Cleared first: at the end of a full line the cursor still stands on its last character.
-        out.push_str("\r\n\x1b[K");
+        out.push_str("\x1b[K");
         out.push_str(line);
+        lines += 1;
     }
     // On the last line there is nothing below, and a line's end would scroll.
-    if used < usize::from(rows) {
+    if lines < rows {
         out.push_str("\r\n\x1b[J");
     }
     out

@@ -2,7 +2,11 @@
 
 mod args;
 mod help;
+mod import;
 mod live;
+mod mask;
+mod support;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -35,6 +39,13 @@ fn act(action: Action) -> Result<(), Exit> {
         Action::DryRun(options) => print(&daemon::dry_run(&options)?),
         Action::Check { config } => check(&config),
         Action::Ask { words, common } => {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            print(&client::ask(&common.socket, &words, form(&common))?)
+        }
+        Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
+        Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Why { asked, common } => {
+            let words = why::words(&asked)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             print(&client::ask(&common.socket, &words, form(&common))?)
         }

@@ -5,8 +5,8 @@ use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
-use super::values::Protocol;
-use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, PolicyConfig, RuleConfig};
+use super::values::{Protocol, Target};
+use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig};
 use crate::link::Marks;
 use crate::time::Span;
 
@@ -16,7 +16,7 @@ pub fn check(text: &str) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
     let mut all = All {
         // A lost header is a lost name: what refers to it is no further fault.
         complete: errors.is_empty(),
-        faults: errors.into_iter().map(syntax_fault).collect(),
+        faults: syntax_faults(errors),
         ..All::default()
     };
     all.sort(&sections);
@@ -84,7 +84,7 @@ impl<'a> All<'a> {
             complete: self.complete,
         };
         checks.run(&mut self.faults);
-        self.faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+        sort_faults(&mut self.faults);
         if self.faults.iter().any(|fault| fault.severity == Severity::Fault) {
             if self.faults.len() > MAX_FAULTS {
                 self.faults.truncate(MAX_FAULTS);
@@ -115,6 +115,16 @@ impl<'a> All<'a> {
 
 fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
     read.into_iter().filter(|read| read.enabled).map(|read| read.config)
+}
+
+/// In the order of the file; what is about the whole of it comes last.
+pub fn sort_faults(faults: &mut [Fault]) {
+    faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+}
+
+/// What is no UCI at all, as faults.
+pub fn syntax_faults(errors: Vec<SyntaxError>) -> Vec<Fault> {
+    errors.into_iter().map(syntax_fault).collect()
 }
 
 fn syntax_fault(error: SyntaxError) -> Fault {
@@ -162,6 +172,7 @@ fn main(known: &Known) -> Main {
         local_traffic: known.one("local_traffic").unwrap_or(other.local_traffic),
         lan_device: known.list("lan_device"),
         race_ports_udp: known.list("race_ports_udp"),
+        hook: known.one("hook").unwrap_or(other.hook),
     }
 }
 
@@ -174,6 +185,7 @@ impl Default for Main {
             local_traffic: false,
             lan_device: Vec::new(),
             race_ports_udp: Vec::new(),
+            hook: "/etc/cheaproute.user".into(),
         }
     }
 }
@@ -183,20 +195,39 @@ fn link(known: &Known) -> LinkConfig {
         Some(device) => Attach::Device { device, gateway: known.one("gateway"), gateway6: known.one("gateway6") },
         None => Attach::Interface(known.one("interface").unwrap_or_else(|| known.name.clone())),
     };
+    let (metered, probe): (bool, Vec<Target>) = (known.one("metered").unwrap_or(false), known.list("probe"));
+    let usual = usual_interval(metered, &probe);
+    let (loss_down, latency_down) = (known.one::<u16>("loss_down"), known.one::<Span>("latency_down"));
     LinkConfig {
         name: known.name.clone(),
         attach,
         prefix: known.list("prefix"),
         weight: known.one("weight").unwrap_or(1),
         metric: known.one("metric").unwrap_or(0),
-        metered: known.one("metered").unwrap_or(false),
+        metered,
         handicap: known.one("handicap").unwrap_or(Span::ZERO),
-        probe: known.list("probe"),
-        interval: known.one("interval").unwrap_or(Span::from_secs(1)),
+        on_down: known.one("on_down").unwrap_or(OnDown::Reset),
+        on_up: known.one("on_up").unwrap_or(OnUp::Keep),
+        interval: known.one("interval").unwrap_or(usual),
+        probe,
         timeout: known.one("timeout").unwrap_or(Span::from_secs(1)),
         down: known.one("down").unwrap_or(3),
         up: known.one("up").unwrap_or(3),
         reliability: known.one("reliability").unwrap_or(1),
+        loss_limits: loss_down.map(|down| (down, known.one("loss_up").unwrap_or(down / 2))),
+        latency_limits: latency_down
+            .map(|down| (down, known.one("latency_up").unwrap_or(Span(down.as_micros() / 5 * 4)))),
+    }
+}
+
+/// As the option table says. Three echoes a second are a few hundred bytes, and what it takes to know of a silent loss
+/// within a second. A page costs its server a connection each; and on a metered link every byte costs money, while races
+/// watch it as well.
+fn usual_interval(metered: bool, probe: &[Target]) -> Span {
+    match (metered, probe.iter().any(|target| matches!(target, Target::Http(_)))) {
+        (true, _) => Span::from_secs(10),
+        (false, true) => Span::from_secs(5),
+        (false, false) => Span::from_millis(300),
     }
 }
 
@@ -208,6 +239,7 @@ fn policy(known: &Known) -> PolicyConfig {
         link: known.list("link"),
         remember: known.one("remember").unwrap_or(other.remember),
         tie: known.one("tie").unwrap_or(other.tie),
+        sticky: known.one("sticky").unwrap_or(other.sticky),
         last_resort: known.one("last_resort").unwrap_or(other.last_resort),
     }
 }
@@ -221,6 +253,7 @@ impl Default for PolicyConfig {
             link: Vec::new(),
             remember: Span::ZERO,
             tie: Span::from_millis(2),
+            sticky: Span::ZERO,
             last_resort: LastResort::Default,
         }
     }

@@ -42,6 +42,7 @@ fn defaults_are_those_of_the_table() {
         local_traffic: false,
         lan_device: vec![],
         race_ports_udp: vec![PortRange::only(53), PortRange::only(443)],
+        hook: "/etc/cheaproute.user".into(),
     };
     let link = |name: &str| LinkConfig {
         name: name.into(),
@@ -51,12 +52,16 @@ fn defaults_are_those_of_the_table() {
         metric: 0,
         metered: false,
         handicap: Span::ZERO,
+        on_down: OnDown::Reset,
+        on_up: OnUp::Keep,
         probe: vec![],
-        interval: Span::from_secs(1),
+        interval: Span::from_millis(300),
         timeout: Span::from_secs(1),
         down: 3,
         up: 3,
         reliability: 1,
+        loss_limits: None,
+        latency_limits: None,
     };
     let policy = |name: &str| PolicyConfig {
         name: name.into(),
@@ -64,6 +69,7 @@ fn defaults_are_those_of_the_table() {
         link: vec!["wan".into(), "wanb".into()],
         remember: Span::ZERO,
         tie: Span::from_millis(2),
+        sticky: Span::ZERO,
         last_resort: LastResort::Default,
     };
     let links = vec![link("wan"), link("wanb")];
@@ -91,11 +97,13 @@ fn every_option_arrives() {
         "config cheaproute main\noption enabled no\noption log_level trace\noption mark_mask 0xFC0\noption local_traffic on
         list lan_device br-lan\nlist lan_device br-guest\noption race_ports_udp '53, 8000-8100'
         config link a\noption interface wwan\noption weight 3\noption metric 9\noption metered 1\noption handicap 20ms
+        option on_down flush\noption on_up return
         list probe icmp:1.1.1.1\nlist probe tcp:[2001:db8::1]:443\noption interval 500ms\noption timeout 2\noption down 5
-        option up 6\noption reliability 2\nlist prefix 2001:db8::1/56
+        option up 6\noption reliability 2\nlist prefix 2001:db8::1/56\noption loss_down 20\noption loss_up 5\noption latency_down 400ms
         config link b\noption device eth1\noption gateway 192.0.2.1\noption gateway6 fe80::1
         config policy p\noption mode race\nlist link b\nlist link a\noption remember 10m\noption tie 5ms
         option last_resort blackhole
+        config policy q\noption mode failover\noption sticky 10m
         config rule r\noption family ipv4\noption proto 'tcp udp'\nlist src_ip 10.0.0.0/8\nlist dest_ip 192.0.2.7
         option src_port 1-5\noption dest_port '80 443'\noption src_device br-lan\noption nftset x\noption policy p",
     );
@@ -106,7 +114,10 @@ fn every_option_arrives() {
     let a = &config.links[0];
     assert_eq!((&a.attach, a.weight, a.metric, a.metered), (&Attach::Interface("wwan".into()), 3, 9, true));
     assert_eq!((a.handicap.as_millis(), a.interval.as_millis(), a.timeout.as_secs()), (20, 500, 2));
+    assert_eq!((a.on_down, a.on_up, config.policies[1].sticky.as_secs()), (OnDown::Flush, OnUp::Return, 600));
     assert_eq!((a.down, a.up, a.reliability, a.probe.len()), (5, 6, 2, 2));
+    assert_eq!(a.loss_limits, Some((20, 5)));
+    assert_eq!(a.latency_limits, Some((Span::from_millis(400), Span::from_millis(320))));
     assert_eq!(a.prefix[0].to_string(), "2001:db8::/56");
     let (gateway, gateway6) = ("192.0.2.1".parse().ok(), "fe80::1".parse().ok());
     assert_eq!(config.links[1].attach, Attach::Device { device: "eth1".into(), gateway, gateway6 });
@@ -119,7 +130,7 @@ fn every_option_arrives() {
     assert_eq!((r.src_device.as_deref(), r.policy.as_str()), (Some("br-lan"), "p"));
     assert_eq!(r.nftset.as_ref().map(NftSet::to_string).as_deref(), Some("x"));
     assert_eq!(config.link("b").map(|(id, _)| id.number()), Some(2));
-    assert!(config.link("c").is_none() && config.policy("p").is_some() && config.policy("q").is_none());
+    assert!(config.link("c").is_none() && config.policy("p").is_some() && config.policy("s").is_none());
 }
 
 #[test]
@@ -150,6 +161,7 @@ fn options_that_do_not_fit() {
                 "config link c\noption weight 0",
                 "cheaproute:4: link 'c': option 'weight': must be a whole number from 1 to 1000 (got '0')",
             ),
+            ("config policy p\noption sticky 5m", "cheaproute:4: policy 'p': option 'sticky': a race decides"),
             (
                 "config link c\noption wieght 1",
                 "cheaproute:4: link 'c': option 'wieght': is unknown; did you mean 'weight'?",
@@ -163,7 +175,7 @@ fn options_that_do_not_fit() {
                 "cheaproute:4: link 'c': option 'weight': takes one value: write option weight",
             ),
             ("config link c\nlist prefix ' '", "cheaproute:4: link 'c': option 'prefix': has no value"),
-            ("config link c\nlist probe 1.1.1.1", "cheaproute:4: link 'c': option 'probe': must be icmp:ADDRESS or "),
+            ("config link c\nlist probe 1.1.1.1", "cheaproute:4: link 'c': option 'probe': must be icmp:ADDRESS, "),
             (
                 "config link c\noption device e\noption gateway ::1",
                 "cheaproute:5: link 'c': option 'gateway': must be the IPv4",
@@ -228,6 +240,15 @@ fn sections_that_do_not_fit_together() {
             (
                 "config link c\nlist probe icmp:1.1.1.1\noption reliability 2",
                 "cheaproute:5: link 'c': option 'reliability': must",
+            ),
+            (
+                "config link c\nlist probe icmp:1.1.1.1\noption loss_down 20\noption loss_up 30",
+                "cheaproute:6: link 'c': option 'loss_up': must not exceed 'loss_down'",
+            ),
+            (
+                "config link c\noption probe 'icmp:1.1.1.1 icmp:1.1.1.2 icmp:1.1.1.3 icmp:1.1.1.4 icmp:1.1.1.5 icmp:1.1.1.6 \
+                 icmp:1.1.1.7 icmp:1.1.1.8 icmp:1.1.1.9'",
+                "cheaproute:4: link 'c': option 'probe': takes at most 8 values (got 9)",
             ),
             (
                 "config link c\nlist prefix 2001:db8::/48\nconfig link d\nlist prefix 2001:db8:0:1::/64",
@@ -303,6 +324,18 @@ fn warnings() {
                 "config peer c",
                 "cheaproute:3: warning: unknown section type 'peer' is ignored; there are cheaproute, link, ",
             ),
+            (
+                "config link c\noption loss_down 20",
+                "cheaproute:4: warning: link 'c': option 'loss_down': has no effect without 'probe'",
+            ),
+            (
+                "config link c\nlist probe icmp:1.1.1.1\noption latency_up 20ms",
+                "cheaproute:5: warning: link 'c': option 'latency_up': has no effect without 'latency_down'",
+            ),
+            (
+                "config link c\nlist probe icmp:1.1.1.1\noption latency_down 1s",
+                "cheaproute:5: warning: link 'c': option 'latency_down': has no effect: after 'timeout' (1s) a probe is lost",
+            ),
             ("config link a-b", "cheaproute:3: warning: link 'a-b': the uci command and LuCI refuse a '-'"),
             (
                 "config policy p\noption mode failover\noption tie 1ms",
@@ -319,6 +352,21 @@ fn warnings() {
         ],
         warned,
     );
+}
+
+/// How often probes are sent unless the file says.
+#[test]
+fn the_interval_follows_what_a_probe_costs() {
+    for (options, millis) in [
+        ("", 300),
+        ("list probe icmp:1.1.1.1\nlist probe dns:1.1.1.1", 300),
+        ("list probe icmp:1.1.1.1\nlist probe http:a.example", 5_000),
+        ("list probe icmp:1.1.1.1\noption metered 1", 10_000),
+        ("list probe http:a.example\noption metered 1\noption interval 1s", 1_000),
+    ] {
+        let config = good(&format!("config link c\n{options}"));
+        assert_eq!(config.links[0].interval.as_millis(), millis, "{options}");
+    }
 }
 
 #[test]
@@ -347,7 +395,7 @@ fn fault() -> impl Strategy<Value = &'static str> {
         "config link # \noption weight 0\n",
         "config link #\noption metric x\n",
         "config link #\noption intervall 1s\n",
-        "config link #\nlist probe 'dns:1.1.1.1'\n",
+        "config link #\nlist probe 'dns:example'\n",
         "config link #\nlist down 3\n",
         "config link #\noption gateway 192.0.2.1\n",
         "config policy #\noption mode rase\n",

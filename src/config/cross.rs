@@ -3,10 +3,12 @@
 use super::check::Read;
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::section::Known;
-use super::values::{Prefix, Protocol};
+use super::values::{Prefix, Protocol, span_text};
 use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
 use crate::link::MAX_LINKS;
+use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
+use crate::time::Span;
 
 pub struct Checks<'c, 'a> {
     pub main: &'c Main,
@@ -24,6 +26,7 @@ impl Checks<'_, '_> {
         for (index, link) in self.links.iter().enumerate() {
             attach(&link.known, faults);
             reliability(link, faults);
+            limits(link, faults);
             if link.enabled {
                 // Of three alike, the third has one fault, not two.
                 let before = faults.len();
@@ -113,10 +116,15 @@ impl Checks<'_, '_> {
             let unused: &[&str] = match config.mode {
                 Mode::Race => &[],
                 Mode::Weighted | Mode::Failover => &["remember", "tie"],
-                Mode::Blackhole | Mode::Unreachable => &["link", "remember", "tie", "last_resort"],
+                Mode::Blackhole | Mode::Unreachable => &["link", "remember", "tie", "sticky", "last_resort"],
             };
             for option in unused.iter().filter(|option| known.is_given(option)) {
                 faults.push(warning(known.fault_of(option, "has no effect in this policy's mode".into())));
+            }
+            if config.mode == Mode::Race && config.sticky > Span::ZERO {
+                let text = "a race decides each connection anew: set mode 'weighted' or 'failover' for sticky clients, \
+                            or 'remember' for winners that are tried first";
+                faults.push(known.fault_of("sticky", text.into()));
             }
         }
     }
@@ -198,6 +206,30 @@ fn reliability(link: &Read<LinkConfig>, faults: &mut Vec<Fault>) {
     if known.is_given("probe") && known.is_sound("probe") && usize::from(wanted) > probes {
         let text = format!("must not exceed the number of probes, {probes} (got '{wanted}')");
         faults.push(known.fault_of("reliability", text));
+    }
+}
+
+/// What the limits on loss and latency need, and how many probes there can be.
+fn limits(link: &Read<LinkConfig>, faults: &mut Vec<Fault>) {
+    let Read { known, config, .. } = link;
+    if config.probe.len() > MAX_TARGETS {
+        let text = format!("takes at most {MAX_TARGETS} values (got {})", config.probe.len());
+        faults.push(known.fault_of("probe", text));
+    }
+    let loss = config.loss_limits.is_some_and(|(down, up)| up > down);
+    let latency = config.latency_limits.is_some_and(|(down, up)| up > down);
+    for (down, up, above) in [("loss_down", "loss_up", loss), ("latency_down", "latency_up", latency)] {
+        if above {
+            faults.push(known.fault_of(up, format!("must not exceed '{down}'")));
+        } else if known.is_given(up) && !known.is_given(down) {
+            faults.push(warning(known.fault_of(up, format!("has no effect without '{down}'"))));
+        } else if known.is_given(down) && !known.is_given("probe") {
+            faults.push(warning(known.fault_of(down, "has no effect without 'probe'".into())));
+        }
+    }
+    if config.latency_limits.is_some_and(|(down, _)| down >= config.timeout) {
+        let text = format!("has no effect: after 'timeout' ({}) a probe is lost", span_text(config.timeout));
+        faults.push(warning(known.fault_of("latency_down", text)));
     }
 }
 

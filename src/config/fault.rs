@@ -23,14 +23,16 @@ pub enum Severity {
     Fault,
     /// It can, but hardly as meant.
     Warning,
+    /// Nothing is wrong: what became of another program's configuration.
+    Note,
 }
 
 /// What a router's log ring of 64 KB holds. A file of rubbish must not become a heap of faults.
-pub(super) const MAX_FAULTS: usize = 500;
+pub(crate) const MAX_FAULTS: usize = 500;
 
 impl Fault {
     /// About the file as a whole.
-    pub(super) fn of_file(text: &str) -> Self {
+    pub(crate) fn of_file(text: &str) -> Self {
         let (severity, text) = (Severity::Fault, text.into());
         Fault { severity, line: None, column: None, section: None, option: None, text }
     }
@@ -86,7 +88,7 @@ impl fmt::Display for InFile<'_> {
 }
 
 /// The user's own text, quoted, on one line and of bounded length: faults end in a log.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 64;
     let escape = |c: char| if c == '\'' || c == '"' { vec![c] } else { c.escape_debug().collect::<Vec<_>>() };
     let mut out: String = text.chars().take(LONGEST).flat_map(escape).collect();

@@ -17,8 +17,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::link::{LinkId, Marks};
 use crate::time::Span;
 
+pub(crate) use check::{sort_faults, syntax_faults};
 pub use fault::{Fault, Severity};
+pub(crate) use fault::{MAX_FAULTS, shown};
+pub(crate) use sample::comment;
 pub use values::{NftSet, PortRange, Prefix, Protocol, Target};
+pub(crate) use values::{is_name, parse_bool};
 
 /// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with
 /// warnings, or all that is wrong, warnings among it; both in the order of the file.
@@ -69,6 +73,8 @@ pub struct Main {
     /// Empty: all devices but the links.
     pub lan_device: Vec<String>,
     pub race_ports_udp: Vec<PortRange>,
+    /// A file that need not exist.
+    pub hook: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +88,8 @@ pub struct LinkConfig {
     pub metric: u16,
     pub metered: bool,
     pub handicap: Span,
+    pub on_down: OnDown,
+    pub on_up: OnUp,
     pub probe: Vec<Target>,
     pub interval: Span,
     pub timeout: Span,
@@ -89,6 +97,25 @@ pub struct LinkConfig {
     pub up: u16,
     /// At most the number of probes, if there are any.
     pub reliability: u16,
+    /// `loss_down` and `loss_up`, in percent; the second is not above the first.
+    pub loss_limits: Option<(u16, u16)>,
+    /// `latency_down` and `latency_up`; likewise.
+    pub latency_limits: Option<(Span, Span)>,
+}
+
+/// What becomes of a link's connections when it goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnDown {
+    Reset,
+    Flush,
+    Keep,
+}
+
+/// What becomes, when a link comes up, of the connections that a failover policy gave to lesser links meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnUp {
+    Keep,
+    Return,
 }
 
 /// Where a link's device, addresses and gateways come from.
@@ -111,6 +138,8 @@ pub struct PolicyConfig {
     /// Zero: every connection is raced.
     pub remember: Span,
     pub tie: Span,
+    /// Zero: every connection is dealt by itself. Always zero in mode race.
+    pub sticky: Span,
     pub last_resort: LastResort,
 }
 

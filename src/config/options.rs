@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::values::{
-    NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, number, parse_bool, parse_hex,
+    NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex,
     parse_span, span_text,
 };
 use crate::link::Marks;
@@ -53,6 +53,8 @@ pub enum Shape {
     Name,
     /// A network device of the kernel.
     Device,
+    /// A file, by its whole path.
+    Path,
     Ipv4,
     Ipv6,
     /// An address or a prefix of either family.
@@ -179,6 +181,9 @@ pub static OPTIONS: &[Spec] = &[
     list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),
         "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the \
          best link."),
+    one(Main, "hook", Shape::Path, Default(&["/etc/cheaproute.user"]),
+        "A script to run when a link comes (ACTION=connected) or goes (ACTION=disconnected), with LINK, DEVICE, \
+         INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
 
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
         "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
@@ -202,12 +207,25 @@ pub static OPTIONS: &[Spec] = &[
         "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
     one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),
         "How long the link's answer to a race is held back in favour of the others."),
+    one(Link, "on_down", OneOf(&["reset", "flush", "keep"]), Default(&["reset"]),
+        "What becomes of the link's connections when it goes down. reset: while another link is up, clients' TCP \
+         connections are reset when they next send, so that they reconnect over that; all else moves there by itself. \
+         flush: conntrack forgets them; what they send next leaves by another link, where TCP servers refuse it. keep: \
+         they wait for the link. A connection without an answer yet always moves."),
+    one(Link, "on_up", OneOf(&["keep", "return"]), Default(&["keep"]),
+        "What becomes of connections that failover policies gave to lesser links while this one was down, when it is up \
+         again. keep: they stay there; return: they are moved as by on_down reset."),
     list(Link, "probe", Shape::Target,
-        otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "tcp:9.9.9.9:443"]),
-        "Hosts that are asked, through this link, whether it works. IPv6 is written icmp:2001:db8::1 and \
-         tcp:[2001:db8::1]:443."),
-    one(Link, "interval", time(Span::from_millis(100), HOUR), Default(&["1s"]),
-        "The time from one round of probes to the next."),
+        otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "dns:9.9.9.9"]),
+        "Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] \
+         and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows. A dns probe is good if any \
+         answer comes. An http probe is good only if the page is empty (status 204, or 200 without content), so that a \
+         captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is \
+         /generate_204 unless given, and a host's name is resolved over the link by its first dns probe, or else 9.9.9.9."),
+    one(Link, "interval", time(Span::from_millis(100), HOUR),
+        otherwise("300ms; 5s with an http probe; 10s on a metered link", &["300ms"]),
+        "The time from one round of probes to the next. At 300ms a silent loss is known within a second. Races that a link \
+         does not answer have it probed at once, whatever the interval."),
     one(Link, "timeout", time(Span::from_millis(50), Span::from_secs(60)), Default(&["1s"]),
         "How long a probe's answer is waited for. It may exceed the interval."),
     one(Link, "down", count(1, 100, "rounds"), Default(&["3"]),
@@ -216,6 +234,17 @@ pub static OPTIONS: &[Spec] = &[
         "After this many good rounds in a row the link is up again."),
     one(Link, "reliability", count(1, 100, "probes"), Default(&["1"]),
         "A round is good if at least this many of the probes were answered."),
+    one(Link, "loss_down", count(1, 99, "percent"), otherwise("off", &["20"]),
+        "The link is down while more of its last 32 probes are lost. Of several hosts, the one that answers best counts. A \
+         link that went down more than twice in a short time must work for 5s, 10s, and so on up to 1m before it is used \
+         again, unless there is no other."),
+    one(Link, "loss_up", count(0, 99, "percent"), otherwise("half of loss_down", &["10"]),
+        "A link that is down because of loss_down is used again when no more than this are lost."),
+    one(Link, "latency_down", time(Span::from_millis(1), Span::from_secs(60)), otherwise("off", &["500ms"]),
+        "The link is down while most of its last 16 round trips take longer. It should be below the timeout."),
+    one(Link, "latency_up", time(Span::from_millis(1), Span::from_secs(60)),
+        otherwise("four fifths of latency_down", &["400ms"]),
+        "A link that is down because of latency_down is used again when most round trips take no longer than this."),
 
     one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
         "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
@@ -228,6 +257,10 @@ pub static OPTIONS: &[Spec] = &[
     one(Policy, "tie", time(Span::ZERO, Span::from_secs(1)), Default(&["2ms"]),
         "Links whose remembered times differ by less than this, or by less than 10 %, are equal, and weight decides. \
          Only in mode race."),
+    one(Policy, "sticky", time(Span::ZERO, DAY), Default(&["0"]),
+        "For how long after its last new connection a client keeps its link, while that is up: for servers that dislike \
+         a change of address. 0 chooses for each connection. Only in modes weighted and failover; 4096 clients of \
+         either family."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
         "What happens while no link of the policy is up. default: the router's default route."),
 
@@ -274,6 +307,7 @@ impl Shape {
             OneOf(words) => words.iter().find(|word| **word == text).map(|word| Value::Word(word)),
             Shape::Name => is_name(text).then(|| Value::Text(text.into())),
             Shape::Device => is_device(text).then(|| Value::Text(text.into())),
+            Shape::Path => is_path(text).then(|| Value::Text(text.into())),
             Shape::Ipv4 => text.parse().ok().filter(|a: &Ipv4Addr| is_host((*a).into())).map(Value::Ipv4),
             Shape::Ipv6 => text.parse().ok().filter(|a: &Ipv6Addr| is_host((*a).into())).map(Value::Ipv6),
             Shape::Prefix => text.parse().ok().map(Value::Prefix),
@@ -312,13 +346,16 @@ impl Shape {
             OneOf(words) => format!("one of {}", words.join(", ")),
             Shape::Name => "a name of up to 255 letters, digits, '_' and '-'".into(),
             Shape::Device => "a network device's name of up to 15 characters, such as eth1 or pppoe-wan".into(),
+            Shape::Path => "a file's path from / on, such as /etc/cheaproute.user".into(),
             Shape::Ipv4 => "the IPv4 address of a host, such as 192.0.2.1".into(),
             Shape::Ipv6 => "the IPv6 address of a host, such as 2001:db8::1".into(),
             Shape::Prefix => "an address or prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48".into(),
             Shape::PrefixIpv6 => "an IPv6 prefix, such as 2001:db8::/56".into(),
             Shape::Ports => "a port from 1 to 65535 or a range such as 8000-8100".into(),
             Shape::Protocol => "tcp, udp, icmp, all or a protocol number from 1 to 255".into(),
-            Shape::Target => "icmp:ADDRESS or tcp:ADDRESS:PORT, such as icmp:1.1.1.1 or tcp:[2001:db8::1]:443".into(),
+            Shape::Target => "icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS or http:HOST/PATH, such as icmp:1.1.1.1 or \
+                              http:connectivitycheck.gstatic.com/generate_204"
+                .into(),
             Shape::NftSet => "a name for nft sets, such as video".into(),
             Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
         }

@@ -91,6 +91,7 @@ fn ranges_hold() {
             vec!["2", "ON", ""],
         ),
         (Main, "mark_mask", vec!["0x3F", "0xfc000000"], vec!["0x7F", "63", "0x3E000001", "0"]),
+        (Main, "hook", vec!["/etc/cheaproute.user"], vec!["", "hook.sh", "/etc/", "/a\nb"]),
         (Main, "lan_device", vec!["br-lan"], vec!["eth*", "a b", "0123456789abcdef"]),
         (Link, "gateway", vec!["192.0.2.1"], vec!["0.0.0.0", "fe80::1", "127.0.0.1", "192.0.2.1/24", "01.2.3.4"]),
         (Link, "gateway6", vec!["fe80::1", "2001:db8::1"], vec!["::", "192.0.2.1", "ff02::1", "fe80::1%eth0"]),

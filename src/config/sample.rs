@@ -13,8 +13,10 @@ pub fn sample() -> String {
     header(&mut out, Kind::Main, "", "main");
     options(&mut out, Kind::Main, "", &[]);
     header(&mut out, Kind::Link, "", "wan");
-    options(&mut out, Kind::Link, "", &["interface"]);
+    options(&mut out, Kind::Link, "", &["interface", "probe"]);
     out += "\nconfig link 'wanb'\n\toption interface 'wanb'\n";
+    let probe = Kind::Link.option("probe").map_or(&[][..], Spec::example);
+    probe.iter().for_each(|target| out += &format!("\tlist probe {}\n", quote(target)));
     header(&mut out, Kind::Policy, "", "fastest");
     options(&mut out, Kind::Policy, "", &["mode"]);
     header(&mut out, Kind::Rule, "#", "web");
@@ -56,7 +58,7 @@ fn help(spec: &Spec) -> String {
 }
 
 /// `text` in lines of bounded width, each after `start`.
-fn comment(out: &mut String, start: &str, text: &str) {
+pub(crate) fn comment(out: &mut String, start: &str, text: &str) {
     let mut width = 0;
     for word in text.split(' ') {
         let length = word.chars().count();

@@ -8,7 +8,7 @@ use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::{Kind, Shape, Spec, Value, Without};
 use super::uci::{Entry, Section};
 use super::values::{NftSet, PortRange, Prefix, Protocol, Target, is_name};
-use super::{Family, LastResort, MAX_RULES, Mode};
+use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use crate::link::Marks;
 use crate::time::Span;
 
@@ -234,6 +234,8 @@ from_word! {
         "unreachable" => Unreachable
     }
     LastResort { "default" => Default, "unreachable" => Unreachable, "blackhole" => Blackhole }
+    OnDown { "reset" => Reset, "flush" => Flush, "keep" => Keep }
+    OnUp { "keep" => Keep, "return" => Return }
     Family { "any" => Any, "ipv4" => Ipv4, "ipv6" => Ipv6 }
 }
 

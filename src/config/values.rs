@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::time::Span;
 
@@ -149,45 +149,6 @@ impl fmt::Display for Protocol {
 
 pub use crate::probe::Target;
 
-type ReadTarget = fn(&str) -> Option<Target>;
-
-impl Target {
-    /// What stands before the colon, and how to read what stands after it.
-    const SCHEMES: &[(&str, ReadTarget)] = &[
-        ("icmp", |rest| {
-            let bare = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let address = match bare {
-                Some(bare) => bare.parse::<Ipv6Addr>().ok()?.into(),
-                None => rest.parse().ok()?,
-            };
-            is_host(address).then_some(Target::Icmp(address))
-        }),
-        ("tcp", |rest| {
-            let to: SocketAddr = rest.parse().ok()?;
-            // A scope (`%eth0`) would contradict the link that the probe leaves by.
-            let scoped = matches!(to, SocketAddr::V6(v6) if v6.scope_id() != 0);
-            (is_host(to.ip()) && to.port() != 0 && !scoped).then_some(Target::Tcp(to))
-        }),
-    ];
-
-    pub fn ip(self) -> IpAddr {
-        match self {
-            Target::Icmp(address) => address,
-            Target::Tcp(to) => to.ip(),
-        }
-    }
-}
-
-impl FromStr for Target {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (scheme, rest) = text.split_once(':').ok_or(Invalid)?;
-        let (_, read) = Target::SCHEMES.iter().find(|(name, _)| *name == scheme).ok_or(Invalid)?;
-        read(rest).ok_or(Invalid)
-    }
-}
-
 /// Two sets of addresses in our nft table, `NAME4` and `NAME6`, that another program fills: dnsmasq, mostly. A rule of nft
 /// can look into no other table's sets.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -225,17 +186,18 @@ pub fn is_device(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(letter)
 }
 
+/// The path of a file. The longest that the kernel takes has 4,095 bytes (PATH_MAX, limits.h).
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() < 4096 && !text.ends_with('/') && !text.chars().any(char::is_control)
+}
+
 fn is_nft_name(text: &str) -> bool {
     let letter = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
     let first = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
     first && text.len() <= MAX_NAME && text.bytes().all(letter)
 }
 
-/// An address that a host elsewhere can have.
-pub fn is_host(address: IpAddr) -> bool {
-    let everyone = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || everyone)
-}
+pub use crate::probe::target::is_elsewhere as is_host;
 
 /// UCI's words for yes and no.
 pub fn parse_bool(text: &str) -> Option<bool> {

@@ -44,26 +44,6 @@ fn protocols() {
 }
 
 #[test]
-fn targets() {
-    same::<Target>(&[
-        ("icmp:1.1.1.1", "icmp:1.1.1.1"),
-        ("icmp:2001:db8::1", "icmp:2001:db8::1"),
-        ("icmp:[2001:db8::1]", "icmp:2001:db8::1"),
-        ("tcp:9.9.9.9:443", "tcp:9.9.9.9:443"),
-        ("tcp:[2001:db8::1]:443", "tcp:[2001:db8::1]:443"),
-    ]);
-    let bad = ["1.1.1.1", "icmp:", "icmp:[1.1.1.1]", "icmp:0.0.0.0", "icmp:localhost", "tcp:9.9.9.9", "tcp:9.9.9.9:0"];
-    none::<Target>(&bad);
-    none::<Target>(&[
-        "tcp:2001:db8::1:443",
-        "tcp:[fe80::1%2]:443",
-        "tcp:127.0.0.1:80",
-        "dns:1.1.1.1",
-        "icmp:224.0.0.1",
-    ]);
-}
-
-#[test]
 fn sets() {
     same::<NftSet>(&[("video", "video"), ("a-b_c.d", "a-b_c.d")]);
     none::<NftSet>(&["", "#", "a#b", "inet#fw4#video", "a b", "a;b", "4a", "inet#a#b#c", "@a"]);

@@ -1,16 +1,21 @@
 //! How people and programs look into the daemon: state documents, their two renderings, and the socket between.
 //!
-//! The daemon answers a request with a [`Value`], the same for all who ask. [`json`] and [`view`] turn it into text, in the
-//! thread of the [`server`], so that the main loop never formats. The [`client`] is the command line's end of the socket.
+//! The daemon answers a request with a [`Value`], the same for all who ask: they hand it in at the [`desk`]. [`json`] and
+//! [`view`] turn it into text, in the thread of the [`server`], so that the main loop never formats. The [`client`] is the
+//! command line's end of the socket. (`crate::ubus` hands in requests, too.)
 
 pub mod exit;
 pub mod json;
+pub mod read;
 pub mod value;
 pub mod view;
 
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod client;
+#[cfg(feature = "linux")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod desk;
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod server;

@@ -11,32 +11,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, str};
 
-use super::{Code, Exit, Form, Value, render};
+use super::desk::Desk;
+use super::{Code, Exit, Form, render};
 use crate::linux::peer;
-
-/// What a client wants of the main loop: look at the words, then [`answer`](Request::answer).
-pub struct Request {
-    /// `["races", "20"]`; never empty.
-    pub words: Vec<String>,
-    /// How the answer will be rendered, by the thread that asked.
-    pub form: Form,
-    reply: SyncSender<Answer>,
-}
-
-/// A document, or why there is none.
-pub type Answer = Result<Value, Exit>;
-
-impl Request {
-    /// Never blocks. The client may be gone: then nobody reads the answer.
-    pub fn answer(self, answer: Answer) {
-        let _ = self.reply.try_send(answer);
-    }
-}
 
 /// A socket that nobody else serves; its file goes away with it.
 #[derive(Debug)]
@@ -49,10 +30,6 @@ pub struct Server {
 pub const MAX_REQUEST: usize = 4096;
 /// How long a client may take to send its request, and to read the answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long the main loop may take: it may be loading a ruleset.
-const DAEMON_PATIENCE: Duration = Duration::from_secs(5);
-/// Requests that a busy main loop finds when it returns. Their clients gave up.
-const WAITING: usize = 4;
 /// Rendering needs little: 200 links and races, no recursion deeper than a document.
 const STACK: usize = 256 * 1024;
 
@@ -82,23 +59,21 @@ impl Server {
         Ok(Server { listener, path: path.into() })
     }
 
-    /// Starts the thread. Each request arrives at the receiver, and then `wake` is called.
-    pub fn start(&self, wake: impl Fn() + Send + 'static) -> io::Result<Receiver<Request>> {
-        let (sender, receiver) = sync_channel(WAITING);
+    /// Starts the thread, which hands in what clients ask at `desk`.
+    pub fn start(&self, desk: Desk) -> io::Result<()> {
         let listener = self.listener.try_clone()?;
-        let desk = Desk { sender, wake: Box::new(wake) };
         let thread = thread::Builder::new().name("control".into()).stack_size(STACK);
         thread.spawn(move || {
             loop {
                 match listener.accept() {
                     // A client that goes away or misbehaves is its own trouble.
-                    Ok((client, _)) => drop(desk.serve(client)),
+                    Ok((client, _)) => drop(serve(&desk, client)),
                     // Out of descriptors or memory: not for long, one hopes; and not a reason to spin.
                     Err(_) => thread::sleep(Duration::from_millis(100)),
                 }
             }
         })?;
-        Ok(receiver)
+        Ok(())
     }
 }
 
@@ -109,43 +84,21 @@ impl Drop for Server {
     }
 }
 
-struct Desk {
-    sender: SyncSender<Request>,
-    wake: Box<dyn Fn() + Send>,
-}
-
-impl Desk {
-    fn serve(&self, mut client: UnixStream) -> io::Result<()> {
-        let user = peer::user(client.as_fd())?;
-        let answer = if user != 0 && user != peer::own_user() {
-            Err(Exit::new(Code::System, "only root may ask: try again with sudo"))
-        } else {
-            read_request(&mut client)?.and_then(|(words, form)| {
-                let document = self.ask(words.clone(), form)?;
-                Ok(render(&words, &document, form))
-            })
-        };
-        let text = match answer {
-            Ok(document) => format!("ok\n{document}"),
-            Err(exit) => format!("error {} {}\n", exit.code.number(), exit.text.replace('\n', " ")),
-        };
-        write_all(&mut client, text.as_bytes())
-    }
-
-    fn ask(&self, words: Vec<String>, form: Form) -> Answer {
-        let fail = |text: &str| Err(Exit::new(Code::Failed, text));
-        let (reply, answer) = sync_channel(1);
-        match self.sender.try_send(Request { words, form, reply }) {
-            Ok(()) => (self.wake)(),
-            Err(TrySendError::Full(_)) => return fail("the daemon is busy; try again in a moment"),
-            Err(TrySendError::Disconnected(_)) => return fail("the daemon is about to stop"),
-        }
-        match answer.recv_timeout(DAEMON_PATIENCE) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => fail("the daemon does not answer; it may hang: look at its log"),
-            Err(RecvTimeoutError::Disconnected) => fail("the daemon dropped the request"),
-        }
-    }
+fn serve(desk: &Desk, mut client: UnixStream) -> io::Result<()> {
+    let user = peer::user(client.as_fd())?;
+    let answer = if user != 0 && user != peer::own_user() {
+        Err(Exit::new(Code::System, "only root may ask: try again with sudo"))
+    } else {
+        read_request(&mut client)?.and_then(|(words, form)| {
+            let document = desk.ask(words.clone())?;
+            Ok(render(&words, &document, form))
+        })
+    };
+    let text = match answer {
+        Ok(document) => format!("ok\n{document}"),
+        Err(exit) => format!("error {} {}\n", exit.code.number(), exit.text.replace('\n', " ")),
+    };
+    write_all(&mut client, text.as_bytes())
 }
 
 type Parsed = Result<(Vec<String>, Form), Exit>;

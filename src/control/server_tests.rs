@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use super::client::ask;
+use super::desk::Desk;
 use super::server::{MAX_REQUEST, Server};
 use super::{Code, Exit, Form, Value};
 
@@ -25,7 +26,8 @@ fn daemon(name: &str) -> (Server, PathBuf, Arc<AtomicUsize>) {
     let server = Server::bind(&path).unwrap();
     let wakes = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&wakes);
-    let requests = server.start(move || _ = counter.fetch_add(1, Ordering::Relaxed)).unwrap();
+    let (desk, requests) = Desk::new(move || _ = counter.fetch_add(1, Ordering::Relaxed));
+    server.start(desk).unwrap();
     thread::spawn(move || {
         for request in requests {
             match request.words.join(" ").as_str() {
@@ -109,7 +111,8 @@ fn a_stuck_client_delays_the_next_by_a_second_at_most() {
 fn a_client_that_does_not_read_is_left() {
     let path = path("deaf");
     let server = Server::bind(&path).unwrap();
-    let requests = server.start(|| {}).unwrap();
+    let (desk, requests) = Desk::new(|| {});
+    server.start(desk).unwrap();
     thread::spawn(move || {
         for request in requests {
             let much = if request.words == ["much"] { "x".repeat(4_000_000) } else { "little".into() };

@@ -19,6 +19,8 @@ pub struct Attached {
 /// Why a link cannot carry anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Lack {
+    /// The administrator took it out.
+    Admin,
     Carrier,
     /// What is missing and where it would come from.
     Address(String),
@@ -27,6 +29,7 @@ pub enum Lack {
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Lack::Admin => f.write_str("taken out by the administrator"),
             Lack::Carrier => f.write_str("no carrier"),
             Lack::Address(why) => f.write_str(why),
         }

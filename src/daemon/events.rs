@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::control::Value;
+use crate::link::MAX_LINKS;
 use crate::time::Time;
 
 /// How many are remembered: a flapping link fills a screen or two, and a bug report stays short.
@@ -49,33 +50,75 @@ impl Event {
     pub fn of(kind: Kind, at: Time, reason: String) -> Self {
         Event { at, kind, link: String::new(), device: String::new(), interface: String::new(), reason }
     }
+
+    /// All but what and when.
+    pub fn about(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("link", self.link.as_str().into()),
+            ("device", self.device.as_str().into()),
+            ("interface", self.interface.as_str().into()),
+            ("reason", self.reason.as_str().into()),
+        ]
+    }
 }
 
-/// The last events, the oldest first.
+/// How often a link went up and down. A link of that name which went and came back goes on counting.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Transitions {
+    pub up: u64,
+    pub down: u64,
+}
+
+/// Names whose transitions are counted: every link that there can be, and as many that went. Then the first is forgotten.
+const MAX_NAMES: usize = 2 * MAX_LINKS;
+
+/// The last events, the oldest first, and what is counted of all of them.
 #[derive(Default)]
-pub struct Events(VecDeque<Event>);
+pub struct Events {
+    last: VecDeque<Event>,
+    transitions: Vec<(String, Transitions)>,
+}
 
 impl Events {
     pub fn push(&mut self, event: Event) {
-        if self.0.len() == MAX_EVENTS {
-            self.0.pop_front();
+        self.count(&event);
+        if self.last.len() == MAX_EVENTS {
+            self.last.pop_front();
         }
-        self.0.push_back(event);
+        self.last.push_back(event);
+    }
+
+    /// Since the daemon's start.
+    pub fn transitions(&self, link: &str) -> Transitions {
+        self.transitions.iter().find(|(name, _)| name == link).map(|(_, count)| count.clone()).unwrap_or_default()
+    }
+
+    fn count(&mut self, event: &Event) {
+        let (up, down) = match event.kind {
+            Kind::LinkUp => (1, 0),
+            Kind::LinkDown => (0, 1),
+            _ => return,
+        };
+        let mut all = self.transitions(&event.link);
+        self.transitions.retain(|(name, _)| *name != event.link);
+        if self.transitions.len() == MAX_NAMES {
+            self.transitions.remove(0);
+        }
+        all.up += up;
+        all.down += down;
+        // The one that changed last is the last to be forgotten.
+        self.transitions.push((event.link.clone(), all));
     }
 
     /// The newest first.
     pub fn document(&self, now: Time) -> Value {
         let event = |event: &Event| {
-            Value::Map(vec![
-                ("age_s", now.since(event.at).as_secs().into()),
-                ("event", event.kind.name().into()),
-                ("link", event.link.as_str().into()),
-                ("device", event.device.as_str().into()),
-                ("interface", event.interface.as_str().into()),
-                ("reason", event.reason.as_str().into()),
-            ])
+            let mut entries =
+                vec![("age_s", now.since(event.at).as_secs().into()), ("event", event.kind.name().into())];
+            entries.extend(event.about());
+            Value::Map(entries)
         };
-        Value::Map(vec![("events", self.0.iter().rev().map(event).collect::<Vec<_>>().into())])
+        Value::Map(vec![("events", self.last.iter().rev().map(event).collect::<Vec<_>>().into())])
     }
 }
 
@@ -89,7 +132,25 @@ mod tests {
         for second in 0..100 {
             events.push(Event::of(Kind::Reload, Time(second * 1_000_000), String::new()));
         }
-        assert_eq!(events.0.len(), MAX_EVENTS);
-        assert_eq!(events.0.back().map(|event| event.at), Some(Time(99_000_000)));
+        assert_eq!(events.last.len(), MAX_EVENTS);
+        assert_eq!(events.last.back().map(|event| event.at), Some(Time(99_000_000)));
+    }
+    #[test]
+    fn transitions_are_counted_by_link() {
+        let mut events = Events::default();
+        let event = |kind, link: &str| Event { link: link.into(), ..Event::of(kind, Time(0), String::new()) };
+        for (kind, link) in
+            [(Kind::LinkUp, "a"), (Kind::LinkUp, "b"), (Kind::LinkDown, "a"), (Kind::LinkUp, "a"), (Kind::Reload, "")]
+        {
+            events.push(event(kind, link));
+        }
+        assert_eq!(events.transitions("a"), Transitions { up: 2, down: 1 });
+        assert_eq!(events.transitions("b"), Transitions { up: 1, down: 0 });
+        assert_eq!(events.transitions(""), Transitions::default());
+        for number in 0..MAX_NAMES - 1 {
+            events.push(event(Kind::LinkUp, &number.to_string()));
+        }
+        assert_eq!((events.transitions.len(), events.transitions("b").up), (MAX_NAMES, 0));
+        assert_eq!(events.transitions("a").up, 2);
     }
 }

@@ -97,17 +97,9 @@ impl<K: Control> Installation<K> {
         let rules: Vec<Rule> = links.iter().map(rule).collect();
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
-            for link in links.iter().filter(|link| link.ifindex != 0) {
-                let side = if ipv6 {
-                    link.ipv6.map(|side| side.gateway.map(Into::into))
-                } else {
-                    link.ipv4.map(|side| side.gateway.map(Into::into))
-                };
-                let Some(gateway) = side else { continue };
-                match self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6) {
-                    Ok(()) => tables.push(table(link.id)),
-                    // The device went down meanwhile: we shall hear of it.
-                    Err(error) => log::debug!("link {}: no route yet: {error}", link.name),
+            for link in links {
+                if self.set_default(link, ipv6) {
+                    tables.push(table(link.id));
                 }
             }
             self.kernel.remove_routes(ipv6, &|table| tables.contains(&table))?;
@@ -115,6 +107,29 @@ impl<K: Control> Installation<K> {
             self.remove_rules(ipv6, &rules)?;
         }
         Ok(())
+    }
+
+    /// Has the kernel route a link's connections anew, those in a flowtable too: they come by the rules again.
+    pub fn renew(&mut self, link: &Link) -> io::Result<()> {
+        let number = table(link.id);
+        for ipv6 in self.families.clone() {
+            self.kernel.remove_routes(ipv6, &|table| table != number)?;
+            self.set_default(link, ipv6);
+        }
+        Ok(())
+    }
+
+    /// Gives a link's table its default route; whether it has one.
+    fn set_default(&mut self, link: &Link, ipv6: bool) -> bool {
+        let side = if ipv6 {
+            link.ipv6.map(|side| side.gateway.map(Into::into))
+        } else {
+            link.ipv4.map(|side| side.gateway.map(Into::into))
+        };
+        let Some(gateway) = side.filter(|_| link.ifindex != 0) else { return false };
+        let done = self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6);
+        // The device went down meanwhile: we shall hear of it.
+        done.inspect_err(|error| log::debug!("link {}: no route yet: {error}", link.name)).is_ok()
     }
 
     fn remove_rules(&mut self, ipv6: bool, but: &[Rule]) -> io::Result<()> {

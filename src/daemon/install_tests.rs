@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{self, Config};
 use crate::kernel::fake::Fake;
+use crate::link::LinkSet;
 
 const MARKS: fn() -> Marks = Marks::default;
 
@@ -21,7 +22,7 @@ fn links() -> Vec<Link> {
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
-    Plan { config, links, queueing, direct: &[], races: 100 }
+    Plan { config, links, lost: LinkSet::EMPTY, queueing, direct: &[], races: 100 }
 }
 
 #[test]

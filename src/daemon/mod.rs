@@ -13,11 +13,12 @@ use std::sync::mpsc::{Receiver, channel};
 use log::LevelFilter;
 
 use crate::config::{self, Attach, Config, Fault, Severity};
+use crate::control::desk::{Desk, Request};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::fake::Fake;
 use crate::kernel::{Control, Failure, PROTOCOL};
-use crate::link::{Link, LinkId, Marks};
+use crate::link::{Link, LinkId, LinkSet, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
@@ -29,17 +30,27 @@ use crate::race::MAX_RACES;
 use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
+use crate::ubus::serve::Object;
 
+mod admin;
+mod asking;
 pub mod attach;
+mod choices;
 pub mod events;
 pub mod field;
+pub mod flows;
+pub mod hooks;
 pub mod install;
 pub mod probes;
 pub mod racing;
 mod report;
+mod why;
 
-use attach::{Attached, Netifd, attach, direct, number};
+use admin::Asked;
+use attach::{Attached, Lack, Netifd, attach, direct, number};
 use events::{Event, Events, Kind};
+use flows::Flows;
+use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
@@ -60,6 +71,9 @@ const SETTLE: Span = Span::from_millis(50);
 
 /// What could not be loaded is tried again after this.
 const RETRY: Span = Span::from_secs(2);
+
+/// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
+const REQUESTS: usize = 16;
 
 /// Keys of the main loop's [`Poll`].
 const SIGNALS: u64 = 0;
@@ -83,6 +97,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
+    daemon.hooks.stop();
     daemon.installation.remove();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
@@ -109,7 +124,8 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     }
     let direct = direct(&snapshot);
     let races = capacity(sysctl::memory());
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races };
+    let plan =
+        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races, lost: LinkSet::EMPTY };
     installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
     for (ipv6, rule, by) in &installation.kernel.rules {
         if *by == PROTOCOL {
@@ -171,7 +187,15 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    flows: Flows,
     events: Events,
+    hooks: Hooks,
+    /// Our object on ubus.
+    object: Option<Object>,
+    /// Links that the administrator took out, by name.
+    taken_out: Vec<String>,
+    /// Requests that wait for a probe's answer.
+    asked: Vec<Asked>,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
     started: Time,
@@ -186,10 +210,10 @@ impl Daemon {
         }
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let racing = Racing::start(races, marks).map_err(cannot)?;
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
+        let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
         let mut daemon = Daemon {
             config,
             marks,
@@ -208,7 +232,12 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            flows: Flows::default(),
             events: Events::default(),
+            hooks: Hooks::default(),
+            object: None,
+            taken_out: Vec::new(),
+            asked: Vec::new(),
             config_error: None,
             started: now(),
         };
@@ -227,11 +256,15 @@ impl Daemon {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         self.names = named.collect();
+        self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
-            let kept = old.iter().position(|probes| probes.id == *id && probes.fit(link));
-            let probes = match kept {
-                Some(at) => old.swap_remove(at),
+            let probes = match old.iter().position(|probes| probes.id == *id) {
+                Some(at) => {
+                    let mut probes = old.swap_remove(at);
+                    probes.reconfigure(link, now());
+                    probes
+                }
                 None => Probes::new(link, *id, self.marks, now()),
             };
             self.probes.push(probes);
@@ -250,13 +283,19 @@ impl Daemon {
     fn serve(&mut self, server: &Server, signals: &Signals) -> Result<(), Failure> {
         let failed = |error: io::Error| format!("cannot wait for events: {error}");
         let bell = self.bell.clone();
-        let requests = server.start(move || bell.wake()).map_err(failed)?;
+        let (desk, requests) = Desk::new(move || bell.wake());
+        server.start(desk.clone()).map_err(failed)?;
+        match Object::start(self.ubus.clone(), desk) {
+            Ok(object) => self.object = Some(object),
+            Err(error) => log::error!("cannot serve ubus: {error}"),
+        }
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
         self.poll.add(&*self.bell, BELL, false).map_err(failed)?;
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
-            let deadline = [self.settle, probes].into_iter().flatten().min();
+            let asked = self.asked.iter().map(|asked| asked.until).min();
+            let deadline = [self.settle, probes, asked, self.hooks.deadline(now())].into_iter().flatten().min();
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -275,9 +314,11 @@ impl Daemon {
                     self.settle = Some(now());
                 }
             }
-            while let Ok(request) = requests.try_recv() {
-                let answer = self.answer(&request.words);
-                request.answer(answer);
+            for (number, request) in requests.try_iter().take(REQUESTS).enumerate() {
+                self.take(request);
+                if number + 1 == REQUESTS {
+                    self.bell.wake(); // there may be more
+                }
             }
             if changed && self.changes.drain() {
                 self.settle.get_or_insert(now() + SETTLE);
@@ -285,6 +326,7 @@ impl Daemon {
             if self.probe() {
                 self.settle = Some(now());
             }
+            self.answer_asked();
             if self.settle.is_some_and(|at| at <= now()) {
                 self.settle = None;
                 if let Err(why) = self.refresh() {
@@ -292,6 +334,7 @@ impl Daemon {
                     self.settle = Some(now() + RETRY);
                 }
             }
+            self.hooks.turn(now(), &self.config.main.hook);
             if !self.racing.is_running() {
                 return Err("the race's thread ended".into());
             }
@@ -306,6 +349,10 @@ impl Daemon {
             self.ids.iter().map(|id| *field.racer.log().tally(*id)).collect()
         };
         let mut any = false;
+        if !self.probes.iter().any(|probes| probes.prober.state().usable()) {
+            // The first that works is enough.
+            let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
+        }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
             if let Some(changed) = probes.turn(at, &self.poll) {
@@ -322,6 +369,11 @@ impl Daemon {
         let at = now();
         let before = self.used();
         self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
+        for attached in &mut self.attached {
+            if self.taken_out.contains(&attached.link.name) {
+                attached.lacks = Some(Lack::Admin);
+            }
+        }
         for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
             probes.follow(attached, at);
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
@@ -334,8 +386,13 @@ impl Daemon {
         self.racing.set_links(&links);
         let direct = direct(&snapshot);
         let queueing = self.installation.queueing();
-        let plan = Plan { config: &self.config, links: &links, queueing, direct: &direct, races: self.races };
+        self.flows.note(&links);
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
         let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            self.flows.settle(&mut self.installation, &plan);
+        }
         self.racing.beat();
         done
     }
@@ -370,7 +427,21 @@ impl Daemon {
 
     /// The one place that everybody who wants to hear of events hears them from.
     fn happened(&mut self, event: Event) {
+        self.hooks.happened(&event);
+        if let Some(object) = &self.object {
+            object.notify(event.kind.name(), Value::Map(event.about()));
+        }
         self.events.push(event);
+    }
+
+    fn take(&mut self, request: Request) {
+        let words: Vec<&str> = request.words.iter().map(String::as_str).collect();
+        if let ["probe", link] = words[..] {
+            let link = link.to_owned();
+            return self.ask(request, &link);
+        }
+        let answer = self.answer(&request.words);
+        request.answer(answer);
     }
 
     fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
@@ -381,7 +452,19 @@ impl Daemon {
                 let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
                 Ok(self.links(now(), &kernel))
             }
+            // What a monitoring system wants, at one instant.
+            ["metrics"] => {
+                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
+                Ok(Value::Map(vec![("status", status), ("links", links)]))
+            }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["why", ref question @ ..] => self.why(question),
+            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
+            ["policies"] => Ok(self.policies()),
+            ["peers"] => Ok(Value::Map(vec![("peers", Vec::new().into())])),
+            ["link", name, "up"] => self.set_link(name, true),
+            ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),
             ["reload"] => match self.reload() {
                 Ok(()) => Ok(Value::Text("reloaded".into())),
@@ -401,7 +484,10 @@ impl Daemon {
             faults.iter().for_each(|fault| log::error!("{fault}"));
             log::error!("not reloaded: the old configuration stays");
             self.config_error = Some(faults.clone());
-            self.happened(Event::of(Kind::ReloadFailed, now(), faults.join("; ")));
+            let more = faults.len().saturating_sub(1);
+            let reason = faults.first().cloned().unwrap_or_default();
+            let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
+            self.happened(Event::of(Kind::ReloadFailed, now(), reason));
         })?;
         self.config_error = None;
         logging::set_level(config.main.log_level);

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use crate::config::LinkConfig;
 use crate::link::{Link, LinkId, Marks};
-use crate::linux::connect::Handshake;
 use crate::linux::echo::Echo;
 use crate::linux::poll::Poll;
-use crate::probe::{self, Action, Changed, Prober, Reason, Settings, Target, Token, icmp};
+use crate::probe::{self, Action, Changed, Limits, Prober, Reason, Settings, Target, Token, icmp};
 use crate::race::record::Tally;
 use crate::time::Time;
 
+use super::asking::{Asking, Names, Outcome, Way};
 use super::attach::{Attached, Lack};
 
 /// What the main loop's [`Poll`] reports for any socket of a probe.
@@ -22,40 +22,47 @@ pub const KEY: u64 = 100;
 pub struct Probes {
     pub prober: Prober,
     pub id: LinkId,
-    settings: Settings,
     /// The device that the sockets are bound to.
     device: String,
     ifindex: u32,
     mark: u32,
+    /// The link has an IPv4 address.
+    ipv4: bool,
     /// For ICMP and ICMPv6, as far as targets ask for them.
     echoes: [Option<Echo>; 2],
     identifier: u16,
-    handshakes: Vec<(Token, Handshake)>,
+    asking: Vec<Asking>,
+    names: Names,
     /// What the races said last.
     seen: Tally,
 }
 
 impl Probes {
     pub fn new(config: &LinkConfig, id: LinkId, marks: Marks, now: Time) -> Self {
-        let settings = settings(config);
         let seed = RandomState::new().hash_one(id);
         Probes {
-            prober: Prober::new(settings.clone(), seed, now),
+            prober: Prober::new(settings(config), seed, now),
             id,
-            settings,
             device: String::new(),
             ifindex: 0,
             mark: marks.link(id),
+            ipv4: true,
             echoes: [None, None],
             identifier: seed as u16,
-            handshakes: Vec::new(),
+            asking: Vec::new(),
+            names: Names::default(),
             seen: Tally::default(),
         }
     }
 
-    /// Whether a changed configuration asks for other probes than these.
-    pub fn fit(&self, config: &LinkConfig) -> bool {
-        self.settings == settings(config)
+    /// Goes on as a changed configuration asks.
+    pub fn reconfigure(&mut self, config: &LinkConfig, now: Time) {
+        let settings = settings(config);
+        if settings.targets != self.prober.settings().targets {
+            // Their numbers are those of other targets now.
+            self.asking.clear();
+        }
+        self.prober.reconfigure(settings, now);
     }
 
     /// Follows the link's device and addresses.
@@ -65,10 +72,13 @@ impl Probes {
             self.device.clone_from(device);
             self.ifindex = *ifindex;
             self.echoes = [None, None];
-            self.handshakes.clear();
+            self.asking.clear();
+            self.names.clear();
         }
+        self.ipv4 = attached.link.ipv4.is_some();
         match &attached.lacks {
             None => self.prober.attached(now),
+            Some(Lack::Admin) => self.prober.detached(Reason::Admin, now),
             Some(Lack::Carrier) => self.prober.detached(Reason::NoCarrier, now),
             Some(Lack::Address(_)) => self.prober.detached(Reason::NoAddress, now),
         }
@@ -78,22 +88,23 @@ impl Probes {
     pub fn learn(&mut self, tally: &Tally) {
         if tally.last_answer > self.seen.last_answer {
             self.prober.evidence_of_life(tally.last_answer);
-        } else if tally.silent > self.seen.silent {
-            self.prober.suspicion();
+        }
+        if tally.missed > tally.last_answer {
+            self.prober.missed(tally.missed);
         }
         self.seen = *tally;
     }
 
     /// Collects answers, then does what is due; changes of the link's state are returned.
     pub fn turn(&mut self, now: Time, poll: &Poll) -> Option<Changed> {
-        self.collect(now);
+        self.collect(now, poll);
         let mut changed = None;
         while let Some(action) = self.prober.poll(now) {
             match action {
                 Action::Changed(change) => changed = Some(change),
-                Action::Send { target, sequence, token, .. } => {
-                    if let Err(error) = self.send(target, sequence, token, poll) {
-                        log::debug!("probe of {target} over {}: {error}", self.device);
+                Action::Send { index, sequence, token } => {
+                    if let Err(error) = self.send(index, sequence, token, now, poll) {
+                        log::debug!("probe {} over {}: {error}", index + 1, self.device);
                         self.prober.failed(token, now);
                     }
                 }
@@ -102,9 +113,10 @@ impl Probes {
         changed
     }
 
-    fn send(&mut self, target: Target, sequence: u16, token: Token, poll: &Poll) -> io::Result<()> {
-        match target {
-            Target::Icmp(to) => {
+    fn send(&mut self, index: usize, sequence: u16, token: Token, now: Time, poll: &Poll) -> io::Result<()> {
+        let settings = self.prober.settings();
+        match settings.targets.get(index) {
+            Some(&Target::Icmp(to)) => {
                 let message = icmp::Echo { identifier: self.identifier, sequence, token }.request(to);
                 let place = &mut self.echoes[usize::from(to.is_ipv6())];
                 let echo = match place {
@@ -117,21 +129,21 @@ impl Probes {
                 };
                 echo.send(&message, to)
             }
-            Target::Tcp(to) => {
-                // Those that nobody waits for any more. The core waits for this many at most.
-                let most = probe::MAX_ROUNDS * probe::MAX_TARGETS;
-                if self.handshakes.len() >= most {
-                    self.handshakes.remove(0);
+            _ => {
+                // The core waits for this many at most.
+                if self.asking.len() >= probe::MAX_ROUNDS * probe::MAX_TARGETS {
+                    self.asking.remove(0);
                 }
-                let handshake = Handshake::begin(&self.device, self.mark, to)?;
-                poll.add(&handshake, KEY, true)?;
-                self.handshakes.push((token, handshake));
+                let (device, mark, ipv4) = (self.device.as_str(), self.mark, self.ipv4);
+                let way = Way { device, mark, ipv4, targets: &settings.targets, poll };
+                let until = now + settings.timeout;
+                self.asking.push(Asking::begin(index, token, until, &self.names, &way, now)?);
                 Ok(())
             }
         }
     }
 
-    fn collect(&mut self, now: Time) {
+    fn collect(&mut self, now: Time, poll: &Poll) {
         let mut buffer = [0; 256];
         for echo in self.echoes.iter().flatten() {
             // A flood of replies gets no more of a turn than this.
@@ -148,22 +160,35 @@ impl Probes {
                 }
             }
         }
-        let prober = &mut self.prober;
-        self.handshakes.retain(|(token, handshake)| match handshake.ended() {
+        if self.asking.is_empty() {
+            return;
+        }
+        let mut outcomes = Vec::new();
+        let (device, mark, ipv4) = (self.device.as_str(), self.mark, self.ipv4);
+        let way = Way { device, mark, ipv4, targets: &self.prober.settings().targets, poll };
+        let names = &mut self.names;
+        self.asking.retain_mut(|asking| match asking.turn(names, &way, now) {
+            None if asking.until <= now => {
+                asking.lost(names, way.targets);
+                false
+            }
             None => true,
-            Some(answered) => {
-                if answered {
-                    prober.answered(*token, now)
-                } else {
-                    prober.failed(*token, now)
-                };
+            Some(outcome) => {
+                outcomes.push((asking.token, outcome));
                 false
             }
         });
+        for (token, outcome) in outcomes {
+            match outcome {
+                Outcome::Answered => self.prober.answered(token, now),
+                Outcome::Failed => self.prober.failed(token, now),
+                Outcome::Foreign => self.prober.foreign(token, now),
+            };
+        }
     }
 
     fn asks(&self, address: IpAddr) -> bool {
-        self.settings.targets.contains(&Target::Icmp(address))
+        self.prober.settings().targets.contains(&Target::Icmp(address))
     }
 }
 
@@ -176,5 +201,7 @@ fn settings(config: &LinkConfig) -> Settings {
         down: byte(config.down),
         up: byte(config.up),
         reliability: byte(config.reliability),
+        loss: config.loss_limits.map(|(down, up)| Limits { down: u64::from(down) * 10, up: u64::from(up) * 10 }),
+        latency: config.latency_limits.map(|(down, up)| Limits { down: down.as_micros(), up: up.as_micros() }),
     }
 }

@@ -35,6 +35,9 @@ const RECEIVE_BUFFER: u32 = 512 * 1024;
 /// `ENOENT`: the kernel dropped the packet meanwhile, since its device went away.
 const NO_SUCH_PACKET: i32 = 2;
 
+/// From the first miss of a link's answer to the main loop's bell: most are only a little later than the winner's.
+const RING: Span = Span::from_millis(50);
+
 /// Batches of packets before timers get their turn.
 const BATCHES: usize = 8;
 
@@ -90,8 +93,8 @@ pub struct Racing {
 }
 
 impl Racing {
-    /// Takes the queues and starts the thread.
-    pub fn start(races: usize, marks: Marks) -> io::Result<Self> {
+    /// Takes the queues and starts the thread, which rings `bell` when a link begins to miss answers.
+    pub fn start(races: usize, marks: Marks, bell: Arc<Waker>) -> io::Result<Self> {
         let outlets = Outlets { marks, raw: [const { None }; MAX_LINKS] };
         let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
         // The kernel forbids a queue that another program has; we are permitted the rest, or would not have come here.
@@ -111,8 +114,16 @@ impl Racing {
         let poll = Poll::new()?;
         poll.add(&queues, 0, false)?;
         poll.add(&*waker, 1, false)?;
-        let mut runner =
-            Runner { field: field.clone(), queues, heartbeat, poll, waker: waker.clone(), stop: stop.clone() };
+        let mut runner = Runner {
+            field: field.clone(),
+            queues,
+            heartbeat,
+            poll,
+            waker: waker.clone(),
+            stop: stop.clone(),
+            bell,
+            ring_at: None,
+        };
         let thread = thread::Builder::new().name("race".into()).stack_size(256 * 1024).spawn(move || {
             if let Err(error) = runner.run() {
                 log::error!("the race ended: {error}; new connections take their plain way");
@@ -172,6 +183,9 @@ struct Runner {
     poll: Poll,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
+    bell: Arc<Waker>,
+    /// When to ring it, if a link is silent still.
+    ring_at: Option<Time>,
 }
 
 impl Runner {
@@ -184,7 +198,8 @@ impl Runner {
                 self.heartbeat.beat();
                 next_beat = before + BEAT;
             }
-            let deadline = lock(&self.field).racer.deadline().map_or(next_beat, |(at, _)| at.min(next_beat));
+            let waits = lock(&self.field).racer.deadline().map(|(at, _)| at);
+            let deadline = [waits, self.ring_at].into_iter().flatten().fold(next_beat, Time::min);
             self.poll.wait(Some(deadline.since(before)), |key| {
                 if key == 1 {
                     self.waker.reset();
@@ -220,6 +235,13 @@ impl Runner {
         }
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
         field.reset_losers();
+        // After all that a client waits for.
+        if field.racer.log().suspicion() {
+            self.ring_at.get_or_insert(woken + RING);
+        }
+        if self.ring_at.take_if(|at| *at <= woken).is_some() && field.racer.log_mut().still_missing() {
+            self.bell.wake();
+        }
         done
     }
 }

@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use crate::control::Value;
-use crate::kernel::Snapshot;
+use crate::control::{Exit, Value};
+use crate::kernel::{Control, Snapshot};
 use crate::link::LinkId;
+use crate::probe::Status;
 use crate::race::record::{Outcome, Record};
 use crate::steer::Queueing;
 use crate::time::{Span, Time};
 
-use super::Daemon;
 use super::attach::{Attached, Lack};
 use super::probes::Probes;
+use super::{Daemon, cannot};
 
 impl Daemon {
     /// The daemon as a whole.
@@ -66,11 +67,7 @@ impl Daemon {
         let status = probes.prober.status();
         let tally = *self.racing.field().racer.log().tally(link.id);
         let device = kernel.devices.iter().find(|device| device.index == link.ifindex);
-        let (state, reason) = match &attached.lacks {
-            Some(Lack::Carrier) => ("absent".to_owned(), "no carrier".to_owned()),
-            Some(Lack::Address(reason)) => ("absent".to_owned(), reason.clone()),
-            None => (status.state.to_string(), status.reason.to_string()),
-        };
+        let (state, reason) = state(attached, &status);
         let races = Value::Map(vec![
             ("copies", tally.copies.into()),
             ("answers", tally.answers.into()),
@@ -78,6 +75,8 @@ impl Daemon {
             ("silent", tally.silent.into()),
         ]);
         let address = |address: Option<IpAddr>| Value::from(address.map(|address| address.to_string()));
+        let turns = self.events.transitions(&link.name);
+        let transitions = Value::Map(vec![("up", turns.up.into()), ("down", turns.down.into())]);
         let answered = (tally.last_answer > Time(0)).then(|| seconds(now.since(tally.last_answer)));
         Value::Map(vec![
             ("name", link.name.as_str().into()),
@@ -85,6 +84,7 @@ impl Daemon {
             ("state", state.into()),
             ("reason", reason.into()),
             ("since_s", seconds(now.since(status.since))),
+            ("transitions", transitions),
             ("used", link.up.into()),
             ("ipv4", address(link.ipv4.map(|side| side.address.into()))),
             ("gateway", address(link.ipv4.and_then(|side| side.gateway).map(Into::into))),
@@ -96,7 +96,7 @@ impl Daemon {
             ("metered", link.metered.into()),
             ("handicap_us", link.handicap.as_micros().into()),
             ("rtt_us", status.link.smoothed.map(Span::as_micros).into()),
-            ("jitter_us", status.link.jitter.as_micros().into()),
+            ("jitter_us", status.link.smoothed.map(|_| status.link.jitter.as_micros()).into()),
             ("loss_permille", status.link.loss.into()),
             ("last_answer_s", answered.into()),
             ("races", races),
@@ -110,6 +110,18 @@ impl Daemon {
         let field = self.racing.field();
         let races = field.racer.log().newest().take(most).map(|record| self.race(now, record));
         Value::Map(vec![("races", races.collect::<Vec<_>>().into())])
+    }
+
+    /// All of it for one look of a view that comes again and again. `most`: races.
+    pub(super) fn live(&mut self, now: Time, most: usize) -> Result<Value, Exit> {
+        let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
+        let mut all = vec![("status", self.status(now, None))];
+        for part in [self.links(now, &kernel), self.races(now, most), self.events.document(now)] {
+            if let Value::Map(entries) = part {
+                all.extend(entries);
+            }
+        }
+        Ok(Value::Map(all))
     }
 
     fn race(&self, now: Time, record: &Record) -> Value {
@@ -136,8 +148,17 @@ impl Daemon {
         ])
     }
 
-    fn name(&self, id: LinkId) -> &str {
+    pub(super) fn name(&self, id: LinkId) -> &str {
         self.names.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| name)
+    }
+}
+
+/// A link's state, and why it is that.
+pub(super) fn state(attached: &Attached, status: &Status) -> (String, String) {
+    match &attached.lacks {
+        Some(lack @ Lack::Admin) => ("down".to_owned(), lack.to_string()),
+        Some(lack) => ("absent".to_owned(), lack.to_string()),
+        None => (status.state.to_string(), status.reason.to_string()),
     }
 }
 

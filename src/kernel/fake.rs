@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Control, Data, Failure, Judge, PROTOCOL, Rule, Snapshot};
+use super::{Control, Data, Failure, Flow, Judge, PROTOCOL, Picked, Rule, Snapshot};
 use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -24,6 +24,8 @@ pub struct Fake {
     pub targets: Vec<(String, String, u16)>,
     /// Text that no ruleset may contain.
     pub refuses: Option<String>,
+    /// Conntrack's entries, by their marks.
+    pub flows: Vec<(u32, Flow)>,
     pub sent: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -80,6 +82,11 @@ impl Control for Fake {
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {
         self.has_target()?;
         self.targets.push((table.to_owned(), chain.to_owned(), queue));
+        Ok(())
+    }
+
+    fn forget(&mut self, mark: u32, mask: u32, picked: Option<Picked>) -> io::Result<()> {
+        self.flows.retain(|(known, flow)| known & mask != mark || picked.is_some_and(|picked| !picked(flow)));
         Ok(())
     }
 

@@ -50,10 +50,31 @@ pub trait Control {
     /// Adds a rule with that target, for the queue of this number, to the end of a chain of nft's family `inet`.
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()>;
 
+    /// Makes conntrack forget connections whose mark is `mark` in the bits of `mask`: all of them, or those that `picked`
+    /// picks.
+    fn forget(&mut self, mark: u32, mask: u32, picked: Option<Picked>) -> io::Result<()>;
+
     /// A setting under /proc/sys, such as `net/ipv4/ip_forward`.
     fn setting(&mut self, name: &str) -> io::Result<String>;
 
     fn set(&mut self, name: &str, value: &str) -> io::Result<()>;
+}
+
+/// Which connections are meant.
+pub type Picked<'p> = &'p dyn Fn(&Flow) -> bool;
+
+/// A connection, as conntrack has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// The IP protocol's number.
+    pub protocol: u8,
+    /// Who began it, and whom it was meant for.
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    /// Whom its answers are meant for: `source`, or the address that it was translated to.
+    pub answered: IpAddr,
+    /// An answer has come.
+    pub replied: bool,
 }
 
 /// The fast way: packets.

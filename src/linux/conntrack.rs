@@ -1,20 +1,30 @@
-//! Conntrack: the flow that a race's winner gets (`linux/netfilter/nfnetlink_conntrack.h`).
+//! Conntrack: the flow that a race's winner gets, and flows that lose their link (`linux/netfilter/nfnetlink_conntrack.h`).
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::netlink::{CREATE, EXCLUSIVE, Message};
+use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, Socket, address, array};
+use crate::kernel::{Flow, Picked};
 use crate::packet::{Opening, Protocol};
 use crate::time::Span;
 
 const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
 const MSG_NEW: u16 = 0;
+const MSG_GET: u16 = 1;
+const MSG_DELETE: u16 = 2;
+
+/// `nfgenmsg` is 4 bytes, the address family first.
+const HEADER: usize = 4;
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_STATUS: u16 = 3;
 const CTA_PROTOINFO: u16 = 4;
 const CTA_NAT_SRC: u16 = 6;
 const CTA_TIMEOUT: u16 = 7;
 const CTA_MARK: u16 = 8;
+const CTA_ID: u16 = 12;
+const CTA_MARK_MASK: u16 = 21;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
 const CTA_IP_V4_SRC: u16 = 1;
@@ -49,6 +59,15 @@ const TCP_CONNTRACK_SYN_SENT: u8 = 1;
 const IP_CT_TCP_FLAG_WINDOW_SCALE: u8 = 0x01;
 const IP_CT_TCP_FLAG_SACK_PERM: u8 = 0x02;
 const IP_CT_TCP_FLAG_BE_LIBERAL: u8 = 0x08;
+
+/// `nf_conntrack_common.h`: an answer has been seen.
+const IPS_SEEN_REPLY: u32 = 1 << 1;
+
+/// What is deleted after one look through the table. A description takes some 100 bytes, and there may be 100,000.
+const MAX_DESCRIPTIONS: usize = 4096;
+
+/// Looks through the table, should some entries refuse to go (those in hardware, before Linux 6.5).
+const MAX_LOOKS: usize = 32;
 
 /// How long the new entry lives unless its answer follows, as it does at once.
 const TIMEOUT: Span = Span::from_secs(30);
@@ -123,4 +142,78 @@ fn tuple(message: &mut Message, protocol: Protocol, from: SocketAddr, to: Socket
             m.be16(CTA_PROTO_SRC_PORT, from.port()).be16(CTA_PROTO_DST_PORT, to.port());
         }
     });
+}
+
+/// Deletes the entries whose mark is `mark` in the bits of `mask`: all, or those that `picked` picks.
+pub fn forget(mark: u32, mask: u32, picked: Option<Picked>) -> io::Result<()> {
+    let mut socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
+    let request = |kind| {
+        let mut message = Message::new(SUBSYSTEM | kind, 0, &[libc::AF_UNSPEC as u8, 0, 0, 0]);
+        message.be32(CTA_MARK, mark).be32(CTA_MARK_MASK, mask);
+        message
+    };
+    let Some(picked) = picked else { return socket.request(request(MSG_DELETE)) };
+    for _ in 0..MAX_LOOKS {
+        let mut chosen: Vec<Message> = Vec::new();
+        socket.dump(request(MSG_GET), |answer| {
+            if chosen.len() < MAX_DESCRIPTIONS {
+                chosen.extend(deletion(answer, mark, mask, picked));
+            }
+        })?;
+        let all = chosen.len() < MAX_DESCRIPTIONS;
+        for message in chosen {
+            match socket.request(message) {
+                // It ended by itself, or it is in hardware.
+                Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBUSY)) => return Err(error),
+                _ => {}
+            }
+        }
+        if all {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The request to delete an entry that the kernel told of, if it is meant.
+fn deletion(answer: &Answer, mark: u32, mask: u32, picked: Picked) -> Option<Message> {
+    let find = |wanted| answer.attributes(HEADER).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let number = |wanted| find(wanted).and_then(|value| array(value, 0)).map(u32::from_be_bytes);
+    let (original, reply) = (find(CTA_TUPLE_ORIG)?, find(CTA_TUPLE_REPLY)?);
+    // A kernel that does not know the filter tells of all.
+    if number(CTA_MARK)? & mask != mark {
+        return None;
+    }
+    let (source, destination, protocol) = ends(original)?;
+    let flow = Flow {
+        protocol,
+        source,
+        destination,
+        answered: ends(reply)?.1,
+        replied: number(CTA_STATUS)? & IPS_SEEN_REPLY != 0,
+    };
+    if !picked(&flow) {
+        return None;
+    }
+    let family = *answer.body.first()?;
+    let mut message = Message::new(SUBSYSTEM | MSG_DELETE, 0, &[family, 0, 0, 0]);
+    message.attribute(CTA_TUPLE_ORIG | libc::NLA_F_NESTED as u16, original);
+    // Not another one that took its place meanwhile.
+    message.attribute(CTA_ID, find(CTA_ID)?);
+    Some(message)
+}
+
+/// The source, destination and protocol of a tuple.
+fn ends(tuple: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
+    let inside = |wanted| Attributes(tuple).find(|(kind, _)| *kind == wanted).map(|(_, value)| Attributes(value));
+    let (mut source, mut destination) = (None, None);
+    for (kind, value) in inside(CTA_TUPLE_IP)? {
+        match kind {
+            CTA_IP_V4_SRC | CTA_IP_V6_SRC => source = address(value),
+            CTA_IP_V4_DST | CTA_IP_V6_DST => destination = address(value),
+            _ => {}
+        }
+    }
+    let (_, protocol) = inside(CTA_TUPLE_PROTO)?.find(|(kind, _)| *kind == CTA_PROTO_NUM)?;
+    Some((source?, destination?, *protocol.first()?))
 }

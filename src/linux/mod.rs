@@ -1,7 +1,7 @@
 //! The only folder with system calls and unsafe code.
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
-//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`program`] (nft), [`target`] (what nft has no words for), [`echo`] and [`connect`]
+//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
 //! (probes), [`poll`], [`signal`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod connect;
 pub mod conntrack;
 pub mod echo;
 pub mod heartbeat;
+pub mod hook;
 pub mod netlink;
 pub mod nfqueue;
 pub mod peer;
@@ -26,6 +27,7 @@ pub mod signal;
 pub mod sysctl;
 pub mod system;
 pub mod target;
+pub mod terminal;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

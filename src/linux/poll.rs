@@ -21,11 +21,20 @@ impl Poll {
 
     /// Reports `key` when `fd` can be read (or, with `writable`, written).
     pub fn add(&self, fd: impl AsFd, key: u64, writable: bool) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, &fd, key, writable)
+    }
+
+    /// Reports something else of a descriptor that was added.
+    pub fn change(&self, fd: impl AsFd, key: u64, writable: bool) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, &fd, key, writable)
+    }
+
+    fn control(&self, what: libc::c_int, fd: &dyn AsFd, key: u64, writable: bool) -> io::Result<()> {
         let events = if writable { libc::EPOLLOUT } else { libc::EPOLLIN };
         let mut event = libc::epoll_event { events: events as u32, u64: key };
         let (epoll, fd) = (self.fd.as_raw_fd(), fd.as_fd().as_raw_fd());
         // SAFETY: `event` is readable for the time of the call.
-        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map(drop)
+        check(unsafe { libc::epoll_ctl(epoll, what, fd, &mut event) }).map(drop)
     }
 
     /// Waits for what was added, at most for `timeout` (`None`: for ever), and hands out the keys. Rounds a timeout up to

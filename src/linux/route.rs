@@ -35,6 +35,14 @@ impl Routing {
         Ok(now)
     }
 
+    /// Every route of a family with its table, the kernel's own tables included.
+    pub fn routes(&mut self, ipv6: bool) -> io::Result<Vec<(u32, Route)>> {
+        let mut routes = Vec::new();
+        let request = Message::new(libc::RTM_GETROUTE, 0, &header(family(ipv6), 0));
+        self.socket.dump(request, |answer| routes.extend(route(answer).map(|(route, table, _)| (table, route))))?;
+        Ok(routes)
+    }
+
     /// Every ip rule, with who made it.
     pub fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
         let mut rules = Vec::new();

@@ -4,8 +4,8 @@ use std::io;
 use std::net::IpAddr;
 
 use super::route::Routing;
-use super::{program, sysctl, target};
-use crate::kernel::{Control, Failure, Rule, Snapshot};
+use super::{conntrack, program, sysctl, target};
+use crate::kernel::{Control, Failure, Picked, Rule, Snapshot};
 
 pub struct System {
     routing: Routing,
@@ -56,6 +56,10 @@ impl Control for System {
 
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {
         target::append(table, chain, queue)
+    }
+
+    fn forget(&mut self, mark: u32, mask: u32, picked: Option<Picked>) -> io::Result<()> {
+        conntrack::forget(mark, mask, picked)
     }
 
     fn setting(&mut self, name: &str) -> io::Result<String> {

@@ -22,6 +22,7 @@ pub struct Figures {
 pub(super) struct Estimate {
     pub rtt: Option<Rtt>,
     pub loss: Loss,
+    pub slow: Slow,
     jitter: Jitter,
 }
 
@@ -35,6 +36,12 @@ impl Estimate {
             None => self.rtt = Some(Rtt::new(rtt)),
         }
         self.loss.add(false);
+    }
+
+    /// The limits changed: what they are compared with begins anew.
+    pub fn judge_anew(&mut self) {
+        self.loss.recent = 0;
+        self.slow = Slow::default();
     }
 
     pub fn figures(&self) -> Figures {
@@ -100,6 +107,8 @@ pub(super) struct Loss {
     /// The newest is bit 0; set if lost.
     bits: u64,
     count: u32,
+    /// Of them, those that are held against a limit.
+    recent: u32,
 }
 
 impl Loss {
@@ -109,11 +118,49 @@ impl Loss {
     pub fn add(&mut self, lost: bool) {
         self.bits = self.bits << 1 | u64::from(lost);
         self.count = (self.count + 1).min(Self::WINDOW);
+        self.recent = (self.recent + 1).min(Self::JUDGED);
+    }
+
+    /// As many are held against a limit: a third of them lost is 10 s of a bad path with the default interval, and one lost
+    /// is 3 %.
+    pub const JUDGED: u32 = 32;
+    /// And no fewer, as one loss of a few says little.
+    const ENOUGH: u32 = 16;
+
+    /// Of the last [`JUDGED`](Self::JUDGED), in per mille; `None` while they are too few.
+    pub fn recent(&self) -> Option<u64> {
+        let newest = self.bits & (u64::MAX >> (u64::BITS - Self::JUDGED));
+        let newest = newest & ((1u64 << self.recent.min(Self::JUDGED)) - 1);
+        let enough = self.recent >= Self::ENOUGH;
+        (u64::from(newest.count_ones()) * 1000).checked_div(self.recent.into()).filter(|_| enough)
     }
 
     pub fn per_mille(&self) -> Option<u16> {
         // At most 64 × 1000 / 64.
         (self.bits.count_ones() * 1000).checked_div(self.count).map(|p| p as u16)
+    }
+}
+
+/// Whether round trips usually exceed a limit: of the last ones, a bit each. A median has no use for outliers, which would
+/// push an average over any limit.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Slow {
+    bits: u16,
+    count: u32,
+}
+
+impl Slow {
+    const WINDOW: u32 = u16::BITS;
+    const ENOUGH: u32 = 8;
+
+    pub fn add(&mut self, slow: bool) {
+        self.bits = self.bits << 1 | u16::from(slow);
+        self.count = (self.count + 1).min(Self::WINDOW);
+    }
+
+    /// Whether more than half of them were; `None` while they are too few.
+    pub fn usually(&self) -> Option<bool> {
+        (self.count >= Self::ENOUGH).then_some(self.bits.count_ones() * 2 > self.count)
     }
 }
 
@@ -176,6 +223,32 @@ mod tests {
         assert_eq!(loss.per_mille(), Some(15));
         (0..100).for_each(|_| loss.add(true));
         assert_eq!(loss.per_mille(), Some(1000));
+    }
+
+    #[test]
+    fn what_is_judged_is_recent_and_enough() {
+        let mut e = Estimate::default();
+        (0..100).for_each(|_| e.loss.add(true));
+        assert_eq!(e.loss.recent(), Some(1000));
+        e.judge_anew();
+        (0..15).for_each(|_| e.loss.add(false));
+        assert_eq!((e.loss.recent(), e.slow.usually()), (None, None));
+        e.loss.add(true);
+        assert_eq!(e.loss.recent(), Some(62));
+        (0..31).for_each(|_| e.loss.add(false));
+        assert_eq!(e.loss.recent(), Some(31));
+        e.loss.add(false);
+        assert_eq!(e.loss.recent(), Some(0));
+        for (n, slow) in [true, false, true, false, true, false, true].into_iter().enumerate() {
+            e.slow.add(slow);
+            assert_eq!(e.slow.usually(), None, "{n}");
+        }
+        e.slow.add(false);
+        assert_eq!(e.slow.usually(), Some(false), "half is not usual");
+        (0..8).for_each(|_| e.slow.add(true));
+        assert_eq!(e.slow.usually(), Some(true));
+        (0..7).for_each(|_| e.slow.add(false));
+        assert_eq!(e.slow.usually(), Some(false));
     }
 
     proptest! {

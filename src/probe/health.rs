@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
@@ -39,6 +39,14 @@ pub enum Reason {
     Recovered,
     /// `down` bad rounds.
     Silent,
+    /// `down` rounds were answered by what is not the target: a captive portal, mostly.
+    Portal,
+    /// Too many probes are lost: how many, in per mille.
+    Lossy(u16),
+    /// Round trips usually take too long: about so long.
+    Slow(Span),
+    /// Good again, but it went down so often that it must stay so for this long.
+    Flapping(Span),
     /// No targets, and an address is there.
     Unprobed,
     NoCarrier,
@@ -54,10 +62,16 @@ impl fmt::Display for Reason {
             Reason::Answered => "answers came",
             Reason::Recovered => "targets answer again",
             Reason::Silent => "targets stopped answering",
+            Reason::Portal => "targets' answers are not their own: a captive portal?",
+            Reason::Lossy(loss) => return write!(f, "{} % of probes are lost", loss / 10),
+            Reason::Slow(span) => return write!(f, "round trips take {span}"),
+            Reason::Flapping(hold) => {
+                return write!(f, "went down often: used again once it has worked for {} s", hold.as_secs());
+            }
             Reason::Unprobed => "has an address, no targets to probe",
             Reason::NoCarrier => "no carrier",
             Reason::NoAddress => "no address",
-            Reason::Admin => "set by the administrator",
+            Reason::Admin => "taken out by the administrator",
         })
     }
 }
@@ -70,6 +84,21 @@ pub struct Changed {
     pub reason: Reason,
 }
 
+/// Going down this often is forgiven at once: a modem that restarts does so.
+const FREE_FLAPS: u8 = 2;
+
+/// And once more for each of these that the link then stays up.
+const FORGIVEN: Span = Span::from_secs(60);
+
+/// How long a link must work after one flap too many, before it is used again. Doubled with each further one.
+const FIRST_HOLD: Span = Span::from_secs(5);
+
+/// A link that went down for good reasons and is the only one left must not be held back for long.
+const LONGEST_HOLD: Span = Span::from_secs(60);
+
+/// More are not counted: those that lead to the longest hold, and a minute or two to be forgiven.
+const MAX_FLAPS: u8 = 8;
+
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     pub state: State,
@@ -79,8 +108,15 @@ pub(super) struct Health {
     pub proof: Option<Time>,
     /// Bad rounds that began after the last proof of life.
     pub bad: u8,
-    /// Good rounds in a row, in the order of sending.
+    /// Good rounds in a row, in the order of sending, and when the first of them was known to be good.
     pub good: u8,
+    good_since: Time,
+    /// Rounds with foreign answers since the last good one.
+    foreign: u8,
+    /// What took the link down.
+    pub cause: Reason,
+    /// How often the link went down lately.
+    flaps: u8,
     /// What the shell was last told.
     told: State,
 }
@@ -94,16 +130,36 @@ impl Health {
             proof: None,
             bad: 0,
             good: 0,
+            good_since: now,
+            foreign: 0,
+            cause: Reason::Start,
+            flaps: 0,
             told: State::Unknown,
         }
     }
 
     pub fn enter(&mut self, state: State, reason: Reason, now: Time) {
+        if state == State::Down {
+            self.cause = reason;
+            if self.state == State::Up && reason != Reason::Admin {
+                let forgiven = now.since(self.since).0 / FORGIVEN.0;
+                let left = self.flaps.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
+                self.flaps = left.saturating_add(1).min(MAX_FLAPS);
+            }
+        }
         if self.state != state {
             self.since = now;
         }
         (self.state, self.reason) = (state, reason);
-        self.bad = 0;
+        (self.bad, self.foreign) = (0, 0);
+    }
+
+    /// How long a link that is down must work before it is used again, because it went down so often.
+    pub fn hold(&self) -> Span {
+        match self.flaps.checked_sub(FREE_FLAPS + 1) {
+            None => Span::ZERO,
+            Some(more) => Span(FIRST_HOLD.0 << more.min(MAX_FLAPS)).min(LONGEST_HOLD),
+        }
     }
 
     /// Something came back over the link.
@@ -112,6 +168,8 @@ impl Health {
         self.bad = 0;
         if self.state == State::Unknown {
             self.enter(State::Up, Reason::Answered, now);
+        } else if (self.state, self.reason) == (State::Up, Reason::Start) {
+            self.reason = Reason::Answered;
         }
     }
 
@@ -120,23 +178,46 @@ impl Health {
         self.proof.is_none_or(|proof| proof < start)
     }
 
-    /// A round was good, the run is now `good` long. Its proof of life is told by [`lives`](Self::lives).
-    pub fn good_round(&mut self, good: u8, up: u8, now: Time) {
-        self.good = good;
-        if self.state == State::Down && self.good >= up {
-            self.enter(State::Up, Reason::Recovered, now);
+    /// A round was good, the run is now `good` long. Its proof of life is told by [`lives`](Self::lives). `fit`: loss and
+    /// latency permit that the link comes back.
+    pub fn good_round(&mut self, good: u8, up: u8, fit: bool, now: Time) {
+        if self.good == 0 || good < self.good {
+            self.good_since = now;
+        }
+        (self.good, self.foreign) = (good, 0);
+        if self.state == State::Down && self.good >= up && fit {
+            let hold = self.hold();
+            if now.since(self.good_since) >= hold {
+                self.enter(State::Up, Reason::Recovered, now);
+            } else {
+                self.reason = Reason::Flapping(hold);
+            }
         }
     }
 
-    /// A round that began at `start` was bad, which leaves a run of `good`.
-    pub fn bad_round(&mut self, start: Time, good: u8, down: u8, now: Time) {
+    /// A round that began at `start` was bad, which leaves a run of `good`. `foreign`: it was answered, but not by those
+    /// who were asked. That races are won meanwhile proves nothing then: a portal answers them as well.
+    pub fn bad_round(&mut self, start: Time, good: u8, down: u8, foreign: bool, now: Time) {
         self.good = good;
-        if self.silent_since(start) {
+        if self.state == State::Down {
+            self.reason = self.cause;
+        }
+        if foreign {
+            self.foreign = self.foreign.saturating_add(1);
+            if self.foreign >= down && self.cause_is_new(Reason::Portal) {
+                self.enter(State::Down, Reason::Portal, now);
+            }
+        } else if self.silent_since(start) {
             self.bad = self.bad.saturating_add(1);
             if self.state != State::Down && self.bad >= down {
                 self.enter(State::Down, Reason::Silent, now);
             }
         }
+    }
+
+    /// Whether the link is up, or down by a cause that tells less.
+    fn cause_is_new(&self, cause: Reason) -> bool {
+        self.state != State::Down || self.cause != cause
     }
 
     /// The change since the last call. Two that cancel out within one turn of the shell are not told.
@@ -154,7 +235,7 @@ impl Health {
 mod tests {
     use super::*;
 
-    /// g: good round, B: bad round without proof since its start, L: proof of life, each one second after the other.
+    /// g: good round, B: bad round without proof since its start, F: one with foreign answers, L: proof of life, each one second after the other.
     #[test]
     fn runs_of_rounds_move_the_state() {
         use State::{Down, Unknown, Up};
@@ -174,19 +255,74 @@ mod tests {
             ("BBBLLLL", Down),
             ("BBBBBBBgggBB", Up),
             ("BBBBBBBgggBBB", Down),
+            ("LFF", Up),
+            ("LFFF", Down),
+            // A portal's answers win races; no proof of life helps.
+            ("LFLFLF", Down),
+            ("LFFgF", Up),
+            ("FFFggg", Up),
         ] {
             let (mut health, mut run) = (Health::new(Time(0)), 0);
             for (n, event) in rounds.bytes().enumerate() {
                 let now = Time(n as u64 * 1_000_000 + 1);
                 run = if event == b'g' { run + 1 } else { 0 };
                 match event {
-                    b'g' => health.good_round(run, 3, now),
-                    b'B' => health.bad_round(now, run, 3, now),
+                    b'g' => health.good_round(run, 3, true, now),
+                    b'B' => health.bad_round(now, run, 3, false, now),
+                    b'F' => health.bad_round(now, run, 3, true, now),
                     _ => health.lives(now),
                 }
             }
             assert_eq!(health.state, state, "{rounds}");
         }
+    }
+
+    #[test]
+    fn a_link_that_flaps_is_held_back() {
+        let mut health = Health::new(Time(0));
+        let mut now = Time(0);
+        health.lives(now);
+        let mut held = Vec::new();
+        for _ in 0..9 {
+            now = now + Span::from_secs(10);
+            health.enter(State::Down, Reason::Silent, now);
+            let hold = health.hold();
+            held.push(hold.as_secs());
+            let (begin, mut run) = (now, 0u8);
+            while health.state == State::Down {
+                run = run.saturating_add(1);
+                health.good_round(run, 3, true, now);
+                if health.state == State::Down && run >= 3 {
+                    assert_eq!(health.reason, Reason::Flapping(hold));
+                }
+                now = now + Span::from_secs(1);
+            }
+            assert_eq!(now.since(begin).as_secs().max(3) - 1, hold.as_secs().max(2), "{held:?}");
+        }
+        assert_eq!(held, [0, 0, 5, 10, 20, 40, 60, 60, 60]);
+        // Each minute up forgives one.
+        now = now + Span::from_secs(60 * 6 + 1);
+        health.enter(State::Down, Reason::Silent, now);
+        assert_eq!(health.hold(), Span::from_secs(5));
+    }
+
+    /// A bad round in between begins the hold anew, and tells the cause again.
+    #[test]
+    fn a_hold_wants_good_rounds_without_a_gap() {
+        let mut health = Health::new(Time(0));
+        for n in 0..3 {
+            health.enter(State::Up, Reason::Recovered, Time(n));
+            health.enter(State::Down, Reason::Lossy(300), Time(n));
+        }
+        let at = |s: u64| Time(s * 1_000_000);
+        (1..=4).for_each(|n| health.good_round(n, 3, true, at(n.into())));
+        assert_eq!(health.reason, Reason::Flapping(Span::from_secs(5)));
+        health.bad_round(at(5), 0, 3, false, at(5));
+        assert_eq!(health.reason, Reason::Lossy(300));
+        (1..=5).for_each(|n| health.good_round(n, 3, true, at(5 + u64::from(n))));
+        assert_eq!(health.state, State::Down);
+        health.good_round(6, 3, true, at(11));
+        assert_eq!(health.state, State::Up);
     }
 
     #[test]

@@ -9,15 +9,20 @@
 //!   is down; then twice what is usual, at least 400 ms, as a quick path need not be waited for that long.
 //! - **Proof of life**: enough answers to a round, even late ones, or an answer that won a race. Bad rounds count against a
 //!   link only while nothing that came since their start proves that it lives: what takes a link down is silence.
-//! - **Burst**: closely spaced rounds. Begins when an answer is overdue, a round is bad, or a race hints at it; ends with a
-//!   proof of life, or when the link is down.
+//! - **Burst**: closely spaced rounds. Begins when an answer is overdue or a round is bad; ends with a proof of life, or
+//!   when the link is down.
+//! - **Suspicion**: a race that others answer and this link does not. A round leaves at once, whatever the interval.
+//! - **Foreign** answer: one that the target would not give, as a captive portal's. A round that fails by one is bad, and
+//!   counts whatever else proves that the link lives: portals answer races, too.
+//! - **Hold**: how long a link that goes down often must work before it is used again. The first two times none; then 5 s,
+//!   doubled with each further time up to 60 s. Each minute that the link stays up forgives one time. Where no other link is left, it is not held.
 //!
 //! # States
 //! | state | is | becomes |
 //! |---|---|---|
 //! | unknown | used as if up | up at the first proof of life, down as from up |
-//! | up | | down after `down` bad rounds without a proof of life, or at once when carrier or address are lost |
-//! | down | not used | up after `up` good rounds in a row, in the order of their sending; with no targets, at once with the address |
+//! | up | | down after `down` bad rounds without a proof of life or `down` foreign ones; when loss or latency exceed their limits; at once when carrier or address are lost |
+//! | down | not used | up after `up` good rounds in a row, in the order of their sending, and the hold; if loss or latency took it down, once both are within their limits; with no targets, with the address and after the hold |
 //!
 //! # How soon a silent loss is known
 //! At the latest, counted from the last proof of life ([`Settings::detection`]; a test holds us to it):
@@ -32,21 +37,22 @@
 //! Hands over what arrives before it calls [`Prober::poll`], or a daemon that was stopped blames its links; then drains
 //! `poll` until `None` and sleeps until [`Prober::deadline`].
 
+pub mod dns;
 mod estimate;
 mod health;
+pub mod http;
 pub mod icmp;
 mod prober;
 mod round;
+pub mod target;
 #[cfg(test)]
 mod tests;
-
-use core::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 pub use estimate::Figures;
 pub use health::{Changed, Reason, State};
 pub use prober::{Action, Prober, Status};
 pub use round::Token;
+pub use target::{Host, Page, Target};
 
 use crate::time::Span;
 use estimate::Rtt;
@@ -62,21 +68,15 @@ pub const MAX_ROUNDS: usize = 16;
 /// milliseconds), and two such spaces must leave most of a second's detection to interval and patience.
 const BURST: Span = Span::from_millis(100);
 
+/// The least time from one round to another that races asked for: the usual interval.
+const SUSPICION: Span = Span::from_millis(300);
+
 /// The least patience, however quick the path. With two spaces of a burst it takes 600 ms of silence to lose a link:
 /// above the usual handover or queue spike, and above two of Linux' 200 ms least TCP retransmission timeouts.
 const MIN_PATIENCE: Span = Span::from_millis(400);
 
 /// Below these a setting is taken for a slip: fifty rounds a second are no health check.
 const MIN_SETTING: Span = Span::from_millis(20);
-
-/// Who is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Target {
-    /// An echo request.
-    Icmp(IpAddr),
-    /// A connection's handshake.
-    Tcp(SocketAddr),
-}
 
 /// How a link is probed. Values out of range act as the nearest that makes sense; the configuration's check reports them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,6 +93,23 @@ pub struct Settings {
     pub up: u8,
     /// Answers that make a round good, 1 to the number of targets.
     pub reliability: u8,
+    /// Of the loss of the last 16 to 32 probes, in per mille.
+    pub loss: Option<Limits>,
+    /// Of the round trips, in microseconds: more than half of the last 8 to 16 must exceed it.
+    pub latency: Option<Limits>,
+}
+
+/// A link whose best target is worse than `down` goes down, and comes back when it is no worse than `up`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub down: u64,
+    pub up: u64,
+}
+
+impl Limits {
+    fn of(self, is_up: bool) -> u64 {
+        if is_up { self.down } else { self.up }
+    }
 }
 
 /// Detection within 0.9 s on paths of up to 90 ms, whose variation is small.
@@ -105,6 +122,8 @@ impl Default for Settings {
             down: 3,
             up: 3,
             reliability: 1,
+            loss: None,
+            latency: None,
         }
     }
 }
@@ -114,6 +133,12 @@ impl Settings {
     /// more than [`MAX_ROUNDS`] could wait for an answer.
     pub fn burst(&self) -> Span {
         self.interval.min(BURST.max(room(self.timeout)))
+    }
+
+    /// From the last round to one that a suspicion asks for: a service that is unreachable over one link must not make a
+    /// storm of probes.
+    fn suspicion(&self) -> Span {
+        self.interval.min(SUSPICION.max(room(self.timeout)))
     }
 
     /// How long a round may take when `rtt` is the slowest target's: 2 SRTT, as TCP's probe timeout (RFC 8985, 7.2), and
@@ -159,14 +184,4 @@ impl Settings {
 /// The least space between rounds that keeps those within `timeout` down to [`MAX_ROUNDS`].
 fn room(timeout: Span) -> Span {
     Span(timeout.0.div_ceil(MAX_ROUNDS as u64 - 1))
-}
-
-/// As in the configuration: `icmp:1.1.1.1`, `tcp:[2620:fe::fe]:443`.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Icmp(address) => write!(f, "icmp:{address}"),
-            Target::Tcp(address) => write!(f, "tcp:{address}"),
-        }
-    }
 }

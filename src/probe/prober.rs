@@ -3,15 +3,15 @@
 use super::estimate::{Estimate, Rtt};
 use super::health::Health;
 use super::round::{Flight, Probe, Round, Verdict};
-use super::{Changed, Figures, Reason, Settings, State, Target, Token};
+use super::{BURST, Changed, Figures, Reason, Settings, State, Target, Token};
 use crate::time::{Span, Time};
 
 /// What the shell is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Probe the target, which is number `index` of the settings. `sequence` is the low half of the round's number, for
-    /// fields that people read in a packet dump; only the token tells probes apart.
-    Send { index: usize, target: Target, sequence: u16, token: Token },
+    /// Probe target number `index` of the settings. `sequence` is the low half of the round's number, for fields that
+    /// people read in a packet dump; only the token tells probes apart.
+    Send { index: usize, sequence: u16, token: Token },
     /// Tell those who depend on the link.
     Changed(Changed),
 }
@@ -28,6 +28,16 @@ pub struct Prober {
     burst: bool,
     /// The next round follows closely.
     hurry: bool,
+    /// The next round leaves at once: races miss answers.
+    suspect: bool,
+    /// An answer that others gave was asked for over this link then, and has not come.
+    missed: Option<Time>,
+    /// Whether loss and latency are measured against what keeps a link up, or against what brings one back.
+    judged_up: bool,
+    /// When a link without targets is used again after it flapped.
+    release: Option<Time>,
+    /// So it does, as somebody asked for it.
+    asked: bool,
     flight: Flight,
     health: Health,
     estimates: Vec<Estimate>,
@@ -45,6 +55,11 @@ impl Prober {
             last_round: None,
             burst: false,
             hurry: false,
+            suspect: false,
+            missed: None,
+            judged_up: true,
+            release: None,
+            asked: false,
             flight: Flight::new(seed, targets),
             health: Health::new(now),
             estimates: vec![Estimate::default(); targets],
@@ -57,22 +72,29 @@ impl Prober {
     /// The next thing to do. Call it after every event and at the deadline, until there is nothing more.
     pub fn poll(&mut self, now: Time) -> Option<Action> {
         self.expire(now);
+        if self.release.is_some_and(|at| at <= now) {
+            self.release = None;
+            self.health.enter(State::Up, Reason::Unprobed, now);
+        }
         if let Some(changed) = self.health.take_change() {
             return Some(Action::Changed(changed));
         }
         if !self.probing() {
             return None;
         }
+        if self.suspicion_at().is_some_and(|at| at <= now) {
+            self.missed = None;
+            self.suspicion();
+        }
         if self.flight.unsent().is_none() && self.round_is_due(now) {
             self.flight.begin(now);
             self.last_round = Some(now);
-            self.hurry = false;
+            (self.hurry, self.suspect, self.asked) = (false, false, false);
         }
         let (round, index) = self.flight.unsent()?;
         let sequence = round.sequence;
-        let target = *self.settings.targets.get(index)?;
         self.flight.sent(index, now);
-        Some(Action::Send { index, target, sequence: sequence as u16, token: self.flight.token(sequence, index) })
+        Some(Action::Send { index, sequence: sequence as u16, token: self.flight.token(sequence, index) })
     }
 
     /// When to call [`poll`](Self::poll) next, and why. `None`: only an event can give it something to do.
@@ -81,7 +103,7 @@ impl Prober {
             return Some((self.health.since, "state to tell"));
         }
         if !self.probing() {
-            return None;
+            return self.release.map(|at| (at, "link to release"));
         }
         if let Some((round, _)) = self.flight.unsent() {
             return Some((round.start, "probe to send"));
@@ -95,8 +117,11 @@ impl Prober {
         let ends = self.flight.open().map(|r| (r.start + patience, "round ends"));
         let late = self.flight.open().filter(|r| self.may_burst() && self.health.silent_since(r.start));
         let late = late.map(|r| (r.start + overdue, "answer is overdue"));
-        let lost = self.flight.rounds().next().map(|r| (r.start + self.settings.timeout, "probes are lost"));
-        ends.chain(late).chain(lost).chain([next]).min_by_key(|(at, _)| *at)
+        // A round that was answered in full has nothing more to tell, and is forgotten with the next one.
+        let waits = |r: &&Round| r.probes.iter().any(|probe| matches!(probe, Probe::Sent(_)));
+        let lost = self.flight.rounds().find(waits).map(|r| (r.start + self.settings.timeout, "probes are lost"));
+        let missed = self.suspicion_at().map(|at| (at, "races miss an answer"));
+        ends.chain(late).chain(lost).chain(missed).chain([next]).min_by_key(|(at, _)| *at)
     }
 
     /// The probe was answered. False if no probe waits under that token: an answer twice, too late, forged, or from an
@@ -115,22 +140,40 @@ impl Prober {
         let rtt = now.since(sent);
         if let Some(estimate) = self.estimates.get_mut(target) {
             // Later than the timeout it can be only if the shell was late itself: no measure of the path.
-            if rtt <= self.settings.timeout { estimate.answered(rtt) } else { estimate.loss.add(true) }
+            if rtt <= self.settings.timeout {
+                estimate.answered(rtt);
+                let limit = self.settings.latency.map(|limits| limits.of(self.judged_up));
+                estimate.slow.add(limit.is_some_and(|limit| rtt.0 > limit));
+            } else {
+                estimate.loss.add(true);
+            }
         }
         if good {
-            self.health.good_round(self.flight.good_run(), self.settings.up, now);
+            let fit = self.comes_back();
+            self.health.good_round(self.flight.good_run(), self.settings.up, fit, now);
         }
         if alive {
             self.lives(now);
         }
+        self.judge(now);
         true
     }
 
     /// The probe could not be sent, or was refused in a way that says that the target was not reached. False as above.
     pub fn failed(&mut self, token: Token, now: Time) -> bool {
+        self.fails(token, false, now)
+    }
+
+    /// The probe was answered, but not as its target would: by a captive portal, mostly. False as above.
+    pub fn foreign(&mut self, token: Token, now: Time) -> bool {
+        self.fails(token, true, now)
+    }
+
+    fn fails(&mut self, token: Token, foreign: bool, now: Time) -> bool {
         let Some((round, target, _)) = self.flight.find(token) else { return false };
         round.probes[target] = Probe::Failed;
         round.failed += 1;
+        round.foreign += u8::from(foreign);
         let left = self.estimates.len() as u8 - round.failed;
         let hopeless = round.verdict == Verdict::Open && left < self.settings.reliability;
         let sequence = round.sequence;
@@ -140,6 +183,7 @@ impl Prober {
         if hopeless {
             self.bad_round(sequence, now);
         }
+        self.judge(now);
         true
     }
 
@@ -150,12 +194,84 @@ impl Prober {
         }
     }
 
-    /// The link is silent where others answer: probe it at once, and closely. No verdict by itself; it may come as often
-    /// as it likes.
+    /// The link is silent where others answer: probe it at once, and closely if that is not answered either. No verdict by
+    /// itself; it may come as often as it likes.
     pub fn suspicion(&mut self) {
         if self.probing() && self.health.state != State::Down {
-            self.burst = true;
+            self.suspect = true;
         }
+    }
+
+    /// A packet of a race left at `since`; others answered it, this link has not yet. Once that takes longer than usual it
+    /// is a [`suspicion`](Self::suspicion), unless there is a proof of life by then.
+    pub fn missed(&mut self, since: Time) {
+        if self.probing() && self.health.state != State::Down && self.health.silent_since(since) {
+            self.missed.get_or_insert(since);
+        }
+    }
+
+    /// There is no other link: one that works is used, however often it went down. True if it was held back.
+    pub fn pardon(&mut self, now: Time) -> bool {
+        let held = self.attached && matches!(self.health.reason, Reason::Flapping(_));
+        if held {
+            self.release = None;
+            let reason = if self.probing() { Reason::Recovered } else { Reason::Unprobed };
+            self.health.enter(State::Up, reason, now);
+        }
+        held
+    }
+
+    /// Takes new settings. What is known of the link stays: its state, and the figures of the targets that stay.
+    pub fn reconfigure(&mut self, settings: Settings, now: Time) {
+        let settings = settings.in_range();
+        if settings == self.settings {
+            return;
+        }
+        let old = core::mem::replace(&mut self.settings, settings);
+        if old.targets != self.settings.targets {
+            let known = |target: &Target| old.targets.iter().position(|other| other == target);
+            let kept = self
+                .settings
+                .targets
+                .iter()
+                .map(|target| known(target).and_then(|at| self.estimates.get(at).cloned()).unwrap_or_default());
+            self.estimates = kept.collect();
+            self.flight.set_targets(self.settings.targets.len());
+            self.health.good = 0;
+            self.began = now;
+            // The new targets are asked at once.
+            self.last_round = None;
+        }
+        if (old.loss, old.latency) != (self.settings.loss, self.settings.latency) {
+            self.estimates.iter_mut().for_each(Estimate::judge_anew);
+        }
+        (self.burst, self.hurry, self.suspect, self.missed) = (false, false, false, None);
+        match (old.targets.is_empty(), self.settings.targets.is_empty()) {
+            (false, true) if self.attached => self.health.enter(State::Up, Reason::Unprobed, now),
+            (true, false) if self.attached => {
+                self.release = None;
+                self.health.reason = Reason::Start;
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody wants to know now: the next round follows closely. False if nothing is probed, so that nothing follows.
+    pub fn ask(&mut self) -> bool {
+        self.asked |= self.probing();
+        self.probing()
+    }
+
+    /// Whether each target answered in the first round since `since`; `None` as long as it may. Without such a round, or
+    /// if it is too old for answers, there are no entries.
+    pub fn round_since(&self, since: Time) -> impl Iterator<Item = Option<bool>> {
+        let round = self.flight.rounds().find(|round| round.start >= since);
+        let probes = round.into_iter().flat_map(|round| round.probes).take(self.settings.targets.len());
+        probes.map(|probe| match probe {
+            Probe::Unsent | Probe::Sent(_) => None,
+            Probe::Answered => Some(true),
+            Probe::Failed => Some(false),
+        })
     }
 
     /// Carrier and address are there (again). What was measured before is forgotten, it may be another network.
@@ -167,7 +283,16 @@ impl Prober {
         self.began = now;
         self.estimates.fill(Estimate::default());
         if self.settings.targets.is_empty() {
-            self.health.enter(State::Up, Reason::Unprobed, now);
+            match self.health.hold() {
+                Span::ZERO => self.health.enter(State::Up, Reason::Unprobed, now),
+                hold => {
+                    self.health.reason = Reason::Flapping(hold);
+                    self.release = Some(now + hold);
+                }
+            }
+        } else {
+            // What took it down is over.
+            self.health.enter(self.health.state, Reason::Start, now);
         }
     }
 
@@ -175,7 +300,8 @@ impl Prober {
     pub fn detached(&mut self, reason: Reason, now: Time) {
         self.attached = false;
         self.last_round = None;
-        (self.burst, self.hurry) = (false, false);
+        (self.burst, self.hurry, self.suspect, self.asked) = (false, false, false, false);
+        (self.missed, self.release) = (None, None);
         self.flight.clear();
         self.health.good = 0;
         self.health.enter(State::Down, reason, now);
@@ -192,7 +318,7 @@ impl Prober {
 
     pub fn status(&self) -> Status {
         let targets: Vec<_> =
-            self.settings.targets.iter().copied().zip(self.estimates.iter().map(Estimate::figures)).collect();
+            self.settings.targets.iter().cloned().zip(self.estimates.iter().map(Estimate::figures)).collect();
         let best = |f: &Figures| (f.loss.unwrap_or(u16::MAX), f.smoothed.unwrap_or(Span(u64::MAX)));
         Status {
             state: self.health.state,
@@ -202,6 +328,7 @@ impl Prober {
             burst: self.burst,
             bad_rounds: self.health.bad,
             good_rounds: self.health.good,
+            hold: self.health.hold(),
             detection: self.probing().then(|| self.settings.detection_at(self.slowest())),
             link: targets.iter().map(|(_, f)| *f).min_by_key(best).unwrap_or_default(),
             targets,
@@ -220,6 +347,7 @@ impl Prober {
             let lost = round.probes.iter().zip(&mut self.estimates).filter(|(p, _)| matches!(p, Probe::Sent(_)));
             lost.for_each(|(_, estimate)| estimate.loss.add(true));
         }
+        self.judge(now);
         let overdue = self.overdue();
         let late = |r: &Round| self.health.silent_since(r.start) && now.since(r.start) >= overdue;
         if self.may_burst() && self.flight.open().any(late) {
@@ -230,13 +358,65 @@ impl Prober {
     fn bad_round(&mut self, sequence: u64, now: Time) {
         let Some(round) = self.flight.find_round(sequence) else { return };
         round.verdict = Verdict::Bad;
-        let start = round.start;
-        self.health.bad_round(start, self.flight.good_run(), self.settings.down, now);
+        let (start, foreign) = (round.start, round.foreign > 0);
+        self.health.bad_round(start, self.flight.good_run(), self.settings.down, foreign, now);
         self.burst = self.health.state != State::Down && (self.burst || self.health.silent_since(start));
+    }
+
+    /// Holds loss and latency against their limits, which only take a link down here; [`comes_back`](Self::comes_back)
+    /// says when they let it up again.
+    fn judge(&mut self, now: Time) {
+        if self.probing() && self.judged_up && self.health.state != State::Down {
+            let loss = self.settings.loss.and_then(|limits| self.loss().filter(|loss| *loss > limits.down));
+            let cause = match loss {
+                Some(loss) => Some(Reason::Lossy(loss.min(1000) as u16)),
+                None => self.too_slow().filter(|slow| *slow).map(|_| Reason::Slow(self.quickest())),
+            };
+            if let Some(cause) = cause {
+                self.health.enter(State::Down, cause, now);
+                self.burst = false;
+            }
+        }
+        if self.judged_up != (self.health.state != State::Down) {
+            self.judged_up = !self.judged_up;
+            self.estimates.iter_mut().for_each(Estimate::judge_anew);
+        }
+    }
+
+    /// Whether loss and latency permit that the link is used again. They have a say only if they took it down: what was
+    /// lost while a link was silent is no measure of how it works now.
+    fn comes_back(&self) -> bool {
+        if self.judged_up || !matches!(self.health.cause, Reason::Lossy(_) | Reason::Slow(_)) {
+            return true;
+        }
+        let whole = self.settings.loss.is_none_or(|limits| self.loss().is_some_and(|loss| loss <= limits.up));
+        whole && (self.settings.latency.is_none() || self.too_slow() == Some(false))
+    }
+
+    /// The best target's, in per mille; `None` while nothing can be said.
+    fn loss(&self) -> Option<u64> {
+        self.estimates.iter().filter_map(|estimate| estimate.loss.recent()).min()
+    }
+
+    /// Whether every target of which something can be said is.
+    fn too_slow(&self) -> Option<bool> {
+        self.settings.latency?;
+        self.estimates.iter().filter_map(|estimate| estimate.slow.usually()).min()
+    }
+
+    fn quickest(&self) -> Span {
+        self.estimates.iter().filter_map(|e| e.rtt.as_ref()).map(Rtt::smoothed).min().unwrap_or_default()
+    }
+
+    /// When silence in a race becomes a suspicion: later than an answer would take.
+    fn suspicion_at(&self) -> Option<Time> {
+        self.missed.map(|since| since + self.slowest().map_or(BURST, |rtt| rtt.retransmit().max(BURST)))
     }
 
     fn lives(&mut self, now: Time) {
         self.health.lives(now);
+        self.missed = self.missed.filter(|since| self.health.silent_since(*since));
+        self.suspect = false;
         self.burst = false;
         // A link that is down must show `up` good rounds, the first of them now.
         self.hurry = self.health.state == State::Down && self.health.good == 0;
@@ -255,7 +435,11 @@ impl Prober {
     }
 
     fn spaced(&self) -> Span {
-        if self.burst || self.hurry { self.settings.burst() } else { self.settings.interval }
+        match () {
+            () if self.burst || self.hurry || self.asked => self.settings.burst(),
+            () if self.suspect => self.settings.suspicion(),
+            () => self.settings.interval,
+        }
     }
 
     /// While the link is down there is no haste.
@@ -285,6 +469,8 @@ pub struct Status {
     pub bad_rounds: u8,
     /// In a row; a link that is down comes back at `up`.
     pub good_rounds: u8,
+    /// How long the link must work before it is used again, if it were to go down or is: it flaps.
+    pub hold: Span,
     /// How soon at the latest a silent loss would be known now; `None` if nothing is probed.
     pub detection: Option<Span>,
     /// Those of the target that shows the link in the best light, as what lies beyond is not its fault.

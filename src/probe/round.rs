@@ -34,6 +34,8 @@ pub(super) struct Round {
     pub prompt: u8,
     pub answered: u8,
     pub failed: u8,
+    /// Of those failed, the ones that somebody else answered.
+    pub foreign: u8,
     pub probes: [Probe; MAX_TARGETS],
 }
 
@@ -66,6 +68,7 @@ impl Flight {
             prompt: 0,
             answered: 0,
             failed: 0,
+            foreign: 0,
             probes: [Probe::Unsent; MAX_TARGETS],
         };
         self.sequence = self.sequence.wrapping_add(1);
@@ -107,6 +110,12 @@ impl Flight {
         let round = self.rounds.pop_front()?;
         self.run = if round.verdict == Verdict::Good { self.run.saturating_add(1) } else { 0 };
         Some(round)
+    }
+
+    /// Other targets: what is on its way is nobody's any more.
+    pub fn set_targets(&mut self, targets: usize) {
+        self.clear();
+        self.targets = targets.min(MAX_TARGETS);
     }
 
     pub fn clear(&mut self) {

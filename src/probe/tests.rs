@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::time::Time;
 
+mod troubles;
+
 const MS: u64 = 1_000;
 
 fn ms(ms: u64) -> Span {
@@ -360,6 +362,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             down,
             up,
             reliability,
+            ..Settings::default()
         },
     )
 }
@@ -410,7 +413,7 @@ proptest! {
         prop_assert_eq!(lab.state(), State::Down);
     }
 
-    /// And when answers return, the link is up within one interval and `up` more, its round trips, and a timeout for the
+    /// And when answers return, the link is up within one interval, `up` more and the hold, its round trips, and a timeout for the
     /// rounds that were on their way.
     #[test]
     fn answers_bring_a_link_up_in_time(settings in settings(), fates in fates(), history in 0u64..20_000, rtt in 0u64..100) {
@@ -424,7 +427,10 @@ proptest! {
         });
         lab.coming.clear();
         lab.silence(lab.prober.status().detection.unwrap());
-        let bound = Span(settings.interval.0 * u64::from(settings.up)) + rtt;
+        // A link that flapped is held until a round is good after its hold.
+        let hold = lab.prober.status().hold;
+        let flapped = if hold > Span::ZERO { hold + settings.interval } else { hold };
+        let bound = Span(settings.interval.0 * u64::from(settings.up)) + rtt + flapped;
         lab.answers(bound, rtt);
         prop_assert_eq!(lab.state(), State::Up);
     }
@@ -433,12 +439,15 @@ proptest! {
     #[test]
     fn nothing_confuses_it(
         values in (0usize..12, any::<u64>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<u8>()),
-        events in vec((0u8..8, prop_oneof![0u64..2_000 * MS, any::<u64>()], any::<prop::sample::Index>()), 0..200),
+        limits in any::<Option<(u64, u64)>>(),
+        events in vec((0u8..12, prop_oneof![0u64..2_000 * MS, any::<u64>()], any::<prop::sample::Index>()), 0..200),
     ) {
         let (count, interval, timeout, down, up, reliability) = values;
         let settings =
-            Settings { targets: targets(count), interval: Span(interval), timeout: Span(timeout), down, up, reliability };
-        let mut prober = Prober::new(settings, 3, Time(5));
+            Settings { targets: targets(count), interval: Span(interval), timeout: Span(timeout), down, up, reliability, ..Settings::default() };
+        let limits = limits.map(|(down, up)| Limits { down, up });
+        let settings = Settings { loss: limits, latency: limits, ..settings };
+        let mut prober = Prober::new(settings.clone(), 3, Time(5));
         let (mut now, mut tokens) = (Time(5), Vec::new());
         for (event, step, pick) in events {
             now = if step > 3_000 * MS { Time(step) } else { now + Span(step) };
@@ -450,6 +459,9 @@ proptest! {
                 4 => prober.suspicion(),
                 5 => prober.attached(now),
                 6 => prober.detached(Reason::NoCarrier, now),
+                7 => _ = prober.foreign(token, now),
+                8 => prober.missed(Time(now.0.saturating_sub(step % 1000))),
+                9 => prober.reconfigure(Settings { targets: targets(step as usize % 5), ..settings.clone() }, now),
                 _ => {}
             }
             for turn in 0.. {
@@ -467,4 +479,36 @@ proptest! {
             let _ = prober.status();
         }
     }
+}
+
+#[test]
+fn who_asks_has_a_round_at_once() {
+    let mut lab = Lab::new(Settings { targets: targets(2), interval: ms(60_000), ..Settings::default() });
+    let half = |index: usize, _: Time| if index == 0 { Answered(ms(20)) } else { Failed };
+    lab.run(ms(5_000), half);
+    let (asked, sent) = (lab.now, lab.sent.len());
+    assert!(lab.prober.ask() && lab.prober.ask());
+    assert_eq!(lab.prober.round_since(asked).count(), 0);
+    lab.run(ms(10), half);
+    assert_eq!((lab.sent.len(), lab.prober.round_since(asked).collect()), (sent + 2, vec![None, Some(false)]));
+    lab.run(ms(500), half);
+    assert_eq!(lab.prober.round_since(asked).collect::<Vec<_>>(), [Some(true), Some(false)]);
+    lab.run(ms(5_000), half);
+    // Nothing was due meanwhile that would have dropped it.
+    assert_eq!(lab.prober.poll(lab.now), None);
+    assert_eq!(
+        (lab.sent.len(), lab.prober.round_since(asked).count()),
+        (sent + 2, 0),
+        "one round, and its time is over"
+    );
+    // However often somebody asks, rounds keep their distance.
+    for _ in 0..100 {
+        lab.prober.ask();
+        lab.run(ms(10), half);
+    }
+    assert!((20..=22).contains(&(lab.sent.len() - sent - 2)), "{} in a second", lab.sent.len() - sent - 2);
+    lab.prober.detached(Reason::Admin, lab.now);
+    assert!(!lab.prober.ask(), "there is nothing to wait for");
+    lab.prober.attached(lab.now);
+    assert_eq!((lab.state(), lab.prober.status().reason), (State::Down, Reason::Start), "what took it down is over");
 }

@@ -153,6 +153,7 @@ impl<S: BuildHasher> Racer<S> {
         let (record, port, opening) = (race.record, race.port, race.opening.unpack());
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
         let accepted = race.answered.minus(race.refused);
+        let (silent, sent_at) = (race.sent.minus(race.answered), race.sent_at);
         let (state, outcome, verdict) = match (established, refused) {
             (false, _) => (State::FellBack { passed: false }, Outcome::FellBack, Verdict::Drop),
             (true, true) => (State::Refused(link), Outcome::Refused(link), Verdict::Pass),
@@ -166,6 +167,7 @@ impl<S: BuildHasher> Racer<S> {
             Outcome::Won(_) => {
                 self.log.counters.won += 1;
                 self.log.tally_mut(link).won += 1;
+                self.log.missed(silent, sent_at);
                 let want =
                     Want { protocol: opening.protocol, client: opening.client, server: opening.server, links: losers };
                 self.ports.take(self.races.hasher(), &want, link, port);

@@ -55,6 +55,11 @@ impl Memory {
         &self.entries
     }
 
+    /// The one whose race was the last comes first.
+    pub fn newest(&self) -> impl Iterator<Item = &Remembered> {
+        self.order.backwards().filter_map(|index| self.entries.get(usize::from(index)))
+    }
+
     /// Notes that `link` answered after `round_trip`. A full race (not one of one) renews the entry's age.
     pub(super) fn note<S: BuildHasher>(
         &mut self,
@@ -243,5 +248,8 @@ mod tests {
         assert_eq!(memory.entries().len(), CAPACITY);
         let found = |n| memory.find(&hasher, at(n).0, at(n).1).is_some();
         assert!(found(0) && !found(1) && found(2) && found(CAPACITY));
+        let newest: Vec<_> = memory.newest().map(|entry| entry.prefix).collect();
+        let expected = [CAPACITY, 0, CAPACITY - 1].map(|n| prefix(at(n).1.ip()));
+        assert_eq!((&newest[..3], newest.len()), (&expected[..], CAPACITY));
     }
 }

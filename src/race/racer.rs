@@ -80,6 +80,10 @@ impl<S: BuildHasher> Racer<S> {
         &self.log
     }
 
+    pub fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
     pub fn memory(&self) -> &Memory {
         &self.memory
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::link::{LinkId, MAX_LINKS};
+use crate::link::{LinkId, LinkSet, MAX_LINKS};
 use crate::packet::Protocol;
 use crate::time::{Span, Time};
 
@@ -63,6 +63,8 @@ pub struct Tally {
     pub silent: u64,
     /// When it last answered any race.
     pub last_answer: Time,
+    /// When the newest copy left that another link answered, or none, while this one did not.
+    pub missed: Time,
 }
 
 /// The last [`CAPACITY`] races, counters, and each link's tally.
@@ -71,6 +73,7 @@ pub struct Log {
     told: u32,
     pub counters: Counters,
     tallies: [Tally; MAX_LINKS],
+    suspicion: bool,
 }
 
 impl Log {
@@ -80,6 +83,7 @@ impl Log {
             told: 0,
             counters: Counters::default(),
             tallies: [Tally::default(); MAX_LINKS],
+            suspicion: false,
         }
     }
 
@@ -101,6 +105,28 @@ impl Log {
 
     pub(super) fn tally_mut(&mut self, link: LinkId) -> &mut Tally {
         &mut self.tallies[link.index()]
+    }
+
+    /// These links have not answered copies that left at `sent_at`, though others did, or the client asks again.
+    pub(super) fn missed(&mut self, links: LinkSet, sent_at: Time) {
+        for link in links.iter() {
+            let tally = self.tally_mut(link);
+            if tally.last_answer < sent_at && tally.missed < sent_at {
+                tally.missed = sent_at;
+                self.suspicion = true;
+            }
+        }
+    }
+
+    /// Whether some link's [`Tally::missed`] is news.
+    pub fn suspicion(&self) -> bool {
+        self.suspicion
+    }
+
+    /// Asked a little later: whether some link is silent still. What [`suspicion`](Self::suspicion) told is no news then.
+    pub fn still_missing(&mut self) -> bool {
+        self.suspicion = false;
+        self.tallies.iter().any(|tally| tally.missed > tally.last_answer)
     }
 
     pub(super) fn begin(&mut self, record: Record) -> u32 {

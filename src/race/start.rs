@@ -111,6 +111,9 @@ impl<S: BuildHasher> Racer<S> {
                 if links.is_empty() {
                     return Some(Verdict::Pass);
                 }
+                if race.answered.is_empty() {
+                    self.log.missed(race.sent, race.sent_at);
+                }
                 race.sent = links.iter().chain(race.sent.iter()).collect();
                 race.tries = race.tries.saturating_add(1);
                 race.sent_at = now;

@@ -287,6 +287,12 @@ impl Order {
         self.first.checked_sub(1)
     }
 
+    /// From the back to the front.
+    pub fn backwards(&self) -> impl Iterator<Item = u16> {
+        let before = |slot: &u16| self.links.get(usize::from(*slot))?.0.checked_sub(1);
+        core::iter::successors(self.last.checked_sub(1), before)
+    }
+
     pub fn push_back(&mut self, slot: u16) {
         self.links[usize::from(slot)] = (self.last, 0);
         match self.last.checked_sub(1) {

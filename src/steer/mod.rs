@@ -10,17 +10,21 @@
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
 //! | prerouting, raw - 10 | `answers` | a UDP or echo answer that decided a race comes by once more, and takes its tuple out of the set |
 //!
-//! Every later packet takes the link that conntrack remembers, by `classify`. The first packet of a connection from outside is
-//! seen by `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
+//! Every later packet takes the link that conntrack remembers, by `classify`; where that link went down, or a better one wants
+//! its connections back, `moved` tells the client to begin anew. The first packet of a connection from outside is seen by
+//! `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
 
 use crate::config::{Config, Prefix};
-use crate::link::{Link, LinkId};
+use crate::link::{Link, LinkId, LinkSet};
 
+mod known;
 mod policy;
 mod rule;
 mod ruleset;
+pub mod why;
 mod writer;
 
+pub use known::returns;
 pub use policy::{best, raced_policies};
 pub use ruleset::{Ruleset, Target, removal, ruleset};
 
@@ -56,6 +60,8 @@ pub enum Queueing {
 pub struct Plan<'a> {
     pub config: &'a Config,
     pub links: &'a [Link],
+    /// Links that were up and no longer are.
+    pub lost: LinkSet,
     pub queueing: Queueing,
     /// What the main routing table reaches without a default route: never raced, never steered.
     pub direct: &'a [Prefix],

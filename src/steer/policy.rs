@@ -3,13 +3,17 @@
 use crate::config::{Config, LastResort, Mode, PolicyConfig};
 use crate::link::{Link, Stage};
 use crate::race::Rules;
+use crate::time::Span;
 
-use super::Plan;
 use super::writer::Writer;
+use super::{Plan, known};
 
 /// TCP ports whose helpers must see the whole connection (`nf_conntrack_helper`): FTP, RTSP, H.323, PPTP, SIP, SANE. A
 /// conntrack entry that we make has no helper, so these take the best link instead.
 const HELPED_PORTS: &str = "21, 554, 1720, 1723, 5060, 6566";
+
+/// More clients than a home or an office has; 100 bytes each. One that finds no room is dealt anew each time.
+const STICKY_CLIENTS: usize = 4096;
 
 /// The policies in mode race with the rules that the race core needs, in the order of their queues.
 pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
@@ -30,7 +34,7 @@ pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l 
         .link
         .iter()
         .filter_map(|name| plan.links.iter().find(|link| link.name == *name))
-        .filter(|link| link.up && if ipv4 { link.ipv4.is_some() } else { link.ipv6.is_some() })
+        .filter(|link| link.usable(ipv4))
         .collect();
     // Stable: among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
     links.sort_by_key(|link| (link.metered, link.metric));
@@ -46,6 +50,10 @@ pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l 
 
 /// Writes the chain of a policy: `number` counts all policies, `raced` those in mode race.
 pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize, raced: Option<usize>) {
+    let sticky = policy.sticky > Span::ZERO && policy.mode.uses_links();
+    if sticky {
+        write_sticky(out, plan, policy, number);
+    }
     out.chain(&format!("policy_{number}"), None);
     match policy.mode {
         Mode::Blackhole => return out.rule("drop"),
@@ -64,6 +72,19 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
             }
             continue;
         };
+        if known::is_displaced(plan, policy, first) {
+            let displaced = plan.config.main.mark_mask.displaced();
+            let set = out.set_ct_mark(displaced, displaced);
+            out.rule(&format!("{family} {set}"));
+        }
+        let to = if sticky { format!("stick_{number}") } else { "link".into() };
+        if sticky {
+            let (ip, four) = if ipv4 { ("ip", 4) } else { ("ip6", 6) };
+            let allowed = |link: &&&Link| link.metered == first.metered && !known::is_outdone(plan, policy, link, ipv4);
+            for link in links.iter().filter(allowed) {
+                out.rule(&format!("{ip} saddr @sticky_{number}_{}_{four} goto {to}_{}", link.id, link.id));
+            }
+        }
         if sharing > 1 {
             let mut at = 0;
             let shares: Vec<String> = links
@@ -72,10 +93,11 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
                 .map(|link| {
                     let from = at;
                     at += u32::from(link.weight.max(1));
-                    format!("{from}-{} : goto link_{}", at - 1, link.id)
+                    format!("{from}-{} : goto {to}_{}", at - 1, link.id)
                 })
                 .collect();
-            // Each connection is dealt by itself: only its first packet comes here.
+            // Each connection is dealt by itself: only its first packet comes here. By chance, not in turn: programs open
+            // connections in patterns, and a turn that meets them would give one link all that is heavy.
             out.rule(&format!("{family} numgen random mod {at} vmap {{ {} }}", shares.join(", ")));
             continue;
         }
@@ -84,7 +106,34 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         if let Some(raced) = raced.filter(|_| racing > 1) {
             write_race(out, plan, (family, ipv4), raced, first);
         }
-        out.rule(&format!("{family} goto link_{}", first.id));
+        out.rule(&format!("{family} goto {to}_{}", first.id));
+    }
+}
+
+/// The sets that say which client has which link, and a chain for each link that notes it. An address is in one of them at
+/// most: whoever had to move stays where it went.
+fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize) {
+    let links: Vec<&Link> =
+        policy.link.iter().filter_map(|name| plan.links.iter().find(|link| link.name == *name)).collect();
+    let families = [("ip", "ipv4", 4), ("ip6", "ipv6", 6)];
+    for link in &links {
+        for (_, ipv, four) in families {
+            let about = format!("{} {}", policy.name, link.name);
+            let set = format!("sticky_{number}_{}_{four}", link.id);
+            out.memory(&set, &about, &format!("type {ipv}_addr"), STICKY_CLIENTS);
+        }
+    }
+    let seconds = policy.sticky.as_secs().max(1);
+    for link in &links {
+        out.chain(&format!("stick_{number}_{}", link.id), None);
+        for (ip, _, four) in families {
+            for other in links.iter().filter(|other| other.id != link.id) {
+                out.rule(&format!("delete @sticky_{number}_{}_{four} {{ {ip} saddr }}", other.id));
+            }
+            // In a rule by itself: with the set full it ends here, and the connection still takes the link.
+            out.rule(&format!("update @sticky_{number}_{}_{four} {{ {ip} saddr timeout {seconds}s }}", link.id));
+        }
+        out.rule(&format!("goto link_{}", link.id));
     }
 }
 

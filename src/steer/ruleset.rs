@@ -6,7 +6,7 @@ use crate::config::Prefix;
 use crate::link::{Link, Stage};
 
 use super::writer::Writer;
-use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, policy, raced_policies, rule};
+use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule};
 
 /// A ruleset, to be loaded in one of two ways.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +14,15 @@ pub struct Ruleset {
     pub(super) table: String,
     pub(super) chains: Vec<String>,
     pub(super) targets: Vec<Target>,
+    pub(super) memories: Vec<Memory>,
+}
+
+/// A set that learns for longer than rulesets live.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Memory {
+    pub set: String,
+    /// What its elements are about: should that change, they are void.
+    pub about: String,
 }
 
 /// A chain that the text leaves empty: xtables' target NFQUEUE belongs there, for which nft has no words.
@@ -37,6 +46,9 @@ impl Ruleset {
         }
         for set in STATIC_SETS {
             let _ = writeln!(text, "flush set inet {TABLE} {set}");
+        }
+        for Memory { set, .. } in old.memories.iter().filter(|memory| !self.memories.contains(memory)) {
+            let _ = writeln!(text, "delete set inet {TABLE} {set}");
         }
         text += &self.table;
         for chain in old.chains.iter().filter(|chain| !self.chains.contains(chain)) {
@@ -84,6 +96,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
         policy::write(&mut out, plan, policy, number, place);
     }
     write_rules(&mut out, plan);
+    known::write_moved(&mut out, plan);
     write_classify(&mut out, plan);
     write_leave(&mut out, plan, raced.len());
     out.finish()
@@ -260,7 +273,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
         let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
         out.rule(&format!("iifname != {{ {} }} return", devices.join(", ")));
     }
-    write_known(out, plan);
+    known::write(out, plan, true);
     out.rule("goto new");
     for link in with_devices(plan) {
         // A connection from outside is answered through the link that it came in by, unless from next door.
@@ -275,25 +288,21 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     // (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
     out.chain("begins", Some("nat hook prerouting priority dstnat - 10"));
     if with_devices(plan).next().is_some() {
-        out.rule(&format!("iifname vmap {{ {} }}", by_device(plan, "goto outside")));
+        out.rule(&format!("iifname vmap {{ {} }}", by_device(with_devices(plan), "goto outside")));
     }
+    // An error or a reset that the router itself sends about a connection: its client's is not to leave by the connection's link.
+    out.chain("about", None);
+    out.rule("fib daddr type != unicast accept");
+    out.rule("ip daddr @ipv4_direct accept");
+    out.rule("ip6 daddr @ipv6_direct accept");
+    known::write(out, plan, false);
     out.chain("local", Some("route hook output priority mangle"));
     // The daemon's own packets know their way.
     out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
-    write_known(out, plan);
+    out.rule("ct state related goto about");
+    known::write(out, plan, main.local_traffic);
     if main.local_traffic {
         out.rule("goto new");
-    }
-}
-
-/// What conntrack remembers goes its way; others go on to the next rule. A map would cost a packet more than two or three
-/// comparisons.
-fn write_known(out: &mut Writer, plan: &Plan) {
-    let marks = plan.config.main.mark_mask;
-    for link in plan.links {
-        let mark = marks.link(link.id);
-        let set = out.set_mark(marks.mask(), mark);
-        out.rule(&format!("ct mark & {:#010x} == {mark:#010x} {set} accept", marks.link_mask()));
     }
 }
 
@@ -304,8 +313,10 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     // Marked packets are looked up in their link's table alone, which has no way next door.
     out.rule("ip daddr @ipv4_direct return");
     out.rule("ip6 daddr @ipv6_direct return");
-    if with_devices(plan).next().is_some() {
-        out.rule(&format!("oifname vmap {{ {} }}", by_device(plan, "jump save")));
+    // What leaves by a link that is down does so by the default route, whatever we think of the link: it is not to be reset.
+    let saved = || with_devices(plan).filter(|link| !known::is_reset(plan, link));
+    if saved().next().is_some() {
+        out.rule(&format!("oifname vmap {{ {} }}", by_device(saved(), "jump save")));
     }
     out.chain("plain", None);
     let clear = out.set_mark(marks.stage_mask(), 0);
@@ -335,9 +346,8 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
 }
 
 /// The elements of a map from a link's device to `verdict`, whose chain ends in the link's number.
-fn by_device(plan: &Plan, verdict: &str) -> String {
-    let to: Vec<String> =
-        with_devices(plan).map(|link| format!("\"{}\" : {verdict}_{}", link.device, link.id)).collect();
+fn by_device<'p>(links: impl Iterator<Item = &'p Link>, verdict: &str) -> String {
+    let to: Vec<String> = links.map(|link| format!("\"{}\" : {verdict}_{}", link.device, link.id)).collect();
     to.join(", ")
 }
 

@@ -65,6 +65,11 @@ fn links(config: &Config) -> Vec<Link> {
         .collect()
 }
 
+/// All that is asked of a plan here but its links.
+fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
+    Plan { config, links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], races: 10 }
+}
+
 fn names(links: &[&Link]) -> Vec<String> {
     links.iter().map(|link| link.name.clone()).collect()
 }
@@ -94,7 +99,7 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
     let (config, mut links) = sample();
     let policy = |name: &str| config.policy(name).unwrap().clone();
     let best = |links: &[Link], policy: &PolicyConfig, ipv4: bool| {
-        let plan = Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 };
+        let plan = plan_of(&config, links);
         let (order, sharing) = policy::best(&plan, policy, ipv4);
         (names(&order), sharing)
     };
@@ -120,9 +125,7 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
 #[test]
 fn policies_become_chains() {
     let (config, mut links) = sample();
-    let text = |links: &[Link]| {
-        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
-    };
+    let text = |links: &[Link]| ruleset(&plan_of(&config, links)).fresh();
     let all = text(&links);
     let fastest = chain(&all, "policy_0");
     assert!(
@@ -145,9 +148,7 @@ fn policies_become_chains() {
 #[test]
 fn rules_end_with_the_first_policy_and_global_addresses_keep_their_link() {
     let (config, mut links) = sample();
-    let text = |links: &[Link]| {
-        ruleset(&Plan { config: &config, links, queueing: Queueing::Nft, direct: &[], races: 10 }).fresh()
-    };
+    let text = |links: &[Link]| ruleset(&plan_of(&config, links)).fresh();
     let all = text(&links);
     let rules = chain(&all, "rules");
     assert_eq!((rules.len(), rules.last()), (5, Some(&"goto policy_0")));
@@ -161,7 +162,7 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
     let (config, mut links) = sample();
     links[1].device = links[0].device.clone();
     links[2].device.clear();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let plan = plan_of(&config, &links);
     let all = ruleset(&plan).fresh();
     assert!(all.contains("elements = { \"wan1\" }\n"), "{all}");
     assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan1\" : jump save_1 }"));
@@ -170,7 +171,7 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
 #[test]
 fn an_update_keeps_what_the_kernel_learned() {
     let (config, links) = sample();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 10 };
+    let plan = plan_of(&config, &links);
     let old = ruleset(&plan);
     let new = ruleset(&Plan { links: &links[..1], ..plan });
     let text = new.after(&old);
@@ -187,7 +188,14 @@ fn an_update_keeps_what_the_kernel_learned() {
 #[test]
 fn without_nft_queue_the_queues_chains_are_left_for_targets() {
     let (config, links) = sample();
-    let plan = Plan { config: &config, links: &links, queueing: Queueing::Xtables, direct: &[], races: 10 };
+    let plan = Plan {
+        config: &config,
+        links: &links,
+        queueing: Queueing::Xtables,
+        lost: LinkSet::EMPTY,
+        direct: &[],
+        races: 10,
+    };
     let rules = ruleset(&plan);
     let target = |number| Target { chain: format!("queue_{number}"), queue: QUEUE + number };
     assert_eq!(rules.targets(None).cloned().collect::<Vec<_>>(), [target(0), target(1)]);
@@ -203,4 +211,79 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
     assert_eq!(chain(&native.fresh(), "queue_1"), ["queue num 25459 bypass"]);
     // Targets that no policy wants any more go with their chains.
     assert!(native.after(&rules).contains("delete chain inet cheaproute queue_1\n"));
+}
+
+#[test]
+fn a_sticky_policy_asks_who_it_is_before_it_deals() {
+    let text = SAMPLE.replace("option mode 'weighted'", "option mode 'weighted'\n\toption sticky '10m'");
+    let (config, _) = config::read(text).unwrap();
+    let mut links = links(&config);
+    let old = ruleset(&plan_of(&config, &links));
+    let all = old.fresh();
+    let ask = |link: u8, ip: &str, four: u8| format!("{ip} saddr @sticky_1_{link}_{four} goto stick_1_{link}");
+    let shares = "meta nfproto ipv4 numgen random mod 4 vmap { 0-0 : goto stick_1_1, 1-3 : goto stick_1_2 }";
+    assert_eq!(
+        chain(&all, "policy_1"),
+        [
+            "ip6 saddr 2000::/3 goto global",
+            &ask(1, "ip", 4),
+            &ask(2, "ip", 4),
+            shares,
+            &ask(1, "ip6", 6),
+            "meta nfproto ipv6 goto stick_1_1",
+        ],
+        "the metered link keeps nobody"
+    );
+    assert_eq!(
+        chain(&all, "stick_1_2")[..3],
+        [
+            "delete @sticky_1_1_4 { ip saddr }",
+            "delete @sticky_1_3_4 { ip saddr }",
+            "update @sticky_1_2_4 { ip saddr timeout 600s }",
+        ]
+    );
+    assert_eq!(chain(&all, "stick_1_2").last(), Some(&"goto link_2"));
+    assert!(!chain(&all, "policy_0").iter().any(|rule| rule.contains("stick")));
+    // What is known stays known, until its policy or link is another.
+    links[1].up = false;
+    assert!(!ruleset(&plan_of(&config, &links)).after(&old).contains("delete set"));
+    links[1].name = "other".into();
+    assert!(ruleset(&plan_of(&config, &links)).after(&old).contains("delete set inet cheaproute sticky_1_2_4\n"));
+}
+
+#[test]
+fn packets_of_links_that_are_well_pay_nothing_for_others() {
+    let text = SAMPLE.replace("config link 'wan'\n", "config link 'wan'\n\toption on_up 'return'\n");
+    let (config, _) = config::read(text + "config policy 'first'\n\toption mode 'failover'\n").unwrap();
+    let links = links(&config);
+    let plan = plan_of(&config, &links);
+    let text = |plan: &Plan| ruleset(plan).fresh();
+    let known = |all: &str| {
+        chain(all, "classify").iter().filter(|rule| rule.contains("accept") && rule.contains("ct mark")).count()
+    };
+    let all = text(&plan);
+    assert_eq!(known(&all), 1, "wan; of the others, some may go back to it");
+    let [mark, reset] = ["ct mark & 0x10000000 == 0x10000000", "reject with tcp reset"];
+    for number in [2, 3] {
+        let rule = chain(&all, &format!("moved_{number}"))[0];
+        assert!(rule.starts_with(&format!("{mark} tcp flags & rst == 0")) && rule.ends_with(reset), "{rule}");
+    }
+    // A link that wants connections back, but has no IPv6, gets IPv4's.
+    let mut four = links.clone();
+    four[0].ipv6 = None;
+    let all = text(&plan_of(&config, &four));
+    assert!(chain(&all, "moved_3")[0].starts_with(&format!("meta nfproto ipv4 {mark}")));
+    // A link that is down, but was never up, is left alone.
+    let mut links = links.clone();
+    links[0].up = false;
+    let plan = Plan { links: &links, ..plan };
+    assert_eq!(known(&text(&plan)), 3);
+    let lost = LinkSet::only(links[0].id);
+    let all = text(&Plan { lost, ..plan });
+    assert_eq!(known(&all), 2);
+    assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan2\" : jump save_2, \"wan3\" : jump save_3 }"));
+    assert!(!chain(&all, "local").iter().any(|rule| rule.contains("moved")), "the router's own are its own affair");
+    assert!(
+        chain(&all, "moved_1")[0].starts_with("tcp flags & rst == 0") && chain(&all, "moved_1")[0].ends_with(reset)
+    );
 }

@@ -3,25 +3,26 @@
 use std::fmt::Write;
 
 use super::TABLE;
-use super::ruleset::{Ruleset, Target};
+use super::ruleset::{Memory, Ruleset, Target};
 
 /// A table's text as it grows.
 pub struct Writer {
     text: String,
     chains: Vec<String>,
     targets: Vec<Target>,
+    memories: Vec<Memory>,
     open: bool,
 }
 
 impl Writer {
     pub fn new() -> Self {
         let text = format!("table inet {TABLE} {{\n");
-        Writer { text, chains: Vec::new(), targets: Vec::new(), open: false }
+        Writer { text, chains: Vec::new(), targets: Vec::new(), memories: Vec::new(), open: false }
     }
 
     pub fn finish(mut self) -> Ruleset {
         self.close();
-        Ruleset { table: self.text + "}\n", chains: self.chains, targets: self.targets }
+        Ruleset { table: self.text + "}\n", chains: self.chains, targets: self.targets, memories: self.memories }
     }
 
     /// Begins a chain; `hook`: where it hangs, `None` for one that is jumped to.
@@ -40,6 +41,13 @@ impl Writer {
         self.close();
         self.targets.push(Target { chain: name.to_owned(), queue });
         let _ = writeln!(self.text, "\tchain {name} {{\n\t}}");
+    }
+
+    /// A set that packets fill, whose elements outlive the ruleset as long as they are `about` the same.
+    pub fn memory(&mut self, name: &str, about: &str, kind: &str, size: usize) {
+        self.close();
+        self.set(name, kind, "dynamic, timeout", &format!("\t\tsize {size};\n"), &[]);
+        self.memories.push(Memory { set: name.to_owned(), about: about.to_owned() });
     }
 
     pub fn rule(&mut self, rule: &str) {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use ::ubus::blobmsg::{BlobBuilder, BlobIter, BlobMsgTable, BlobValue, lookup};
+use ::ubus::blobmsg::{BlobBuilder, BlobIter, BlobMsgTable, BlobType, BlobValue, lookup};
 
 /// `UBUS_MAX_MSGLEN` of libubus.
 pub const MAX_BYTES: usize = ::ubus::wire::MAX_MSG_LEN;
@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
     /// blobmsg has no unsigned types: the high half of the numbers of 32 bits arrives as negative ones.
     pub fn number(self, name: &str) -> Option<u32> {
         lookup(self.0, name)?.as_i32().map(|int| int as u32)
+    }
+
+    /// Whether there is a value of this name, of any type but null.
+    pub fn has(self, name: &str) -> bool {
+        lookup(self.0, name).is_some_and(|field| field.ty != BlobType::Unspec)
     }
 
     pub fn flag(self, name: &str) -> Option<bool> {

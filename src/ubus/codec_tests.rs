@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::blob::{Fields, MAX_BYTES, MAX_DEPTH, Malformed, Table};
 use super::message::{Message, compose};
-use super::netifd;
+use super::{netifd, object};
 
 /// Asks for everything that can be asked for.
 fn read_all(fields: Fields, depth: u32) {
@@ -31,6 +31,9 @@ fn read_message(bytes: &[u8]) {
 fn read_table(table: &Table) {
     read_all(table.fields(), 2);
     netifd::interfaces(table);
+    for method in ["races", "probe", "set_link", ""] {
+        let _ = object::request(method, table);
+    }
 }
 
 fn dump() -> Table {
@@ -48,6 +51,9 @@ fn dump() -> Table {
         b.put_i64(Some("metric"), 7);
         b.close_table();
         b.close_array();
+        b.put_i32(Some("count"), 7);
+        b.put_str(Some("link"), "wan");
+        b.put_bool(Some("up"), false);
     })
 }
 

@@ -78,24 +78,36 @@ impl Connection {
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            if let Some((message, length)) = Message::split(&self.received)? {
-                self.received.drain(..length);
-                if self.received.is_empty() {
-                    self.received = Vec::new(); // a dump may have made it large
-                }
+            if let Some(message) = self.take()? {
                 return Ok(Some(message));
             }
             self.stream.set_read_timeout(left)?;
-            let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Error::Closed),
-                Ok(length) => self.received.extend(&chunk[..length]),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
-                    _ => return Err(error.into()),
-                },
-            }
+            self.fill()?;
         }
+    }
+
+    /// The next message that is here in full.
+    pub fn take(&mut self) -> Result<Option<Message>, Error> {
+        let Some((message, length)) = Message::split(&self.received)? else { return Ok(None) };
+        self.received.drain(..length);
+        if self.received.is_empty() {
+            self.received = Vec::new(); // a dump may have made it large
+        }
+        Ok(Some(message))
+    }
+
+    /// Reads once: for [`take`](Connection::take), when there is something to read.
+    pub fn fill(&mut self) -> Result<(), Error> {
+        let mut chunk = [0; 4096];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => return Err(Error::Closed),
+            Ok(length) => self.received.extend(chunk.iter().take(length)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                _ => return Err(error.into()),
+            },
+        }
+        Ok(())
     }
 
     /// A second handle on the socket, to shut it down from another thread.

@@ -29,12 +29,12 @@ pub fn interfaces(reply: &Table) -> Vec<Interface> {
 }
 
 /// The interface `name`, together with those that its protocol handler made: PPP, QMI and their like report the address of
-/// one family, or of both, under `<name>_4` and `<name>_6`. Those on another device are left out: DS-Lite, 464XLAT and MAP
-/// make a tunnel named so, which is a link of its own.
+/// one family, or of both, under `<name>_4` and `<name>_6`; and by OpenWrt's own habit `wan6` is the IPv6 side of `wan`. Those
+/// on another device are left out: DS-Lite, 464XLAT, MAP and 6in4 make a tunnel named so, which is a link of its own.
 pub fn find(interfaces: &[Interface], name: &str) -> Option<Interface> {
     let by_name = |name: &str| interfaces.iter().find(|i| i.name == name);
     let mut found = by_name(name)?.clone();
-    for suffix in ["_4", "_6"] {
+    for suffix in ["_4", "_6", "6"] {
         if let Some(companion) = by_name(&format!("{name}{suffix}"))
             && found.up
             && companion.up

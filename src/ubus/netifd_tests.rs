@@ -56,7 +56,7 @@ fn dhcp() {
     };
     let list = read(&format!("{DHCP},{DHCPV6}"));
     assert_eq!(list[0], wan);
-    assert_eq!(find(&list, "wan"), Some(wan));
+    assert_eq!(find(&list[..1], "wan"), Some(wan));
     assert_eq!((list.len(), find(&list, "wan7")), (2, None));
 }
 
@@ -112,6 +112,15 @@ fn ppp_with_its_companions() {
 
     let down = wan.replace(r#""up":true"#, r#""up":false"#);
     assert!(find(&read(&format!("{down},{wan_6}")), "wan").unwrap().ipv6.is_empty());
+}
+
+/// As OpenWrt sets up a new router: `wan` by DHCP, and `wan6` with `option device '@wan'`.
+#[test]
+fn wan_and_wan6() {
+    let found = find(&read(&format!("{DHCP},{DHCPV6}")), "wan").unwrap();
+    assert_eq!((found.ipv4.len(), found.ipv6.len(), found.gateway6.is_some()), (1, 2, true));
+    let tunnel = DHCPV6.replace(r#""l3_device": "eth1""#, r#""l3_device": "6in4-wan6""#);
+    assert!(find(&read(&format!("{DHCP},{tunnel}")), "wan").unwrap().ipv6.is_empty());
 }
 
 /// QMI: the interface has a device, its companions have the addresses.

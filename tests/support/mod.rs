@@ -1,11 +1,14 @@
 //! What the system tests share: a network with a running daemon, and short questions about what happened in it.
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
+mod answers;
 mod bed;
+pub mod bus;
 mod daemon;
 mod frame;
 mod traffic;
 
+pub use answers::{Pages, Resolver};
 pub use bed::{Bed, eventually, link_of, ms, queued, settled};
 pub use daemon::{Daemon, config, link};
 pub use frame::{Option_, mss, tcp_option, window_scale};

@@ -30,18 +30,12 @@ pub fn draw(document: &Value, page: &mut Page) {
 }
 
 fn figures(link: &Value) -> Vec<Cell> {
-    let state = link.text("state");
-    let paint = match state {
-        "up" => Paint::Good,
-        "down" | "absent" => Paint::Bad,
-        _ => Paint::Warn,
-    };
     let known = |key: &str, say: fn(i64) -> String| (link.int(key).map_or("-".into(), say), Paint::Normal);
     let lossy = if link.count("loss_permille") > 0 { Paint::Warn } else { Paint::Normal };
     let races = link.get("races");
     vec![
         (link.text("name").into(), Paint::Bold),
-        (state.into(), paint),
+        state(link),
         known("since_s", seconds),
         (link.text("device").into(), Paint::Normal),
         known("rtt_us", millis),
@@ -51,6 +45,16 @@ fn figures(link: &Value) -> Vec<Cell> {
         known("rx_bytes", bytes),
         known("tx_bytes", bytes),
     ]
+}
+
+pub fn state(link: &Value) -> Cell {
+    let state = link.text("state");
+    let paint = match state {
+        "up" => Paint::Good,
+        "down" | "absent" => Paint::Bad,
+        _ => Paint::Warn,
+    };
+    (state.into(), paint)
 }
 
 fn details(link: &Value) -> Vec<Cell> {

@@ -49,6 +49,11 @@ impl Page {
         self.width
     }
 
+    /// Where the next text would stand.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
     pub fn put(&mut self, text: &str, paint: Paint) {
         let length = length(text);
         let room = self.width.saturating_sub(self.column);

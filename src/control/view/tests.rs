@@ -228,6 +228,154 @@ fn long_addresses_take_two_lines() {
 }
 
 #[test]
+fn why_wraps_its_reasons() {
+    let link = map(vec![("name", "wanb".into()), ("mark", "0x02000000".into()), ("table", 4002u32.into())]);
+    let reasons = ["rule 'voip' matches: proto udp, dest_port 5060: policy 'spread'".into(), "so be it".into()];
+    let answer = |way: &'static str, links: Vec<Value>| {
+        map(vec![
+            ("to", "192.0.2.1".into()),
+            ("protocol", "udp".into()),
+            ("port", 5060u32.into()),
+            ("from", "192.168.1.7".into()),
+            ("device", "br-lan".into()),
+            ("way", way.into()),
+            ("links", links.into()),
+            ("route", if way == "main" { "dev tun0" } else { "" }.into()),
+            ("reasons", Value::List(reasons.to_vec())),
+        ])
+    };
+    let document = map(vec![("answers", vec![answer("link", vec![link]), answer("main", vec![])].into())]);
+    let expected = "
+udp to 192.0.2.1 port 5060, from 192.168.1.7 by br-lan
+  takes  wanb
+  why    rule 'voip' matches: proto udp, dest_port 5060:
+         policy 'spread'
+         so be it
+         wanb: mark 0x02000000, routing table 4002
+
+udp to 192.0.2.1 port 5060, from 192.168.1.7 by br-lan
+  takes  the router's own route: dev tun0
+  why    rule 'voip' matches: proto udp, dest_port 5060:
+         policy 'spread'
+         so be it
+";
+    assert_eq!(shown("why", &document, 60), expected);
+    assert!(shown("why", &document, 12).lines().count() > 20);
+}
+
+#[test]
+fn memory_tells_the_fastest_and_by_how_much() {
+    let link = |name: &str, us: u32| map(vec![("link", name.into()), ("rtt_us", us.into())]);
+    let entry = |to: &str, port: u16, age: Option<u32>, links: Vec<Value>| {
+        let fastest = links.first().map(|link| link.text("link").to_owned());
+        map(vec![
+            ("destination", to.into()),
+            ("protocol", "tcp".into()),
+            ("port", port.into()),
+            ("link", fastest.into()),
+            ("age_s", age.into()),
+            ("links", links.into()),
+        ])
+    };
+    let entries = vec![
+        entry("93.184.216.0/24", 443, Some(12), vec![link("wan", 21_300), link("wanb", 60_200)]),
+        entry("2001:db8:1::/48", 0, None, vec![]),
+    ];
+    let document = map(vec![("total", 12u32.into()), ("memory", entries.into())]);
+    let expected = "
+DESTINATION                 RACED  LINK  ROUND TRIPS
+93.184.216.0/24 tcp/443  12 s ago  wan   21.3 ms, wanb +38.9 ms
+2001:db8:1::/48 tcp      in doubt  -     -
+and 10 more
+";
+    assert_eq!(shown("memory", &document, 80), expected);
+    assert!(!shown("memory", &document, 55).contains("ago"));
+    assert_eq!(shown("memory", &map(vec![]), 80), "\nnothing remembered yet\n");
+}
+
+#[test]
+fn policies_tell_who_takes_what() {
+    let share = |name: &str, percent: Option<u32>| map(vec![("link", name.into()), ("percent", percent.into())]);
+    let policy = |name: &str, mode: &str, ipv4: Vec<Value>, ipv6: Vec<Value>| {
+        map(vec![
+            ("name", name.into()),
+            ("mode", mode.into()),
+            ("ipv4", ipv4.into()),
+            ("ipv6", ipv6.into()),
+            ("last_resort", "unreachable".into()),
+        ])
+    };
+    let policies = vec![
+        policy("fastest", "race", vec![share("wan", None), share("wanb", None)], vec![share("wan", Some(100))]),
+        policy("bulk", "weighted", vec![share("wanb", Some(75)), share("wan", Some(25))], vec![]),
+        policy("never", "blackhole", vec![], vec![]),
+    ];
+    let expected = "
+fastest  race
+         IPv4  wan, wanb
+         IPv6  wan 100 %
+bulk     weighted
+         IPv4  wanb 75 %, wan 25 %
+         IPv6  no link is up, refused
+never    blackhole, drops all
+";
+    assert_eq!(shown("policies", &map(vec![("policies", policies.into())]), 80), expected);
+}
+
+#[test]
+fn events_are_a_log() {
+    let event = |age: u32, kind: &str, link: &str, device: &str, reason: &str| {
+        map(vec![
+            ("age_s", age.into()),
+            ("event", kind.into()),
+            ("link", link.into()),
+            ("device", device.into()),
+            ("reason", reason.into()),
+        ])
+    };
+    let events = vec![
+        event(5, "link.up", "wan", "eth1", "targets answer again"),
+        event(65, "link.down", "wan", "eth1", "no carrier"),
+        event(300, "reload", "", "", ""),
+    ];
+    let expected = "
+  5 s ago  link.up    wan (eth1)  targets answer again
+ 65 s ago  link.down  wan (eth1)  no carrier
+5 min ago  reload
+";
+    assert_eq!(shown("events", &map(vec![("events", events.into())]), 80), expected);
+    assert_eq!(shown("events", &map(vec![]), 80), "\nnothing happened yet\n");
+}
+
+#[test]
+fn a_probe_tells_who_answered() {
+    let target = |name: &str, answered: Option<bool>, rtt: Option<u32>, loss: Option<u32>| {
+        map(vec![
+            ("target", name.into()),
+            ("answered", answered.into()),
+            ("rtt_us", rtt.into()),
+            ("loss_permille", loss.into()),
+        ])
+    };
+    let targets = vec![
+        target("icmp:1.1.1.1", Some(true), Some(21_300), Some(0)),
+        target("tcp:9.9.9.9:443", Some(false), None, Some(1000)),
+    ];
+    let document = map(vec![
+        ("link", "wan".into()),
+        ("state", "up".into()),
+        ("reason", "answers came".into()),
+        ("targets", targets.into()),
+    ]);
+    let expected = "
+wan is up: answers came
+  icmp:1.1.1.1       21.3 ms    0.0 % lost
+  tcp:9.9.9.9:443  no answer  100.0 % lost
+";
+    assert_eq!(shown("probe", &document, 80), expected);
+}
+
+#[test]
 fn other_documents_are_listed() {
     let item = map(vec![("name", "a".into()), ("on", true.into())]);
     let document = map(vec![("peers", vec![item, 7u32.into()].into()), ("total", Value::Null)]);

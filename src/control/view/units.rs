@@ -31,6 +31,11 @@ pub fn bytes(number: i64) -> String {
     if number < 1_000 { format!("{} B", number.max(0)) } else { scaled(number, 1_000, "B") }
 }
 
+/// Bits a second: `512 bit/s`, `1.5 Mbit/s`.
+pub fn bits(number: i64) -> String {
+    if number < 1_000 { format!("{} bit/s", number.max(0)) } else { scaled(number, 1_000, "bit/s") }
+}
+
 /// Memory: as [`bytes`], in powers of 1,024 as the kernel's tools say it.
 pub fn memory(number: i64) -> String {
     if number < 1_024 { format!("{} B", number.max(0)) } else { scaled(number, 1_024, "B") }
@@ -88,6 +93,8 @@ mod tests {
             (bytes(999), "999 B"),
             (bytes(1_500), "1.5 kB"),
             (bytes(123_456_789), "123 MB"),
+            (bits(999), "999 bit/s"),
+            (bits(12_345_678), "12.3 Mbit/s"),
             (memory(3 * 1_048_576), "3.0 MB"),
             (permille(3), "0.3 %"),
             (percent(62, 100), "62 %"),

@@ -165,13 +165,35 @@ fn links_are_tallied_and_races_recorded() {
     stage.play("9000 end |");
     let at = |ms: u64| Time(ms * 1000);
     for (number, tally) in [
-        (1, Tally { copies: 1, answers: 1, won: 0, silent: 0, last_answer: at(60) }),
-        (2, Tally { copies: 1, answers: 1, won: 1, silent: 0, last_answer: at(20) }),
-        (3, Tally { copies: 1, answers: 0, won: 0, silent: 1, last_answer: at(0) }),
+        (1, Tally { copies: 1, answers: 1, won: 0, silent: 0, last_answer: at(60), missed: at(0) }),
+        (2, Tally { copies: 1, answers: 1, won: 1, silent: 0, last_answer: at(20), missed: at(0) }),
+        (3, Tally { copies: 1, answers: 0, won: 0, silent: 1, last_answer: at(0), missed: at(0) }),
     ] {
         assert_eq!(stage.racer.log().tally(id(number)), &tally, "link {number}");
     }
     assert_eq!(stage.racer.log().counters, Counters { races: 1, won: 1, resets: 4, ..Counters::default() });
+}
+
+/// Who is silent where others answer is noted, for its probes; so is everybody where the client asks in vain.
+#[test]
+fn missed_answers_are_noted() {
+    let mut stage = play(
+        &three(),
+        "1000 syn         | copy 1 2 3, drop #1
+         1010 1 syn-ack   | establish 1, pass #2, reset 2 3
+         1020 2 syn-ack   | reset 2, drop #3",
+    );
+    let at = |ms: u64| Time(ms * 1000);
+    let missed = |stage: &Stage| [1, 2, 3].map(|number| stage.racer.log().tally(id(number)).missed);
+    assert_eq!(missed(&stage), [at(0), at(1000), at(1000)]);
+    assert!(stage.racer.log().suspicion());
+    assert!(stage.racer.log_mut().still_missing() && !stage.racer.log().suspicion());
+    stage.play(
+        "2000 syn b   | copy 1 2 3 from another port, drop #4
+         3000 syn b   | copy 1 2 3 from another port, drop #5",
+    );
+    assert_eq!(missed(&stage), [at(2000); 3]);
+    assert!(stage.racer.log().suspicion());
 }
 
 /// The front page promises 2 MB.

@@ -1,0 +1,37 @@
+//! `import-mwan3`: another program's configuration, as ours.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::{fs, io::ErrorKind};
+
+use super::print;
+use crate::control::{Code, Exit};
+use crate::import;
+
+/// The configuration on stdout or into `output`, and on stderr what was left out or changed.
+pub fn mwan3(file: &Path, output: Option<&Path>) -> Result<(), Exit> {
+    let text = fs::read(file).map_err(|error| {
+        let code = if error.kind() == ErrorKind::PermissionDenied { Code::System } else { Code::Config };
+        Exit::new(code, format!("cannot read {}: {error}", file.display()))
+    })?;
+    // It lies beside mwan3's, on a router as in a backup.
+    let network = fs::read(file.with_file_name("network")).ok();
+    let result = import::mwan3(text, network.as_deref());
+    let name = file.display().to_string();
+    let mut stderr = io::stderr();
+    let mut tell = |faults: &[crate::config::Fault]| {
+        faults.iter().for_each(|fault| _ = writeln!(stderr, "{}", fault.in_file(&name)));
+    };
+    match result {
+        Err(faults) => {
+            tell(&faults);
+            Err(Exit::new(Code::Config, format!("nothing is made of {name}: put this right first")))
+        }
+        Ok(import) => {
+            tell(&import.notes);
+            let Some(path) = output else { return print(&import.config) };
+            let written = fs::write(path, &import.config);
+            written.map_err(|error| Exit::new(Code::Failed, format!("cannot write {}: {error}", path.display())))
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! `metrics`: the figures for a monitoring system, as OpenMetrics 1.0 text
+//! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
+//!
+//! One table says what there is; the document of `status` and that of `links` are where it comes from. A figure that is not
+//! known is left out, as the specification wants it.
+
+use core::fmt::Write;
+
+use crate::control::Value;
+
+/// A metric family: its samples share a name, a type and a unit.
+struct Family {
+    /// Without the prefix `cheaproute_`; ends in the unit, if there is one.
+    name: &'static str,
+    shape: Shape,
+    /// One sentence, without a character that would need escaping.
+    help: &'static str,
+    /// Each sample: what tells it from its siblings, and the path of its value. In families of links a path starts at the
+    /// link, in others at the whole document.
+    samples: &'static [(Label, &'static [&'static str])],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Only grows, until the daemon starts anew.
+    Counter(Unit),
+    Gauge(Unit),
+    /// Always 1; its labels say something. A sample's path is the label's value, and its label the name.
+    Info,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    None,
+    Bytes,
+    Seconds,
+    /// Seconds, from microseconds.
+    Micros,
+    /// A ratio from 0 to 1, from thousandths.
+    Permille,
+}
+
+/// A label's name and value; an empty name stands for none.
+type Label = (&'static str, &'static str);
+const ALONE: Label = ("", "");
+
+use Shape::{Counter, Gauge, Info};
+
+const DAEMON: &[Family] = &[
+    Family {
+        name: "build",
+        shape: Info,
+        help: "The version that runs.",
+        samples: &[(("version", ""), &["status", "version"])],
+    },
+    Family {
+        name: "uptime_seconds",
+        shape: Gauge(Unit::Seconds),
+        help: "Time since the start of the daemon.",
+        samples: &[(ALONE, &["status", "uptime_s"])],
+    },
+    Family {
+        name: "resident_memory_bytes",
+        shape: Gauge(Unit::Bytes),
+        help: "Memory that the daemon occupies.",
+        samples: &[(ALONE, &["status", "resident_bytes"])],
+    },
+    Family {
+        name: "links",
+        shape: Gauge(Unit::None),
+        help: "Links that are enabled in the configuration.",
+        samples: &[(ALONE, &["status", "links_total"])],
+    },
+    Family {
+        name: "races_in_flight",
+        shape: Gauge(Unit::None),
+        help: "Races that are under way.",
+        samples: &[(ALONE, &["status", "races", "in_flight"])],
+    },
+    Family {
+        name: "races_capacity",
+        shape: Gauge(Unit::None),
+        help: "Races that can be under way at a time.",
+        samples: &[(ALONE, &["status", "races", "capacity"])],
+    },
+    Family {
+        name: "races_started",
+        shape: Counter(Unit::None),
+        help: "Races begun.",
+        samples: &[(ALONE, &["status", "races", "started"])],
+    },
+    Family {
+        name: "races_ended",
+        shape: Counter(Unit::None),
+        help: "Races over: won by a link, refused by the server, fell back to the best link, or silent, without any answer.",
+        samples: &[
+            (("outcome", "won"), &["status", "races", "won"]),
+            (("outcome", "refused"), &["status", "races", "refused"]),
+            (("outcome", "fell_back"), &["status", "races", "fell_back"]),
+            (("outcome", "silent"), &["status", "races", "silent"]),
+        ],
+    },
+    Family {
+        name: "races_repeated",
+        shape: Counter(Unit::None),
+        help: "First packets that clients sent again during their race.",
+        samples: &[(ALONE, &["status", "races", "repeats"])],
+    },
+    Family {
+        name: "losers_reset",
+        shape: Counter(Unit::None),
+        help: "Resets sent to servers over links that lost.",
+        samples: &[(ALONE, &["status", "races", "resets"])],
+    },
+    Family {
+        name: "openings_passed",
+        shape: Counter(Unit::None),
+        help: "First packets that took the best link without a race: race table full, TCP Fast Open, no link to race over, \
+               or another reason.",
+        samples: &[
+            (("reason", "full"), &["status", "races", "passed_full"]),
+            (("reason", "fast_open"), &["status", "races", "passed_fast_open"]),
+            (("reason", "no_link"), &["status", "races", "passed_no_link"]),
+            (("reason", "other"), &["status", "races", "passed_other"]),
+        ],
+    },
+    Family {
+        name: "remembered_destinations",
+        shape: Gauge(Unit::None),
+        help: "Destinations whose last winner is remembered.",
+        samples: &[(ALONE, &["status", "memory_entries"])],
+    },
+];
+
+const LINK: &[Family] = &[
+    Family {
+        name: "link",
+        shape: Info,
+        help: "The network device of a link.",
+        samples: &[(("device", ""), &["device"])],
+    },
+    Family {
+        name: "link_up",
+        shape: Gauge(Unit::None),
+        help: "Whether new connections may take the link, 1 or 0.",
+        samples: &[(ALONE, &["used"])],
+    },
+    Family {
+        name: "link_transitions",
+        shape: Counter(Unit::None),
+        help: "How often the link went up or down.",
+        samples: &[(("to", "up"), &["transitions", "up"]), (("to", "down"), &["transitions", "down"])],
+    },
+    Family {
+        name: "link_rtt_seconds",
+        shape: Gauge(Unit::Micros),
+        help: "Round-trip time, smoothed, as far as it is known.",
+        samples: &[(ALONE, &["rtt_us"])],
+    },
+    Family {
+        name: "link_jitter_seconds",
+        shape: Gauge(Unit::Micros),
+        help: "Mean deviation of the round-trip time.",
+        samples: &[(ALONE, &["jitter_us"])],
+    },
+    Family {
+        name: "link_loss_ratio",
+        shape: Gauge(Unit::Permille),
+        help: "Share of the last probes that nobody answered.",
+        samples: &[(ALONE, &["loss_permille"])],
+    },
+    Family {
+        name: "link_race_copies",
+        shape: Counter(Unit::None),
+        help: "First packets sent out of the link to race.",
+        samples: &[(ALONE, &["races", "copies"])],
+    },
+    Family {
+        name: "link_race_answers",
+        shape: Counter(Unit::None),
+        help: "Answers to races that came in by the link.",
+        samples: &[(ALONE, &["races", "answers"])],
+    },
+    Family {
+        name: "link_races_won",
+        shape: Counter(Unit::None),
+        help: "Races that the link won.",
+        samples: &[(ALONE, &["races", "won"])],
+    },
+    Family {
+        name: "link_races_silent",
+        shape: Counter(Unit::None),
+        help: "Races that another link won while this one never answered.",
+        samples: &[(ALONE, &["races", "silent"])],
+    },
+    Family {
+        name: "link_received_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes received by the device of the link.",
+        samples: &[(ALONE, &["rx_bytes"])],
+    },
+    Family {
+        name: "link_sent_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes sent by the device of the link.",
+        samples: &[(ALONE, &["tx_bytes"])],
+    },
+];
+
+/// The whole exposition, for a document that holds `status` and `links`, each as the request of that name is answered.
+pub fn text(document: &Value) -> String {
+    let mut out = String::new();
+    for family in DAEMON {
+        head(&mut out, family);
+        samples(&mut out, family, document, None);
+    }
+    // The samples of a family stand together.
+    for family in LINK {
+        head(&mut out, family);
+        for link in document.get("links").list("links") {
+            samples(&mut out, family, link, Some(link.text("name")));
+        }
+    }
+    out.push_str("# EOF\n");
+    out
+}
+
+fn head(out: &mut String, family: &Family) {
+    let Family { name, shape, help, .. } = family;
+    let (kind, unit) = match shape {
+        Counter(unit) => ("counter", unit.name()),
+        Gauge(unit) => ("gauge", unit.name()),
+        Info => ("info", ""),
+    };
+    let _ = writeln!(out, "# TYPE cheaproute_{name} {kind}");
+    if !unit.is_empty() {
+        let _ = writeln!(out, "# UNIT cheaproute_{name} {unit}");
+    }
+    let _ = writeln!(out, "# HELP cheaproute_{name} {help}");
+}
+
+fn samples(out: &mut String, family: &Family, document: &Value, link: Option<&str>) {
+    for ((label, value), path) in family.samples {
+        let found = path.iter().fold(document, |place, key| place.get(key));
+        let (end, number, value) = match (family.shape, found) {
+            (Info, Value::Text(text)) => ("_info", "1".into(), text.as_str()),
+            (Counter(unit), Value::Int(number)) => ("_total", unit.write(*number), *value),
+            (Gauge(unit), Value::Int(number)) => ("", unit.write(*number), *value),
+            (Gauge(_), Value::Bool(flag)) => ("", u8::from(*flag).to_string(), *value),
+            _ => continue,
+        };
+        let labels = [link.map(|link| ("link", link)), (!label.is_empty()).then_some((*label, value))];
+        let _ = write!(out, "cheaproute_{}{end}", family.name);
+        let mut mark = '{';
+        for (name, value) in labels.into_iter().flatten() {
+            let _ = write!(out, "{mark}{name}=\"");
+            escape(out, value);
+            out.push('"');
+            mark = ',';
+        }
+        if mark == ',' {
+            out.push('}');
+        }
+        let _ = writeln!(out, " {number}");
+    }
+}
+
+/// A label's value: any text, with three characters escaped.
+fn escape(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '"' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Unit::None => "",
+            Unit::Bytes => "bytes",
+            Unit::Seconds | Unit::Micros => "seconds",
+            Unit::Permille => "ratio",
+        }
+    }
+
+    fn write(self, number: i64) -> String {
+        let (divisor, digits) = match self {
+            Unit::Micros => (1_000_000, 6),
+            Unit::Permille => (1_000, 3),
+            _ => return number.to_string(),
+        };
+        // Neither is ever negative.
+        let number = number.max(0);
+        format!("{}.{:0digits$}", number / divisor, number % divisor)
+    }
+}

@@ -1,0 +1,44 @@
+//! `policies`: a line for each family of each policy: which links new connections take now, and in what shares.
+
+use super::page::{Cell, Page, Paint};
+use crate::control::Value;
+
+pub fn draw(document: &Value, page: &mut Page) {
+    let policies = document.list("policies");
+    let widest = policies.iter().map(|policy| policy.text("name").chars().count()).max().unwrap_or(0);
+    let values = widest + 2;
+    for policy in policies {
+        page.put(policy.text("name"), Paint::Bold);
+        page.go(values);
+        let mode = policy.text("mode");
+        if matches!(mode, "blackhole" | "unreachable") {
+            let meaning = if mode == "blackhole" { "drops all" } else { "refuses all" };
+            page.flow(values, &[(mode.into(), Paint::Normal), (meaning.into(), Paint::Dim)]);
+            continue;
+        }
+        page.line(mode, Paint::Normal);
+        for (key, family) in [("ipv4", "IPv4"), ("ipv6", "IPv6")] {
+            page.go(values);
+            page.put(family, Paint::Dim);
+            page.go(values + 6);
+            page.flow(values + 6, &shares(policy, key));
+        }
+    }
+}
+
+fn shares(policy: &Value, family: &str) -> Vec<Cell> {
+    let links = policy.list(family);
+    let share = |link: &Value| match link.int("percent") {
+        Some(percent) => format!("{} {percent} %", link.text("link")),
+        None => link.text("link").into(),
+    };
+    if links.is_empty() {
+        let then = match policy.text("last_resort") {
+            "unreachable" => "refused",
+            "blackhole" => "dropped",
+            _ => "the main routing table decides",
+        };
+        return vec![("no link is up".into(), Paint::Bad), (then.into(), Paint::Normal)];
+    }
+    links.iter().map(|link| (share(link), Paint::Normal)).collect()
+}

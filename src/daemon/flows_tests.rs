@@ -1,0 +1,188 @@
+use super::*;
+use crate::config::{self, Config};
+use crate::kernel::fake::Fake;
+use crate::steer::Queueing;
+
+fn config(a: &str, policies: &str) -> Config {
+    let text = format!(
+        "config link 'a'\n option device 'wan1'\n {a}\nconfig link 'b'\n option device 'wan2'\nconfig link 'c'\n option device 'wan3'\n{policies}"
+    );
+    config::read(text).unwrap().0
+}
+
+fn links() -> Vec<Link> {
+    [(1, "a"), (2, "b"), (3, "c")].map(|(number, name)| Link { name: name.into(), ..Link::example(number) }).into()
+}
+
+fn mark(number: u8) -> u32 {
+    Marks::default().link(LinkId::new(number).unwrap())
+}
+
+/// A client's connection over link `number`, whose mark has `bits` too.
+fn flow(number: u8, bits: u32, protocol: u8, replied: bool) -> (u32, Flow) {
+    let (source, destination) = ([10, 0, 0, 2].into(), [192, 0, 2, 1].into());
+    let answered = [203, 0, 113, number].into();
+    (0xC000_0005 | mark(number) | bits, Flow { protocol, source, destination, answered, replied })
+}
+
+/// One that began outside.
+fn inbound(number: u8) -> (u32, Flow) {
+    let (mark, flow) = flow(number, 0, 17, true);
+    let source = flow.destination;
+    (mark, Flow { source, destination: flow.answered, answered: source, ..flow })
+}
+
+struct Bench {
+    flows: Flows,
+    installation: Installation<Fake>,
+}
+
+impl Bench {
+    fn new(config: &Config) -> Self {
+        let installation = Installation::survey(Fake::default(), Marks::default()).unwrap();
+        let mut bench = Bench { flows: Flows::default(), installation };
+        bench.refresh(config, &links());
+        bench
+    }
+
+    /// What the daemon does when something changed; how many of the kernel's connections are left.
+    fn refresh(&mut self, config: &Config, links: &[Link]) -> usize {
+        self.flows.note(links);
+        let (queueing, lost) = (Queueing::Nft, self.flows.lost());
+        let plan = Plan { config, links, lost, queueing, direct: &[], races: 10 };
+        self.installation.apply(&plan).unwrap();
+        self.flows.settle(&mut self.installation, &plan);
+        self.flows().len()
+    }
+
+    fn flows(&mut self) -> &mut Vec<(u32, Flow)> {
+        &mut self.installation.kernel.flows
+    }
+
+    fn rules(&self) -> &str {
+        self.installation.kernel.loaded.last().unwrap()
+    }
+}
+
+#[test]
+fn on_down_decides_what_is_forgotten() {
+    let all = [flow(1, 0, 6, true), flow(1, 0, 6, false), flow(1, 0, 17, true), inbound(1), flow(2, 0, 17, false)];
+    for (on_down, left, reset) in [
+        ("reset", vec![all[0], all[3], all[4]], true),
+        ("flush", vec![all[4]], false),
+        ("keep", vec![all[0], all[2], all[3], all[4]], false),
+    ] {
+        let config = config(&format!("option on_down '{on_down}'"), "");
+        let mut bench = Bench::new(&config);
+        *bench.flows() = all.to_vec();
+        let mut links = links();
+        links[0].up = false;
+        bench.refresh(&config, &links);
+        assert_eq!(*bench.flows(), left, "{on_down}");
+        assert_eq!(bench.rules().contains("chain moved_1 {\n\t\ttcp"), reset, "{on_down}");
+        // Once is enough: what begins from outside meanwhile is kept.
+        *bench.flows() = all.to_vec();
+        assert_eq!(bench.refresh(&config, &links), all.len());
+        links[0].up = true;
+        assert_eq!(bench.refresh(&config, &links), all.len());
+        assert!(!bench.rules().contains("chain moved_1 {"));
+    }
+}
+
+#[test]
+fn without_another_link_connections_wait() {
+    let config = config("", "");
+    let mut bench = Bench::new(&config);
+    bench.flows().push(flow(1, 0, 17, true));
+    let mut links = links();
+    links.iter_mut().for_each(|link| link.up = false);
+    assert_eq!(bench.refresh(&config, &links), 1);
+    assert!(!bench.rules().contains("chain moved_"));
+    links[1].up = true;
+    assert_eq!(bench.refresh(&config, &links), 0, "it has somewhere to go now");
+    assert!(bench.rules().contains("chain moved_1 {") && bench.rules().contains("chain moved_3 {"));
+}
+
+#[test]
+fn a_link_that_was_never_up_loses_nothing() {
+    let config = config("", "");
+    let mut bench = Bench { flows: Flows::default(), ..Bench::new(&config) };
+    bench.flows().push(flow(1, 0, 17, true));
+    let mut links = links();
+    links[0].up = false;
+    assert_eq!(bench.refresh(&config, &links), 1, "from before this daemon's time");
+    assert!(!bench.rules().contains("chain moved_1 {"));
+}
+
+#[test]
+fn a_link_that_left_takes_its_connections_along() {
+    let full = config("", "");
+    let mut bench = Bench::new(&full);
+    *bench.flows() = vec![flow(1, 0, 6, true), flow(2, 0, 6, true)];
+    assert_eq!(bench.refresh(&full, &links()[1..]), 1);
+    // Its number may be given to another at once.
+    let mut renamed = links();
+    renamed[1].name = "d".into();
+    assert_eq!(bench.refresh(&full, &renamed[1..]), 0);
+}
+
+#[test]
+fn an_old_address_is_forgotten_when_there_is_a_new_one() {
+    let config = config("option on_down 'keep'", "");
+    let mut bench = Bench::new(&config);
+    *bench.flows() = vec![flow(1, 0, 6, true), inbound(1), flow(2, 0, 6, true)];
+    let mut links = links();
+    let side = links[0].ipv4.take();
+    links[0].up = false;
+    assert_eq!(bench.refresh(&config, &links), 3, "it may come back");
+    (links[0].ipv4, links[0].up) = (side, true);
+    assert_eq!(bench.refresh(&config, &links), 3);
+    links[0].ipv4 = side.map(|side| crate::link::Side { address: [203, 0, 113, 99].into(), ..side });
+    assert_eq!(bench.refresh(&config, &links), 1);
+}
+
+#[test]
+fn a_link_that_wants_its_connections_back_gets_them() {
+    let displaced = Marks::default().displaced();
+    let policies = "config policy 'p'\n option mode 'failover'\n list link 'a'\n list link 'b'";
+    for (on_up, left) in [("return", 3), ("keep", 4)] {
+        let config = config(&format!("option on_up '{on_up}'"), policies);
+        let mut bench = Bench::new(&config);
+        let mut links = links();
+        links[0].up = false;
+        bench.refresh(&config, &links);
+        let sets = format!("ct mark set ct mark & {:#010x} | {displaced:#010x}", !displaced);
+        assert_eq!(bench.rules().contains(&sets), on_up == "return");
+        *bench.flows() = vec![
+            flow(2, displaced, 6, true),
+            flow(2, displaced, 17, true),
+            flow(2, 0, 17, true),
+            flow(3, displaced, 17, true),
+        ];
+        assert_eq!(bench.refresh(&config, &links), 4);
+        links[0].up = true;
+        assert_eq!(bench.refresh(&config, &links), left, "{on_up}");
+        assert!(!bench.rules().contains(&sets));
+        assert_eq!(bench.rules().contains("chain moved_2 {"), on_up == "return");
+    }
+}
+
+#[test]
+fn a_policy_that_still_makes_do_with_a_link_keeps_all_there() {
+    let policies = "config policy 'p'\n option mode 'failover'\n list link 'a'\n list link 'c'
+config policy 'q'\n option mode 'failover'\n list link 'b'\n list link 'c'";
+    let text = |on_up| format!("option on_up '{on_up}'");
+    let mut config = config(&text("return"), policies);
+    config.links[1].on_up = crate::config::OnUp::Return;
+    let mut bench = Bench::new(&config);
+    let mut links = links();
+    (links[0].up, links[1].up) = (false, false);
+    bench.refresh(&config, &links);
+    bench.flows().push(flow(3, Marks::default().displaced(), 17, true));
+    links[0].up = true;
+    assert_eq!(bench.refresh(&config, &links), 1, "it would only come again, by q");
+    assert!(!bench.rules().contains("chain moved_3 {"));
+    links[1].up = true;
+    assert_eq!(bench.refresh(&config, &links), 0);
+    assert!(bench.rules().contains("chain moved_3 {"));
+}

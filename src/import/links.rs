@@ -1,0 +1,280 @@
+//! mwan3's interfaces as links. A pair such as wan and wan6 becomes one link, since ours carry both address families.
+
+use crate::config::Target;
+use crate::config::is_name;
+use crate::config::options::Kind;
+use crate::config::uci::Section;
+use crate::link::MAX_LINKS;
+use crate::probe::MAX_TARGETS;
+
+use super::output::{Names, Output, fits};
+use super::source::{Notes, Source};
+
+pub struct Link<'a> {
+    pub source: Source<'a>,
+    /// Our section's.
+    pub name: String,
+    /// netifd's.
+    interface: &'a str,
+    ipv6: bool,
+    pub enabled: bool,
+    /// As far as the policies set them.
+    pub weight: Option<u32>,
+    pub metric: Option<u32>,
+}
+
+pub struct Links<'a> {
+    pub all: Vec<Link<'a>>,
+    /// Interfaces that are part of a link: their name, and the link's place.
+    merged: Vec<(&'a str, usize)>,
+}
+
+impl Links<'_> {
+    /// The place of the link that an interface became.
+    pub fn of(&self, interface: &str) -> Option<usize> {
+        let merged = self.merged.iter().find(|(name, _)| *name == interface).map(|(_, at)| *at);
+        merged.or_else(|| self.all.iter().position(|link| link.interface == interface))
+    }
+}
+
+/// `/etc/config/network`, or nothing.
+pub struct Network<'a>(pub &'a [Section]);
+
+impl Network<'_> {
+    fn option(&self, interface: &str, option: &str) -> Option<&str> {
+        let named = |section: &&Section| section.kind == "interface" && section.name.as_deref() == Some(interface);
+        let entry = self.0.iter().find(named)?.entries.iter().find(|entry| entry.name == option)?;
+        entry.values.first()?.text.split_whitespace().next()
+    }
+
+    /// What an interface's packets come in by, as far as the file says.
+    pub fn device(&self, interface: &str) -> Option<String> {
+        let mut name = interface;
+        // `@lan` stands for whatever lan has; a few steps are enough, and no circle.
+        for _ in 0..4 {
+            let below = self.option(name, "device").or_else(|| self.option(name, "ifname"));
+            match (self.option(name, "proto").unwrap_or("none"), below) {
+                ("wireguard" | "vti" | "xfrm" | "vxlan", _) => return Some(name.to_owned()),
+                (proto @ ("pppoe" | "pppoa" | "ppp" | "pptp" | "l2tp" | "3g" | "6in4" | "6rd" | "6to4"), _) => {
+                    return Some(format!("{proto}-{name}"));
+                }
+                _ if self.option(name, "type") == Some("bridge") => return Some(format!("br-{name}")),
+                (_, Some(below)) => match below.strip_prefix('@') {
+                    Some(other) => name = other,
+                    None => return Some(below.to_owned()),
+                },
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Names, notes: &mut Notes) -> Links<'a> {
+    let mut links = Links { all: Vec::new(), merged: Vec::new() };
+    let mut sixes = Vec::new();
+    for mut source in interfaces {
+        let Some(interface) = source.name().filter(|name| is_name(name)) else {
+            source.note(notes, None, "is left out: it needs the name of an interface in /etc/config/network".into());
+            continue;
+        };
+        let enabled = source.is("enabled", false);
+        let ipv6 = source.words("family") == ["ipv6"];
+        let link = Link { source, name: String::new(), interface, ipv6, enabled, weight: None, metric: None };
+        if ipv6 { sixes.push(link) } else { links.all.push(link) }
+    }
+    for six in sixes {
+        let place = links.all.iter().position(|link| {
+            let same_device = match (network.device(six.interface), network.device(link.interface)) {
+                (Some(a), Some(b)) => a == b,
+                _ => true, // nobody knows; the names say so
+            };
+            !link.ipv6 && is_twin(six.interface, link.interface) && same_device && (link.enabled || !six.enabled)
+        });
+        let Some((place, link)) = place.and_then(|place| Some((place, links.all.get(place)?))) else {
+            links.all.push(six);
+            continue;
+        };
+        let how = format!(
+            "is part of link '{}', which carries both address families; its own settings are left out. If it has a \
+             device of its own, add config link '{}'",
+            link.interface, six.interface
+        );
+        six.source.note(notes, None, how);
+        links.merged.push((six.interface, place));
+    }
+    let mut used = 0;
+    for link in &mut links.all {
+        link.name = names.take(link.interface);
+        if link.enabled && used == MAX_LINKS {
+            link.enabled = false;
+            let why = format!("is not enabled: at most {MAX_LINKS} links can be");
+            link.source.note(notes, None, why);
+        }
+        used += usize::from(link.enabled);
+    }
+    links
+}
+
+/// `wan6`, `wan_6`, `wanv6` and the like beside `wan`.
+fn is_twin(six: &str, four: &str) -> bool {
+    let rest = six.strip_prefix(four).or_else(|| six.strip_prefix(four.strip_suffix("_4").or(four.strip_suffix('4'))?));
+    matches!(rest, Some("6" | "_6" | "v6" | "_v6" | "ipv6" | "_ipv6"))
+}
+
+/// What mwan3 calls an option and what we call it, with the unit that a bare number gets.
+const NUMBERS: [(&str, &str, &str); 4] =
+    [("interval", "interval", "s"), ("timeout", "timeout", "s"), ("down", "down", ""), ("up", "up", "")];
+
+/// What `check_quality` compares, with mwan3's defaults: a limit to fail, one to recover, and ours with their unit.
+const QUALITY: [[(&str, u32, &str); 2]; 2] = [
+    [("failure_loss", 40, "loss_down"), ("recovery_loss", 10, "loss_up")],
+    [("failure_latency", 1000, "latency_down"), ("recovery_latency", 500, "latency_up")],
+];
+
+const DROPPED: [(&str, &str); 8] = [
+    ("count", "is left out: each target is asked once in a round"),
+    ("size", "is left out: probes have one size"),
+    ("max_ttl", "is left out: probes have the usual TTL"),
+    ("initial_state", "is left out: a link is used from the start, until its probes fail"),
+    ("failure_interval", "is left out: after a failed round the next ones follow faster by themselves"),
+    ("keep_failure_interval", "is left out: after a failed round the next ones follow faster by themselves"),
+    ("recovery_interval", "is left out: the interval is the same while a link recovers"),
+    ("local_source", "is not needed"),
+];
+
+pub fn write(links: &mut Links, out: &mut Output, notes: &mut Notes) {
+    for link in &mut links.all {
+        write_one(link, out, notes);
+    }
+    if links.all.iter().any(|link| link.enabled) {
+        return;
+    }
+    let why = "is not enabled, nor is any other: enable a link, and section main, before you start cheaproute";
+    if let Some(link) = links.all.first() {
+        link.source.note(notes, None, why.into());
+    }
+}
+
+fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
+    out.section(Kind::Link, Some(&link.name));
+    out.put("interface", link.interface);
+    if !link.enabled {
+        out.put("enabled", "0");
+    }
+    for (option, value) in [("weight", link.weight), ("metric", link.metric)] {
+        if let Some(value) = value {
+            out.put(option, &value.to_string());
+        }
+    }
+    let source = &mut link.source;
+    let probes = probes(source, notes);
+    for probe in &probes {
+        out.put("probe", probe);
+    }
+    let tracked = !probes.is_empty();
+    if let Some(wanted) = source.number(notes, "reliability") {
+        let most = u32::try_from(probes.len()).unwrap_or(u32::MAX);
+        if tracked && wanted > most {
+            source.note(notes, Some("reliability"), format!("is {most}: there are no more targets"));
+        }
+        if tracked {
+            carry(source, out, notes, ("reliability", "reliability"), &wanted.clamp(1, most).to_string());
+        }
+    }
+    for (theirs, ours, unit) in NUMBERS {
+        if let Some(number) = source.number(notes, theirs) {
+            carry(source, out, notes, (theirs, ours), &format!("{number}{unit}"));
+            if theirs == "interval" && number >= 5 && tracked {
+                let text = "is kept; without it cheaproute asks every second or more often, and knows a failure sooner";
+                source.note(notes, Some(theirs), text.into());
+            }
+        }
+    }
+    let quality = source.is("check_quality", false);
+    for [down, up] in QUALITY {
+        let unit = if down.2 == "latency_down" { "ms" } else { "" };
+        let mut limit = |(theirs, default, _)| source.number(notes, theirs).unwrap_or(default);
+        let (worst, best) = (limit(down), limit(up));
+        if !quality || !tracked || !carry(source, out, notes, (down.0, down.2), &format!("{worst}{unit}")) {
+            continue;
+        }
+        if best > worst {
+            source.note(notes, Some(up.0), format!("is left out: it is above {}", down.0));
+        } else {
+            carry(source, out, notes, (up.0, up.2), &format!("{best}{unit}"));
+        }
+    }
+    if quality && tracked && source.text("timeout").is_none() {
+        out.comment("mwan3's default: an answer that is not waited for is no latency.");
+        out.put("timeout", "4s");
+    }
+    flush(source, out, notes);
+    for (option, why) in DROPPED {
+        source.drop_option(notes, option, why);
+    }
+    source.drop_rest(notes);
+}
+
+/// Writes an option, or notes why not.
+fn carry(source: &Source, out: &mut Output, notes: &mut Notes, (theirs, ours): (&str, &str), value: &str) -> bool {
+    match fits(out.kind(), ours, value) {
+        Ok(_) => out.put(ours, value),
+        Err(why) => {
+            source.note(notes, Some(theirs), why);
+            false
+        }
+    }
+}
+
+/// mwan3 forgets every connection of the router; we know which ones are concerned.
+fn flush(source: &mut Source, out: &mut Output, notes: &mut Notes) {
+    let events = source.words("flush_conntrack");
+    for (theirs, ours, value) in
+        [(["ifdown", "disconnected"], "on_down", "flush"), (["ifup", "connected"], "on_up", "return")]
+    {
+        if events.iter().any(|event| theirs.contains(event) || *event == "always") {
+            carry(source, out, notes, ("flush_conntrack", ours), value);
+        }
+    }
+}
+
+/// The targets, as many different ones as we can ask.
+fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
+    let method = source.text("track_method").unwrap_or("ping");
+    let ssl = source.is("httping_ssl", false);
+    let mut probes: Vec<String> = Vec::new();
+    let mut odd = false;
+    for address in source.words("track_ip") {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        // An answer is what counts here, whatever a web server answers.
+        let wanted = match method {
+            "httping" => format!("tcp:{host}:{}", if ssl { 443 } else { 80 }),
+            "nping-tcp" => format!("tcp:{host}:80"),
+            "nslookup" => format!("dns:{host}"),
+            _ => format!("icmp:{address}"),
+        };
+        let takes = |text: &String| text.parse::<Target>().is_ok();
+        let probe = [wanted, format!("icmp:{address}")].into_iter().enumerate().find(|(_, text)| takes(text));
+        let Some((choice, probe)) = probe else {
+            let text = format!("{} is left out: it is no address of a host", crate::config::shown(address));
+            source.note(notes, Some("track_ip"), text);
+            continue;
+        };
+        odd |= choice > 0 || !["ping", "httping", "nping-tcp", "nping-icmp", "nslookup"].contains(&method);
+        if !probes.contains(&probe) {
+            probes.push(probe);
+        }
+    }
+    if odd {
+        source.note(notes, Some("track_method"), "became icmp, which is the nearest that there is".into());
+    } else if method == "httping" {
+        let text = "became tcp: a connection that comes about is enough".into();
+        source.note(notes, Some("track_method"), text);
+    }
+    if probes.len() > MAX_TARGETS {
+        source.note(notes, Some("track_ip"), format!("has more than {MAX_TARGETS} targets: the rest is left out"));
+        probes.truncate(MAX_TARGETS);
+    }
+    probes
+}

@@ -1,0 +1,102 @@
+//! Connections that have a link: conntrack remembers it, and their packets take it; or they are told to begin anew.
+
+use crate::config::{LinkConfig, Mode, OnDown, OnUp, PolicyConfig};
+use crate::link::Link;
+
+use super::writer::Writer;
+use super::{Plan, policy};
+
+/// What conntrack remembers goes its way; others go on to the next rule. A map would cost a packet more than two or three
+/// comparisons. `movable`: unless it is to begin anew.
+pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
+    let marks = plan.config.main.mark_mask;
+    for link in plan.links {
+        let mark = marks.link(link.id);
+        let moves = is_reset(plan, link) || returns(plan, link, true) || returns(plan, link, false);
+        let fate = match movable && moves {
+            true => format!("goto moved_{}", link.id),
+            false => format!("{} accept", out.set_mark(marks.mask(), mark)),
+        };
+        out.rule(&format!("ct mark & {:#010x} == {mark:#010x} {fate}", marks.link_mask()));
+    }
+}
+
+/// The chains that [`fn@write`] leads to: only links whose connections are to move have one, so that others' packets pay nothing.
+pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    // To the one who began it, and who can begin anew. What came from outside is left to its far end; a RST goes its way,
+    // which spares the far end a dead connection if the link carries anything; and a SYN without answer is no connection yet.
+    let reset = "tcp flags & rst == 0 ct direction original ct status seen-reply reject with tcp reset";
+    for link in plan.links {
+        let is_reset = is_reset(plan, link);
+        let returning = [true, false].map(|ipv4| returns(plan, link, ipv4));
+        if !is_reset && returning == [false, false] {
+            continue;
+        }
+        out.chain(&format!("moved_{}", link.id), None);
+        if is_reset {
+            out.rule(reset);
+        } else {
+            let displaced = marks.displaced();
+            let displaced = format!("ct mark & {displaced:#010x} == {displaced:#010x}");
+            match returning {
+                [true, true] => out.rule(&format!("{displaced} {reset}")),
+                [true, false] => out.rule(&format!("meta nfproto ipv4 {displaced} {reset}")),
+                [false, _] => out.rule(&format!("meta nfproto ipv6 {displaced} {reset}")),
+            }
+        }
+        let set = out.set_mark(marks.mask(), marks.link(link.id));
+        out.rule(&format!("{set} accept"));
+    }
+}
+
+/// Whether the TCP connections of a link that went down are to begin anew, and can: another link is up.
+pub(super) fn is_reset(plan: &Plan, link: &Link) -> bool {
+    plan.lost.contains(link.id)
+        && settings(plan, link).is_some_and(|settings| settings.on_down == OnDown::Reset)
+        && plan.links.iter().any(|link| link.up)
+}
+
+/// Whether connections that a failover policy gave to this link, for want of a better one, are to go back to that. Another
+/// policy that still makes do with this link keeps them all here: they would only come again.
+pub fn returns(plan: &Plan, link: &Link, ipv4: bool) -> bool {
+    let mut wanted = false;
+    for policy in &plan.config.policies {
+        let (links, sharing) = policy::best(plan, policy, ipv4);
+        let is_used = links.iter().take(sharing).any(|used| used.id == link.id);
+        if is_used && is_displaced(plan, policy, link) {
+            return false;
+        }
+        wanted |= is_outdone(plan, policy, link, ipv4);
+    }
+    wanted
+}
+
+/// Whether a connection that takes `link` by this policy does so for want of a better one that wants it back.
+pub(super) fn is_displaced(plan: &Plan, policy: &PolicyConfig, link: &Link) -> bool {
+    better(plan, policy, link).any(|better| !better.up)
+}
+
+/// Whether this policy has a better one for connections of this link, which wants them back.
+pub(super) fn is_outdone(plan: &Plan, policy: &PolicyConfig, link: &Link, ipv4: bool) -> bool {
+    better(plan, policy, link).any(|better| better.usable(ipv4))
+}
+
+/// The links that a failover policy prefers to this one, up or not, and that want their connections back; none if the
+/// policy does not use this one.
+fn better<'p>(plan: &Plan<'p>, policy: &'p PolicyConfig, link: &'p Link) -> impl Iterator<Item = &'p Link> {
+    let plan = *plan;
+    let rank = |link: &Link| (link.metered, link.metric);
+    let own = policy.link.iter().position(|name| *name == link.name && policy.mode == Mode::Failover);
+    policy.link.iter().enumerate().filter_map(move |(place, name)| {
+        let other = plan.links.iter().find(|other| other.name == *name)?;
+        // Of an equal metric, links share; without metrics the list's order decides.
+        let earlier = rank(other) == rank(link) && link.metric == 0 && place < own?;
+        let wants = settings(&plan, other).is_some_and(|settings| settings.on_up == OnUp::Return);
+        (own.is_some() && wants && (rank(other) < rank(link) || earlier)).then_some(other)
+    })
+}
+
+fn settings<'p>(plan: &Plan<'p>, link: &Link) -> Option<&'p LinkConfig> {
+    plan.config.links.iter().find(|settings| settings.name == link.name)
+}

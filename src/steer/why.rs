@@ -1,0 +1,426 @@
+//! Which way a connection would take now, and why: what the ruleset of [`super::ruleset()`] decides, in words. Pure. A test in
+//! `tests/why.rs` compares it with what the kernel does, so that the two cannot drift apart.
+
+use core::fmt;
+use std::net::IpAddr;
+
+use crate::config::{Family, LastResort, Mode, PolicyConfig, PortRange, Prefix, Protocol, RuleConfig};
+use crate::link::{Link, LinkId};
+use crate::race::Remembered;
+use crate::time::{Span, Time};
+
+use super::{Plan, best};
+
+/// IANA's protocol numbers.
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+
+/// A connection. What is `None` is not known: a rule that looks at it may match or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    pub to: IpAddr,
+    /// IANA's number.
+    pub protocol: u8,
+    /// The server's port; without a meaning unless the protocol is TCP or UDP.
+    pub port: Option<u16>,
+    /// The client's address, of the same family, and its port.
+    pub from: Option<IpAddr>,
+    pub from_port: Option<u16>,
+    /// The device that it comes in by.
+    pub device: Option<String>,
+    /// The router opens it itself.
+    pub own: bool,
+}
+
+/// What there is to know besides the plan.
+pub struct Facts<'a> {
+    pub plan: Plan<'a>,
+    pub now: Time,
+    /// The router's own addresses.
+    pub own: &'a [IpAddr],
+    /// Whether the main table has a default route of the question's family.
+    pub default_route: bool,
+    /// What the races remember of the server and service.
+    pub memory: Option<&'a Remembered>,
+    /// How a link that is not up is, such as `down for 5 s: no carrier`.
+    pub state: &'a dyn Fn(LinkId) -> String,
+    /// Whether the server's address is in the nft set of this name; `None` if the kernel does not tell.
+    pub in_set: &'a mut dyn FnMut(&str) -> Option<bool>,
+}
+
+/// The way that a connection takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// The router itself is meant.
+    Here,
+    /// As the main routing table says: it is none of ours.
+    Main,
+    Dropped,
+    Refused,
+    /// One of these links, each with its share in percent.
+    Links(Vec<(LinkId, u32)>),
+    /// All of these links race, the best first.
+    Race(Vec<LinkId>),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Why<'a> {
+    pub way: Way,
+    /// `None` if no rule matched, or none was asked.
+    pub rule: Option<&'a RuleConfig>,
+    pub policy: Option<&'a PolicyConfig>,
+    /// In the order in which the kernel decides.
+    pub reasons: Vec<String>,
+}
+
+/// The way of a connection whose first packet came now.
+pub fn why<'a>(question: &Question, mut facts: Facts<'a>) -> Why<'a> {
+    let mut answer = Why { way: Way::Main, rule: None, policy: None, reasons: Vec::new() };
+    if let Some(way) = spared(question, &facts, &mut answer.reasons) {
+        answer.way = way;
+        return answer;
+    }
+    let config = facts.plan.config;
+    answer.rule = first_rule(question, &mut facts, &mut answer.reasons);
+    answer.policy = match answer.rule {
+        Some(rule) => config.policy(&rule.policy),
+        None => config.policies.first(),
+    };
+    if let Some(policy) = answer.policy {
+        answer.way = by_policy(question, &facts, policy, &mut answer.reasons);
+    }
+    answer
+}
+
+/// What never comes to the rules.
+fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Option<Way> {
+    let (to, plan) = (question.to, &facts.plan);
+    let main = &plan.config.main;
+    let mut spare = |way, text: fmt::Arguments| {
+        say(reasons, text);
+        Some(way)
+    };
+    if !question.own
+        && let Some(device) = &question.device
+    {
+        if let Some(link) = plan.links.iter().find(|link| link.device == *device) {
+            let name = &link.name;
+            return spare(Way::Main, format_args!("it comes in by link {name}: its answers go back through {name}"));
+        }
+        if !main.lan_device.is_empty() && !main.lan_device.contains(device) {
+            return spare(Way::Main, format_args!("it comes in by {device}, which is not in lan_device: not served"));
+        }
+    }
+    if facts.own.contains(&to) || to.is_loopback() {
+        return spare(Way::Here, format_args!("{to} is the router's own address"));
+    }
+    if question.own && !main.local_traffic {
+        return spare(
+            Way::Main,
+            format_args!("the router's own connections are not steered: option local_traffic is off"),
+        );
+    }
+    let everyone = match to {
+        IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
+        IpAddr::V6(_) => false,
+    };
+    if to.is_multicast() || everyone {
+        return spare(Way::Main, format_args!("{to} is no single host's address: never steered"));
+    }
+    let covering = plan.direct.iter().filter(|prefix| prefix.contains(to));
+    if let Some(direct) = covering.max_by_key(|prefix| prefix.length()) {
+        return spare(Way::Main, format_args!("{direct} is reached without the default route: never steered"));
+    }
+    // nft's `fib daddr type` asks the local table for IPv4, and all of the routing for IPv6.
+    if to.is_ipv6() && !facts.default_route {
+        return spare(Way::Main, format_args!("the main routing table has no IPv6 default route: not steered"));
+    }
+    None
+}
+
+/// One place that formats, since each that does takes room.
+#[inline(never)]
+fn say(to: &mut Vec<String>, text: fmt::Arguments) {
+    to.push(text.to_string());
+}
+
+/// What a rule says of a connection.
+enum Match {
+    /// With the fields that it asked for.
+    Yes(Vec<String>),
+    No,
+    /// It asks for what is not known: what the user can say.
+    Maybe(&'static str),
+}
+
+fn first_rule<'a>(question: &Question, facts: &mut Facts<'a>, reasons: &mut Vec<String>) -> Option<&'a RuleConfig> {
+    let rules = &facts.plan.config.rules;
+    for rule in rules {
+        match matches(question, rule, facts.in_set) {
+            Match::No => {}
+            Match::Maybe(missing) => say(reasons, format_args!("rule '{}' may match: {missing} would tell", rule.name)),
+            Match::Yes(fields) if fields.is_empty() => {
+                say(reasons, format_args!("rule '{}' matches everything: policy '{}'", rule.name, rule.policy));
+                return Some(rule);
+            }
+            Match::Yes(fields) => {
+                say(
+                    reasons,
+                    format_args!("rule '{}' matches: {}: policy '{}'", rule.name, fields.join(", "), rule.policy),
+                );
+                return Some(rule);
+            }
+        }
+    }
+    let none = if rules.is_empty() { "there are no rules" } else { "no rule matches" };
+    let first = facts.plan.config.policies.first().map_or("", |policy| &policy.name);
+    say(reasons, format_args!("{none}: the first policy, '{first}'"));
+    None
+}
+
+fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) -> Option<bool>) -> Match {
+    let (mut fields, mut missing) = (Vec::new(), None);
+    let ipv4 = question.to.is_ipv4();
+    match rule.family {
+        Family::Any => {}
+        Family::Ipv4 if ipv4 => fields.push("family ipv4".into()),
+        Family::Ipv6 if !ipv4 => fields.push("family ipv6".into()),
+        _ => return Match::No,
+    }
+    match prefix(&rule.dest_ip, Some(question.to), ipv4) {
+        Field::Any => {}
+        Field::Hit(prefix) => say(&mut fields, format_args!("dest_ip {prefix}")),
+        _ => return Match::No,
+    }
+    match prefix(&rule.src_ip, question.from, ipv4) {
+        Field::Any => {}
+        Field::Hit(prefix) => say(&mut fields, format_args!("src_ip {prefix}")),
+        Field::Unknown => missing = Some("--from ADDRESS"),
+        Field::Miss => return Match::No,
+    }
+    match (&rule.src_device, &question.device) {
+        (None, _) => {}
+        (Some(wanted), Some(device)) if wanted == device => say(&mut fields, format_args!("src_device {device}")),
+        (Some(_), None) if !question.own => missing = Some("--device DEVICE"),
+        _ => return Match::No,
+    }
+    let ports = !rule.src_port.is_empty() || !rule.dest_port.is_empty();
+    let of = |protocol: &Protocol| match protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
+        Protocol::Icmp => icmp(ipv4),
+        Protocol::Number(number) => *number,
+    };
+    if let Some(protocol) = rule.proto.iter().find(|protocol| of(protocol) == question.protocol) {
+        say(&mut fields, format_args!("proto {protocol}"));
+    } else if !rule.proto.is_empty() || (ports && !has_ports(question.protocol)) {
+        return Match::No;
+    }
+    match port(&rule.dest_port, question.port) {
+        Field::Any => {}
+        Field::Hit(range) => say(&mut fields, format_args!("dest_port {range}")),
+        Field::Unknown => missing = Some("--port N"),
+        Field::Miss => return Match::No,
+    }
+    match port(&rule.src_port, question.from_port) {
+        Field::Any => {}
+        Field::Hit(range) => say(&mut fields, format_args!("src_port {range}")),
+        Field::Unknown => missing = Some("--from ADDRESS:PORT"),
+        Field::Miss => return Match::No,
+    }
+    // Last, since it costs a question to the kernel.
+    if let Some(set) = &rule.nftset {
+        let name = format!("{}{}", set.name, if ipv4 { 4 } else { 6 });
+        match in_set(&name) {
+            Some(true) => say(&mut fields, format_args!("nftset {}", set.name)),
+            Some(false) => return Match::No,
+            None => missing = Some("the kernel does not, but nft list set inet cheaproute"),
+        }
+    }
+    match missing {
+        None => Match::Yes(fields),
+        Some(missing) => Match::Maybe(missing),
+    }
+}
+
+enum Field<T> {
+    /// The rule does not ask.
+    Any,
+    Hit(T),
+    Miss,
+    Unknown,
+}
+
+fn prefix(wanted: &[Prefix], address: Option<IpAddr>, ipv4: bool) -> Field<Prefix> {
+    let mut of_family = wanted.iter().filter(|prefix| prefix.is_ipv4() == ipv4).peekable();
+    if wanted.is_empty() || of_family.clone().any(|prefix| prefix.length() == 0) {
+        return Field::Any;
+    }
+    match address {
+        _ if of_family.peek().is_none() => Field::Miss,
+        None => Field::Unknown,
+        Some(address) => of_family.find(|prefix| prefix.contains(address)).map_or(Field::Miss, |hit| Field::Hit(*hit)),
+    }
+}
+
+fn port(wanted: &[PortRange], port: Option<u16>) -> Field<PortRange> {
+    match port {
+        _ if wanted.is_empty() => Field::Any,
+        None => Field::Unknown,
+        Some(port) => wanted.iter().find(|range| range.contains(port)).map_or(Field::Miss, |hit| Field::Hit(*hit)),
+    }
+}
+
+/// The number of ICMP or ICMPv6.
+pub const fn icmp(ipv4: bool) -> u8 {
+    if ipv4 { 1 } else { 58 }
+}
+
+/// Whether our rules know ports in it.
+pub const fn has_ports(protocol: u8) -> bool {
+    protocol == TCP || protocol == UDP
+}
+
+fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons: &mut Vec<String>) -> Way {
+    let name = &policy.name;
+    match policy.mode {
+        Mode::Blackhole => {
+            say(reasons, format_args!("policy '{name}' drops in silence (mode blackhole)"));
+            return Way::Dropped;
+        }
+        Mode::Unreachable => {
+            say(reasons, format_args!("policy '{name}' refuses (mode unreachable)"));
+            return Way::Refused;
+        }
+        Mode::Race | Mode::Weighted | Mode::Failover => {}
+    }
+    match (question.to, question.from) {
+        (IpAddr::V6(_), None) => {
+            reasons.push("taken for a client with a unique local address; --from ADDRESS tells about others".into());
+        }
+        (_, Some(IpAddr::V6(from))) if from.segments()[0] & 0xE000 == 0x2000 => {
+            return by_prefix(from.into(), &facts.plan, reasons);
+        }
+        _ => {}
+    }
+    let ipv4 = question.to.is_ipv4();
+    let (links, sharing) = best(&facts.plan, policy, ipv4);
+    left_out(facts, policy, &links, ipv4, reasons);
+    let Some(first) = links.first() else {
+        let (way, what) = match policy.last_resort {
+            LastResort::Default => (Way::Main, "the router's default route"),
+            LastResort::Unreachable => (Way::Refused, "it is refused"),
+            LastResort::Blackhole => (Way::Dropped, "it is dropped"),
+        };
+        say(reasons, format_args!("no link of policy '{name}' can carry it; its last_resort: {what}"));
+        return way;
+    };
+    if sharing > 1 {
+        let shared = links.get(..sharing).unwrap_or_default();
+        let total: u32 = shared.iter().map(|link| u32::from(link.weight.max(1))).sum();
+        let share = |link: &&Link| (link.id, u32::from(link.weight.max(1)) * 100 / total.max(1));
+        let shares: Vec<(LinkId, u32)> = shared.iter().map(share).collect();
+        let list = |(link, (_, percent)): (&&Link, &(LinkId, u32))| format!("{} {percent} %", link.name);
+        let list: Vec<String> = shared.iter().zip(&shares).map(list).collect();
+        say(reasons, format_args!("policy '{name}' deals connections out by weight: {}", list.join(", ")));
+        return Way::Links(shares);
+    }
+    let racing: Vec<&Link> = links.iter().copied().filter(|link| link.metered == first.metered).collect();
+    if policy.mode == Mode::Race && racing.len() > 1 {
+        match not_raced(question, facts) {
+            None => {
+                let names: Vec<&str> = racing.iter().map(|link| &*link.name).collect();
+                say(reasons, format_args!("policy '{name}' races {}: the first answer wins", names.join(", ")));
+                remembered(facts, policy, &racing, reasons);
+                return Way::Race(racing.iter().map(|link| link.id).collect());
+            }
+            Some(reason) => reasons.push(reason),
+        }
+    }
+    let why = match (policy.mode, links.len()) {
+        (_, 1) => format!("{} is the only link of policy '{name}' that can carry it", first.name),
+        (Mode::Failover, _) if first.metric > 0 => {
+            format!("policy '{name}' takes the lowest metric: {} has {}", first.name, first.metric)
+        }
+        (Mode::Failover, _) => format!("policy '{name}' takes the first link that is up: {}", first.name),
+        _ => format!("{} is the best link of policy '{name}'", first.name),
+    };
+    reasons.push(why);
+    Way::Links(vec![(first.id, 100)])
+}
+
+/// A global IPv6 address is not translated: it leaves by the link that it was delegated over.
+fn by_prefix(from: IpAddr, plan: &Plan, reasons: &mut Vec<String>) -> Way {
+    for link in plan.links.iter().filter(|link| link.up && link.ipv6.is_some()) {
+        let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
+        if let Some(prefix) = delegated.into_iter().find(|prefix| prefix.contains(from)) {
+            reasons
+                .push(format!("{from} is of {prefix}, which link {} delegated: it leaves by it, unraced", link.name));
+            return Way::Links(vec![(link.id, 100)]);
+        }
+    }
+    say(reasons, format_args!("{from} is global, and of no prefix that a link delegated and that is up: not steered"));
+    Way::Main
+}
+
+/// Tells of each link of the policy that has no part in it why.
+fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, reasons: &mut Vec<String>) {
+    let known = |name: &String| facts.plan.links.iter().find(|link| link.name == *name);
+    for link in policy.link.iter().filter_map(known) {
+        let name = &link.name;
+        if !link.up {
+            say(reasons, format_args!("link {name} is {}", (facts.state)(link.id)));
+        } else if !used.iter().any(|other| other.id == link.id) {
+            say(reasons, format_args!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
+        } else if link.metered && used.first().is_some_and(|first| !first.metered) {
+            say(reasons, format_args!("link {name} is metered: left out while others are up"));
+        }
+    }
+}
+
+/// TCP ports whose connections need a conntrack helper, as the ruleset has them.
+const HELPED_PORTS: [u16; 6] = [21, 554, 1720, 1723, 5060, 6566];
+
+/// Why a policy in mode race does not race this.
+fn not_raced(question: &Question, facts: &Facts) -> Option<String> {
+    let port = question.port.unwrap_or(0);
+    match question.protocol {
+        TCP if HELPED_PORTS.contains(&port) => {
+            Some(format!("tcp port {port} is not raced: its connections need the kernel's helper from the start"))
+        }
+        UDP if !facts.plan.config.main.race_ports_udp.iter().any(|range| range.contains(port)) => {
+            Some(format!("udp port {port} is not raced: it is not in race_ports_udp"))
+        }
+        TCP | UDP => None,
+        number if number == icmp(question.to.is_ipv4()) => None,
+        number => Some(format!("protocol {number} is not raced")),
+    }
+}
+
+fn remembered(facts: &Facts, policy: &PolicyConfig, racing: &[&Link], reasons: &mut Vec<String>) {
+    let Some(memory) = facts.memory else { return };
+    let known: Vec<(Span, &str)> =
+        racing.iter().filter_map(|link| Some((memory.round_trip(link.id)?, &*link.name))).collect();
+    let Some(best) = known.iter().map(|(time, _)| *time).min() else { return };
+    let times: Vec<String> = known.iter().map(|(time, name)| format!("{name} {time}")).collect();
+    say(reasons, format_args!("races to its neighbourhood took: {}", times.join(", ")));
+    let Some(age) = memory.raced.map(|raced| facts.now.since(raced)) else { return };
+    if policy.remember > Span::ZERO && age <= policy.remember {
+        // As the memory chooses: within a tenth or `tie` of the best, weight decides.
+        let limit = best + policy.tie.max(Span::from_micros(best.as_micros() / 10));
+        let equal: Vec<&str> = known.iter().filter(|(time, _)| *time <= limit).map(|(_, name)| *name).collect();
+        say(
+            reasons,
+            format_args!(
+                "raced {} s ago and remembered: {} alone gets the first packet, the others if no answer comes",
+                age.as_secs(),
+                equal.join(" or ")
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "why_tests.rs"]
+mod tests;

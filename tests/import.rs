@@ -1,0 +1,66 @@
+//! `import-mwan3` as a user runs it: what it makes can be used at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SHIPPED: &str = include_str!("data/mwan3.config");
+
+/// A directory with these files, which goes away with it.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("import-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        files.iter().for_each(|(file, text)| fs::write(directory.join(file), text).unwrap());
+        Files(directory)
+    }
+
+    /// Runs cheaproute there: its exit status, and what it said on stdout and stderr.
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cheaproute"));
+        let output = command.args(arguments).current_dir(&self.0).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_mwan3_ships_can_be_used() {
+    let network = "config interface 'wan'\n\toption device 'eth1'\nconfig interface 'lan'\n\toption device 'br-lan'\n";
+    let more = "\nconfig rule 'guests'\n\toption src_iface 'lan'\n\toption use_policy 'wanb_only'\n\toption size '3'\n";
+    let files = Files::new("shipped", &[("mwan3", &(SHIPPED.to_owned() + more)), ("network", network)]);
+    let (code, text, said) = files.run(&["import-mwan3", "./mwan3"]);
+    assert_eq!(code, Some(0), "{said}");
+    for words in ["./mwan3:4: globals 'globals': option 'mmx_mask'", "rule 'guests': option 'size': is left out"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(text.contains("option src_device 'br-lan'"), "the file network beside it tells");
+    // Its rules use this policy with and without sticky.
+    assert!(text.contains("config policy 'balanced'\n") && text.contains("config policy 'balanced_plain'\n"), "{text}");
+    let (code, nothing, _) = files.run(&["import-mwan3", "mwan3", "--output", "new"]);
+    assert_eq!((code, nothing.as_str()), (Some(0), ""));
+    assert_eq!(fs::read_to_string(files.0.join("new")).unwrap(), text);
+    let (code, checked, faults) = files.run(&["check", "-c", "new"]);
+    assert_eq!(code, Some(0), "{faults}");
+    assert!(checked.contains("OK, 1 link, 6 policies"), "{checked}");
+}
+
+#[test]
+fn what_cannot_be_read_writes_nothing() {
+    let files =
+        Files::new("broken", &[("mwan3", "config interface 'wan'\n\toption enabled '1\nconfg x\n"), ("new", "old")]);
+    let (code, _, said) = files.run(&["import-mwan3", "mwan3", "-o", "new"]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("mwan3:2:") && said.contains("never closed"), "{said}");
+    assert_eq!(fs::read_to_string(files.0.join("new")).unwrap(), "old");
+    let (code, _, said) = files.run(&["import-mwan3", "nowhere"]);
+    assert!(code == Some(3) && said.contains("cannot read nowhere"), "{said}");
+}
