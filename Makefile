@@ -2,11 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint pure check bench setup clean
+.PHONY: help demo test lint pure check bench cross test-vm setup clean
 
 help:
 	@echo 'make demo    races over two WANs in a lab on this machine, live (root, under a minute)'
 	@echo 'make test    everything: formatting, lints, unit, simulation and system tests (root)'
+	@echo 'make cross   the programs for routers, static, with their sizes (root, a minute a target)'
+	@echo 'make test-vm routers in emulators run them; part of make test (root, 5 minutes)'
 	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 6 minutes)'
 	@echo 'make clean   removes what was built'
 
@@ -18,7 +20,9 @@ demo:
 		tests/setup.sh && $(CARGO) test --release --quiet --test demo; \
 	fi
 
+# Emulated routers last: what fails fast fails first.
 test: setup lint pure check
+	@$(MAKE) --no-print-directory test-vm
 
 lint:
 	$(CARGO) fmt --all --check
@@ -34,6 +38,12 @@ check:
 
 bench: setup
 	$(CARGO) bench --bench bench
+
+cross:
+	@cross/build.sh
+
+test-vm: cross
+	@cross/vm/run.sh
 
 setup:
 	@tests/setup.sh

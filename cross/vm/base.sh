@@ -53,7 +53,7 @@ mkdir -p "$work/base/bin" "$work/base/lib" "$work/base/modules"
 for program in $programs; do
 	cp -L "$(find bin sbin usr/bin usr/sbin -name "$program" | head -n 1)" "$work/base/bin/"
 done
-mv "$work/base/bin/nc.openbsd" "$work/base/bin/nc"
+mv "$work/base/bin/nc.openbsd" "$work/base/bin/netcat"
 find lib usr/lib -maxdepth 2 -name '*.so*' | while read -r library; do
 	cp -L "$library" "$work/base/lib/" 2>/dev/null || true
 done

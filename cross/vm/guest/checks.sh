@@ -8,7 +8,7 @@ check() { # SENTENCE COMMAND..
 	asked=$((asked + 1))
 	if "$@" >/tmp/said 2>&1; then
 		passed=$((passed + 1))
-		echo "vm: ok $sentence"
+		echo "vm: ok $sentence $(cut -d ' ' -f 1 /proc/uptime)"
 	else
 		echo "vm: FAILED $sentence"
 		tail -n 20 /tmp/said | sed 's/^/vm:     /'
@@ -22,17 +22,18 @@ eventually() { # COMMAND..
 	limit=$(($(uptime) + 10))
 	while [ "$(uptime)" -lt $limit ]; do
 		"$@" && return
-		sleep 0.1
+		sleep 0.5
 	done
 	echo "not in time: $*"
 	return 1
 }
 
+# Cheaper than `ip netns exec`: all of this costs instructions.
 client() {
-	ip netns exec client "$@"
+	nsenter --net=/run/netns/client "$@"
 }
 internet() {
-	ip netns exec internet "$@"
+	nsenter --net=/run/netns/internet "$@"
 }
 fetch() { # ADDRESS/PATH [OPTION..]
 	url=$1
@@ -138,23 +139,24 @@ listens() {
 	internet cat /proc/net/udp | grep ':0035 '
 }
 asks_once() {
-	echo answer | internet nc -u -l 53 &
+	echo answer | internet timeout 10 netcat -u -l 198.51.100.1 53 &
 	eventually listens
-	answer=$(echo question | client nc -u -w 3 -W 1 198.51.100.1 53)
-	kill $!
+	answer=$(echo question | client timeout 5 netcat -u -W 1 198.51.100.1 53)
 	echo "answered '$answer'"
 	[ "$answer" = answer ] && newest_race udp 2
 }
-lacks_a_link() {
-	cheaproute links --json | tr -d ' \n' | grep '"state":"absent"'
+uses() { # NUMBER: of links
+	cheaproute status --json | grep "\"links_up\": $1"
 }
-survives_a_lost_link() {
+leaves_a_lost_link() {
 	ip link set wan2 down
-	eventually lacks_a_link && taken 1
+	eventually uses 1 && taken 1
 }
-link_returns() {
+takes_it_again() {
 	ip link set wan2 up
-	! eventually eval '! lacks_a_link' || taken 2
+	# The kernel forgot it.
+	ip address add fd77:2::2/64 dev wan2
+	eventually uses 2 && taken 2
 }
 reloads() {
 	sed -i "/'wan2'/a option handicap '1s'" /etc/config/cheaproute
@@ -208,8 +210,8 @@ check 'a closed port refuses at once' refused
 check 'pings are raced, by IPv4 and IPv6' echoes
 check 'a datagram to port 53 is raced' asks_once
 echo "vm: rss $(sed -n 's/VmRSS:[^0-9]*\([0-9]*\).*/\1/p' /proc/$daemon/status)"
-check 'a link that goes down is left' survives_a_lost_link
-check 'a link that comes up is taken' link_returns
+check 'a link that goes down is left' leaves_a_lost_link
+check 'a link that comes up is taken again' takes_it_again
 check 'a reload changes what it changes' reloads
 check 'a faulty reload changes nothing' keeps_what_it_has
 check 'hanging, it stops nobody' hangs_harmlessly
