@@ -146,7 +146,7 @@ asks_once() {
 	[ "$answer" = answer ] && newest_race udp 2
 }
 uses() { # NUMBER: of links
-	cheaproute status --json | grep "\"links_up\": $1"
+	cheaproute status --json | tr -d " " | grep "\"links_up\":$1,"
 }
 leaves_a_lost_link() {
 	ip link set wan2 down
