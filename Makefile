@@ -2,15 +2,18 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test lint pure check bench cross test-vm setup clean
+.PHONY: help demo test test-luci lint pure check bench setup clean packages release install uninstall
 
 help:
-	@echo 'make demo    races over two WANs in a lab on this machine, live (root, under a minute)'
-	@echo 'make test    everything: formatting, lints, unit, simulation and system tests (root)'
-	@echo 'make cross   the programs for routers, static, with their sizes (root, a minute a target)'
-	@echo 'make test-vm routers in emulators run them; part of make test (root, 5 minutes)'
-	@echo 'make bench   what it costs, as ratios to the kernel alone (root, 6 minutes)'
-	@echo 'make clean   removes what was built'
+	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
+	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
+	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
+	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
+	@echo 'make test-vm   routers in emulators run them; part of make test (root, 5 minutes)'
+	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
+	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
+	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
+	@echo 'make clean     removes what was built'
 
 # Without root it says so in one line: make would add one of its own to a failure.
 demo:
@@ -36,6 +39,10 @@ pure:
 check:
 	$(CARGO) test --workspace
 
+# Part of `check`. With CHEAPROUTE_LUCI=DIR, a checkout of LuCI, it is LuCI's own scripts that run the pages.
+test-luci: setup
+	$(CARGO) test --test luci
+
 bench: setup
 	$(CARGO) bench --bench bench
 
@@ -47,6 +54,45 @@ test-vm: cross
 
 setup:
 	@tests/setup.sh
+
+packages:
+	cross/build.sh
+	cross/package.py
+
+# A service on a Debian: `make install`, as root. PREFIX and DESTDIR are as usual; BINARY is a program that is built already.
+PREFIX ?= /usr/local
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
+ifndef BINARY
+BINARY = $(or $(CARGO_TARGET_DIR),target)/release/cheaproute
+install: release
+endif
+
+# Root may have no Rust: what was built before will do.
+release:
+	@if command -v $(CARGO) >/dev/null; then \
+		$(CARGO) build --release --bin cheaproute; \
+	elif [ ! -x $(BINARY) ]; then \
+		echo 'cheaproute: no cargo: run `make release` as a user who has it' >&2; exit 1; \
+	fi
+
+install:
+	@install -d $(DESTDIR)$(PREFIX)/sbin $(UNITS) $(USERS) $(DESTDIR)/etc/config
+	@install -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/cheaproute
+	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
+	@chmod 0644 $(UNITS)/cheaproute.service
+	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
+	@[ -e $(DESTDIR)/etc/config/cheaproute ] || install -m 0640 files/cheaproute.config $(DESTDIR)/etc/config/cheaproute
+	@[ -e $(DESTDIR)/etc/cheaproute.user ] || install -m 0644 files/cheaproute.user $(DESTDIR)/etc/cheaproute.user
+	@[ -n '$(DESTDIR)' ] || { \
+		systemd-sysusers $(USERS)/cheaproute.conf && chgrp cheaproute /etc/config/cheaproute && \
+		if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; }
+	@echo 'Edit /etc/config/cheaproute, try it with `cheaproute check`, then: systemctl enable --now cheaproute'
+
+uninstall:
+	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
+	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:
 	$(CARGO) clean

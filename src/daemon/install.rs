@@ -87,14 +87,19 @@ impl<K: Control> Installation<K> {
         }
     }
 
-    fn route(&mut self, links: &[Link]) -> io::Result<()> {
+    /// The ip rules that lead from marks to tables.
+    pub fn rules(&self, links: &[Link]) -> Vec<Rule> {
         let rule = |link: &Link| Rule {
             preference: table(link.id),
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
         };
-        let rules: Vec<Rule> = links.iter().map(rule).collect();
+        links.iter().map(rule).collect()
+    }
+
+    fn route(&mut self, links: &[Link]) -> io::Result<()> {
+        let rules = self.rules(links);
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in links {
@@ -177,14 +182,24 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     Ok(())
 }
 
+const FILTER: &str = "filter hook forward priority 10";
+
+/// What rules ask of nft that may be missing: a chain, a rule in it, and OpenWrt's package for it.
+const NEEDS: [(&str, &str, &str); 3] = [
+    (FILTER, "ct mark 1 meta mark set 1", "kmod-nft-core"),
+    (FILTER, "fib daddr type local accept", "kmod-nft-fib"),
+    ("nat hook postrouting priority 90", "accept", "kmod-nft-nat"),
+];
+
 fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
-    let test = |rule: &str| {
-        let chain = "type filter hook forward priority 10; policy accept;";
-        format!("table inet cheaproute_test {{\n\tchain test {{\n\t\t{chain}\n\t\t{rule}\n\t}}\n}}\n")
+    let test = |chain: &str, rule: &str| {
+        format!("table inet cheaproute_test {{\n\tchain test {{\n\t\ttype {chain};\n\t\t{rule}\n\t}}\n}}\n")
     };
-    // First what every nft can do, so that the second answer is about queueing alone.
-    kernel.would_load(&test("ct mark 1 meta mark set 1"))?;
-    match kernel.would_load(&test("queue num 1 bypass")) {
+    // First what there is on nearly every router, so that the last answer is about queueing alone.
+    for (chain, rule, package) in NEEDS {
+        kernel.would_load(&test(chain, rule)).map_err(|why| format!("{why} ({package} is needed, and nftables)"))?;
+    }
+    match kernel.would_load(&test(FILTER, "queue num 1 bypass")) {
         Ok(()) => Ok(Queueing::Nft),
         Err(why) => {
             kernel.has_target().map_err(|also| {

@@ -106,6 +106,15 @@ fn a_kernel_without_nft_queue_queues_by_xtables() {
 }
 
 #[test]
+fn a_missing_module_is_named_by_its_package() {
+    for (what, package) in [("ct mark", "kmod-nft-core"), ("fib ", "kmod-nft-fib"), ("type nat", "kmod-nft-nat")] {
+        let kernel = Fake { refuses: Some(what.into()), ..Fake::default() };
+        let why = Installation::survey(kernel, MARKS()).err().unwrap();
+        assert!(why.contains(package), "{what}: {why}");
+    }
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
     let rule = |preference, mark, mask| Rule { preference, mark, mask, table: 1 };
     for (rule, word) in [

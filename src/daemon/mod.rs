@@ -4,21 +4,19 @@
 //! else. The main loop, here, waits for signals, changes of links and routes, probes' answers and requests; it alone
 //! changes rules and routes.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use log::LevelFilter;
 
-use crate::config::{self, Attach, Config, Fault, Severity};
+use crate::config::{Attach, Config};
 use crate::control::desk::{Desk, Request};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
-use crate::kernel::fake::Fake;
-use crate::kernel::{Control, Failure, PROTOCOL};
-use crate::link::{Link, LinkId, LinkSet, Marks};
+use crate::kernel::{Control, Failure};
+use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
@@ -26,8 +24,7 @@ use crate::linux::signal::{Signal, Signals};
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
-use crate::race::MAX_RACES;
-use crate::steer::{Plan, Queueing, raced_policies};
+use crate::steer::{Plan, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
@@ -44,6 +41,7 @@ pub mod install;
 pub mod probes;
 pub mod racing;
 mod report;
+mod start;
 mod why;
 
 use admin::Asked;
@@ -54,6 +52,8 @@ use hooks::Hooks;
 use install::Installation;
 use probes::Probes;
 use racing::Racing;
+pub use start::dry_run;
+use start::{cannot, capacity, load};
 
 /// Where things are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,68 +101,6 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     daemon.installation.remove();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
-}
-
-/// The nft ruleset that [`run`] would load now, and the ip rules that go with it as comments.
-pub fn dry_run(options: &Options) -> Result<String, Exit> {
-    let config = load(&options.config).map_err(|faults| Exit::new(Code::Config, faults.join("\n")))?;
-    let mut system = System::open().map_err(cannot)?;
-    let snapshot = system.snapshot().map_err(cannot)?;
-    let mut fake = Fake { snapshot: snapshot.clone(), ..Fake::default() };
-    for ipv6 in [false, true] {
-        fake.rules.extend(system.rules(ipv6).unwrap_or_default().into_iter().map(|(rule, by)| (ipv6, rule, by)));
-    }
-    let mut installation =
-        Installation::survey(fake, config.main.mark_mask).map_err(|why| Exit::new(Code::System, why))?;
-    let mut links: Vec<Link> = Vec::new();
-    let mut text = String::new();
-    for attached in attach(&config, &number(&config, &[]), &snapshot, &Netifd::Unknown) {
-        if let Some(lack) = &attached.lacks {
-            text += &format!("# link {}: {lack}\n", attached.link.name);
-        }
-        links.push(Link { up: attached.lacks.is_none(), ..attached.link });
-    }
-    let direct = direct(&snapshot);
-    let races = capacity(sysctl::memory());
-    let plan =
-        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &direct, races, lost: LinkSet::EMPTY };
-    installation.apply(&plan).map_err(|why| Exit::new(Code::System, why))?;
-    for (ipv6, rule, by) in &installation.kernel.rules {
-        if *by == PROTOCOL {
-            text += &format!("# ip -{} rule: {rule}\n", if *ipv6 { 6 } else { 4 });
-        }
-    }
-    text += installation.kernel.loaded.last().map_or("", String::as_str);
-    Ok(text)
-}
-
-fn cannot(error: io::Error) -> Exit {
-    let text = match error.kind() {
-        io::ErrorKind::PermissionDenied => "not permitted: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW".into(),
-        io::ErrorKind::ResourceBusy => {
-            let text = "another program has our packet queues: is another cheaproute running?";
-            return Exit::new(Code::Running, text);
-        }
-        _ => format!("cannot talk to the kernel: {error}"),
-    };
-    Exit::new(Code::System, text)
-}
-
-/// Reads the configuration and logs its warnings. The error: every fault, with its place.
-fn load(path: &Path) -> Result<Config, Vec<String>> {
-    let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
-    let name = path.display().to_string();
-    let warn = |faults: &[Fault]| {
-        let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
-        warnings.for_each(|fault| log::warn!("{}", fault.in_file(&name)));
-    };
-    let (config, warnings) = config::read(text).map_err(|faults| {
-        warn(&faults);
-        let graver = faults.iter().filter(|fault| fault.severity == Severity::Fault);
-        graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
-    })?;
-    warn(&warnings);
-    Ok(config)
 }
 
 struct Daemon {
@@ -498,10 +436,4 @@ impl Daemon {
         log::info!("reloaded");
         Ok(())
     }
-}
-
-/// The most races in flight: 1 for every 16 KB of the machine's memory, so that a full table takes about 1 % of it.
-fn capacity(memory: Option<u64>) -> usize {
-    let fair = memory.unwrap_or(0) / (16 * 1024);
-    usize::try_from(fair).unwrap_or(MAX_RACES).clamp(1024, MAX_RACES)
 }

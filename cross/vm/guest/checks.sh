@@ -12,7 +12,7 @@ check() { # SENTENCE COMMAND..
 	else
 		echo "vm: FAILED $sentence"
 		tail -n 20 /tmp/said | sed 's/^/vm:     /'
-		tail -n 5 /tmp/log | sed 's/^/vm:     log: /'
+		tail -n 5 /tmp/log 2>/dev/null | sed 's/^/vm:     log: /'
 	fi
 }
 uptime() {
@@ -189,9 +189,12 @@ works_in_2039() {
 	date -u -s @2200000000
 	[ "$(date +%Y)" = 2039 ] && taken 2 && cheaproute status && kill $daemon && wait $daemon && start && taken 2
 }
+ended() {
+	! grep -q 'State:[^Z]*$' /proc/$daemon/status
+}
 leaves_nothing() {
 	kill -TERM $daemon
-	wait $daemon || { echo "exit $?"; return 1; }
+	eventually ended && wait $daemon || { echo "exit $?"; return 1; }
 	unchanged /tmp/before && taken 1
 }
 

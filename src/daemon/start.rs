@@ -1,0 +1,79 @@
+//! Before the daemon runs: its configuration, what the machine affords, and what would be loaded.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::Options;
+use super::attach::{Netifd, attach, direct, number};
+use super::install::Installation;
+use crate::config::{self, Config, Fault, Severity};
+use crate::control::{Code, Exit};
+use crate::kernel::Control;
+use crate::link::{Link, LinkSet};
+use crate::linux::sysctl;
+use crate::linux::system::System;
+use crate::race::MAX_RACES;
+use crate::steer::{self, Plan};
+
+/// The nft ruleset that [`super::run`] would load now, and the ip rules that go with it as comments.
+pub fn dry_run(options: &Options) -> Result<String, Exit> {
+    let config = load(&options.config).map_err(|faults| Exit::new(Code::Config, faults.join("\n")))?;
+    let system = System::open().map_err(cannot)?;
+    let survey = Installation::survey(system, config.main.mark_mask);
+    let mut installation = survey.map_err(|why| Exit::new(Code::System, why))?;
+    let snapshot = installation.kernel.snapshot().map_err(cannot)?;
+    let mut links: Vec<Link> = Vec::new();
+    let mut text = String::new();
+    for attached in attach(&config, &number(&config, &[]), &snapshot, &Netifd::Unknown) {
+        if let Some(lack) = &attached.lacks {
+            text += &format!("# link {}: {lack}\n", attached.link.name);
+        }
+        links.push(Link { up: attached.lacks.is_none(), ..attached.link });
+    }
+    let direct = direct(&snapshot);
+    let races = capacity(sysctl::memory());
+    let (lost, queueing) = (LinkSet::EMPTY, installation.queueing());
+    let plan = Plan { config: &config, links: &links, lost, queueing, direct: &direct, races };
+    for rule in installation.rules(&links) {
+        text += &format!("# ip rule, both families: {rule}\n");
+    }
+    text += &steer::ruleset(&plan).fresh();
+    Ok(text)
+}
+
+/// What to tell of a kernel that does not talk to us.
+pub(super) fn cannot(error: io::Error) -> Exit {
+    let text = match error.kind() {
+        io::ErrorKind::PermissionDenied => "not permitted: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW".into(),
+        io::ErrorKind::ResourceBusy => {
+            let text = "another program has our packet queues: is another cheaproute running?";
+            return Exit::new(Code::Running, text);
+        }
+        _ => format!("cannot talk to the kernel: {error}"),
+    };
+    Exit::new(Code::System, text)
+}
+
+/// Reads the configuration and logs its warnings. The error: every fault, with its place.
+pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
+    let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+    let name = path.display().to_string();
+    let warn = |faults: &[Fault]| {
+        let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
+        warnings.for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+    };
+    let (config, warnings) = config::read(text).map_err(|faults| {
+        warn(&faults);
+        let graver = faults.iter().filter(|fault| fault.severity == Severity::Fault);
+        graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
+    })?;
+    warn(&warnings);
+    Ok(config)
+}
+
+/// The most races in flight: 1 for every 16 KB of the machine's memory, so that a full table takes about 1 % of it.
+pub(super) fn capacity(memory: Option<u64>) -> usize {
+    let fair = memory.unwrap_or(0) / (16 * 1024);
+    usize::try_from(fair).unwrap_or(MAX_RACES).clamp(1024, MAX_RACES)
+}

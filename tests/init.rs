@@ -1,0 +1,375 @@
+//! The init script and the first set-up, under the shells of Debian and of routers; then the daemon as procd and systemd
+//! start it.
+
+#[path = "router/mod.rs"]
+mod router;
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use lab::{Dual, Process};
+use router::{Folder, Said, said};
+use support::{SERVERS, config, eventually, ms, settled};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_cheaproute");
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Those of them that are here; OpenWrt's is busybox's.
+fn shells() -> Vec<Vec<&'static str>> {
+    let mut shells = vec![vec!["sh"]];
+    match Command::new("busybox").arg("ash").args(["-c", ":"]).output() {
+        Ok(_) => shells.push(vec!["busybox", "ash"]),
+        Err(_) => eprintln!("skipped: no busybox"),
+    }
+    shells
+}
+
+/// A router's file system, as far as the scripts look into it.
+struct Router {
+    folder: Folder,
+    shell: Vec<&'static str>,
+}
+
+impl Router {
+    fn new(name: &str, shell: &[&'static str]) -> Self {
+        let folder = Folder::new(&format!("{name}-{}", shell[0]));
+        folder.write("log", "");
+        folder.write("uci", "");
+        fs::create_dir_all(folder.path("etc/config")).unwrap();
+        fs::create_dir_all(folder.path("usr/sbin")).unwrap();
+        std::os::unix::fs::symlink(BINARY, folder.path("usr/sbin/cheaproute")).unwrap();
+        folder.write("usr/share/cheaproute/cheaproute.config", &fs::read_to_string("files/cheaproute.config").unwrap());
+        let router = Router { folder, shell: shell.to_vec() };
+        router.place("files/cheaproute.init", "etc/init.d/cheaproute");
+        router.place("files/cheaproute.defaults", "etc/uci-defaults/90-cheaproute");
+        router
+    }
+
+    /// A script, with the router's paths made those of the test's folder.
+    fn place(&self, source: &str, target: &str) {
+        let mut text = fs::read_to_string(source).unwrap();
+        for path in ["/etc/config/", "/usr/sbin/cheaproute", "/usr/share/cheaproute/", "/etc/capabilities/"] {
+            text = text.replace(path, self.folder.path(&path[1..]).to_str().unwrap());
+        }
+        self.folder.write(target, &text);
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(self.shell[0]);
+        command.args(&self.shell[1..]).args(["tests/router/rc.sh"]).arg(self.folder.path(arguments[0]));
+        said(command.args(&arguments[1..]).env("ROOT", self.folder.path("")))
+    }
+
+    /// Runs a command of the init script: the lines that procd would get.
+    #[track_caller]
+    fn init(&self, action: &str) -> Vec<String> {
+        self.run(&["etc/init.d/cheaproute", action]).text.lines().map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn set_up(&self) -> String {
+        let _ = self.run(&["etc/uci-defaults/90-cheaproute"]);
+        self.folder.read("log")
+    }
+
+    fn configure(&self, text: &str) {
+        self.folder.write("etc/config/cheaproute", text);
+    }
+}
+
+fn links(text: &str) -> String {
+    format!("config cheaproute 'main'\n{text}\nconfig link 'wan'\nconfig link 'wanb'\n")
+}
+
+/// What there is but instances.
+const TRIGGER: [&str; 1] = ["trigger cheaproute"];
+
+#[test]
+fn it_starts_an_instance_that_reloads_by_a_signal() {
+    for shell in shells() {
+        let router = Router::new("start", &shell);
+        router.configure(&links(""));
+        let lines = router.init("start");
+        let has = |line: &str| assert!(lines.iter().any(|found| found == line), "no {line} in {lines:#?}");
+        has(&format!("command {} run --syslog", router.folder.path("usr/sbin/cheaproute").display()));
+        has("reload_signal HUP");
+        has(&format!("file {}", router.folder.path("etc/config/cheaproute").display()));
+        has("respawn 60 5 5");
+        has("jail cheaproute");
+        has(&format!("capabilities {}", router.folder.path("etc/capabilities/cheaproute.json").display()));
+        has("no_new_privs 1");
+        // ujail forgets the environment, and nft is in /usr/sbin.
+        has("env PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+        has("trigger cheaproute");
+        assert_eq!(router.folder.read("log"), "");
+    }
+}
+
+#[test]
+fn switched_off_it_starts_nothing_and_says_nothing() {
+    for shell in shells() {
+        let router = Router::new("off", &shell);
+        for text in ["\toption enabled '0'", "\toption enabled 'no'", "\toption enabled '0'\n\toption log_level 'loud'"]
+        {
+            router.configure(&links(text));
+            assert_eq!(router.init("start"), TRIGGER);
+        }
+        assert_eq!(router.folder.read("log"), "");
+    }
+}
+
+#[test]
+fn faults_are_logged_and_nothing_starts() {
+    for shell in shells() {
+        let router = Router::new("faults", &shell);
+        router.configure(&links("\toption log_level 'loud'\n\toption mark_mask 'x'"));
+        assert_eq!(router.init("start"), TRIGGER);
+        let log = router.folder.read("log");
+        assert!(log.contains("cheaproute:2:") && log.contains("log_level") && log.contains("mark_mask"), "{log}");
+        assert!(log.contains("2 faults in"), "{log}");
+    }
+}
+
+/// procd stops an instance that it is not told of again: a mistake in LuCI would take the links away.
+#[test]
+fn faults_leave_a_running_daemon_alone() {
+    for shell in shells() {
+        let router = Router::new("running", &shell);
+        router.configure(&links("\toption log_level 'loud'"));
+        router.folder.write("running", "");
+        let lines = router.init("reload");
+        assert!(lines.iter().any(|line| line.starts_with("command ")), "{lines:#?}");
+        // The daemon complains itself.
+        assert_eq!(router.folder.read("log"), "");
+        router.configure(&links("\toption enabled '0'"));
+        assert_eq!(router.init("reload"), TRIGGER);
+    }
+}
+
+#[test]
+fn without_a_configuration_it_says_what_to_do() {
+    for shell in shells() {
+        let router = Router::new("none", &shell);
+        assert_eq!(router.init("start"), TRIGGER);
+        let log = router.folder.read("log");
+        assert!(log.contains("there is no") && log.contains("usr/share/cheaproute/cheaproute.config"), "{log}");
+    }
+}
+
+#[test]
+fn status_tells_why_nothing_runs() {
+    for shell in shells() {
+        let router = Router::new("status", &shell);
+        // The daemon's own words, of a socket that is not there.
+        let text = fs::read_to_string(router.folder.path("etc/init.d/cheaproute")).unwrap();
+        let socket = router.folder.path("socket");
+        let (status, check) = (format!("status -s {}", socket.display()), config_argument(&router));
+        let text = text.replace("\"$PROG\" status ", &format!("\"$PROG\" {status} "));
+        router
+            .folder
+            .write("etc/init.d/cheaproute", &text.replace("\"$PROG\" check\n", &format!("\"$PROG\" check {check}\n")));
+        router.configure(&links("\toption enabled '0'"));
+        let said = router.run(&["etc/init.d/cheaproute", "status"]);
+        assert!(!said.success);
+        assert!(said.text.contains("not running") && said.text.contains("not enabled"), "{}", said.text);
+        let said = router.run(&["etc/init.d/cheaproute", "check"]);
+        assert!(said.success && said.text.contains("OK, 2 links"), "{}", said.text);
+    }
+}
+
+fn config_argument(router: &Router) -> String {
+    format!("-c {}", router.folder.path("etc/config/cheaproute").display())
+}
+
+const NETWORK: &str = "\
+network.lan.proto=static
+network.lan.device=br-lan
+network.wan.proto=dhcp
+network.wan.device=eth1
+network.wan6.proto=dhcpv6
+network.wan6.device=@wan
+network.fibre.proto=pppoe
+network.fibre.device=eth2
+network.lte.proto=qmi
+network.lte.device=/dev/cdc-wdm0
+network.old.proto=dhcp
+network.old.device=eth3
+network.old.disabled=1
+network.vpn.proto=wireguard
+firewall.@zone[0]=zone
+firewall.@zone[0].network=lan
+firewall.@zone[1]=zone
+firewall.@zone[1].masq=1
+firewall.@zone[1].network=wan wan6 fibre old
+firewall.@zone[2]=zone
+firewall.@zone[2].masq=1
+firewall.@zone[2].network=lte vpn
+";
+
+#[test]
+fn the_first_set_up_takes_the_wans_and_switches_off() {
+    for shell in shells() {
+        let router = Router::new("setup", &shell);
+        router.folder.write("uci", NETWORK);
+        let log = router.set_up();
+        assert!(log.contains("links wan fibre lte"), "{log}");
+        let text = router.folder.read("etc/config/cheaproute");
+        let sections: Vec<&str> = text.lines().filter(|line| line.starts_with("config link")).collect();
+        assert_eq!(sections, ["config link 'wan'", "config link 'fibre'", "config link 'lte'"]);
+        // Mobile traffic is paid for.
+        let lte = text.split("\n\n").find(|section| section.starts_with("config link 'lte'\n")).expect("a link lte");
+        assert!(lte.contains("\n\toption interface 'lte'\n\toption metered '1'"), "{lte}");
+        // The sample's settings are for each of them.
+        let probes = |text: &str| text.matches("\n\tlist probe ").count();
+        assert_eq!(probes(&text), 3 * probes(lte), "{text}");
+        assert_eq!(text.matches("\toption metered '1'").count(), 1 + text.matches("#option metered '1'").count());
+        assert_eq!(router.folder.mode("etc/config/cheaproute"), 0o600);
+        let check = said(Command::new(BINARY).args(["check", "-c"]).arg(router.folder.path("etc/config/cheaproute")));
+        assert!(check.success && check.text.contains("OK, 3 links, 1 policy"), "{}", check.text);
+        assert!(check.text.contains("not enabled"), "{}", check.text);
+        // All that the sample explains is still explained.
+        let sample = fs::read_to_string("files/cheaproute.config").unwrap();
+        let comments =
+            |text: &str| text.lines().filter(|line| line.contains('#')).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(comments(&text), comments(&sample));
+        assert_eq!(router.init("start"), TRIGGER);
+        assert!(!router.folder.path("etc/uci-defaults/90-cheaproute").exists());
+    }
+}
+
+#[test]
+fn set_up_leaves_what_is_there() {
+    for shell in shells() {
+        let router = Router::new("again", &shell);
+        router.folder.write("uci", NETWORK);
+        router.configure("mine");
+        assert_eq!(router.set_up(), "");
+        assert_eq!(router.folder.read("etc/config/cheaproute"), "mine");
+    }
+}
+
+#[test]
+fn without_wans_the_sample_is_what_there_is() {
+    for shell in shells() {
+        let router = Router::new("nowan", &shell);
+        let log = router.set_up();
+        assert!(log.contains("no WANs found"), "{log}");
+        let text = router.folder.read("etc/config/cheaproute");
+        let sample = fs::read_to_string("files/cheaproute.config").unwrap();
+        assert_eq!(text.replacen("\toption enabled '0'\n", "", 1).trim_end(), sample.trim_end());
+    }
+}
+
+/// As when the overlay is full: nothing half-written stays, and so nothing starts.
+#[test]
+fn a_full_overlay_is_named() {
+    for shell in shells() {
+        let router = Router::new("full", &shell);
+        router.folder.write("uci", NETWORK);
+        // Root may write anywhere but to a full device.
+        std::os::unix::fs::symlink("/dev/full", router.folder.path("etc/config/cheaproute.new")).unwrap();
+        let log = router.set_up();
+        assert!(log.contains("is the overlay full"), "{log}");
+        assert_eq!(fs::read_dir(router.folder.path("etc/config")).unwrap().count(), 0);
+        // It stays, for the next start.
+        assert!(router.folder.path("etc/uci-defaults/90-cheaproute").exists());
+        assert_eq!(router.init("start"), TRIGGER);
+    }
+}
+
+/// Runs our program with just these capabilities and no others to be had, as `user`.
+fn confined(router: &lab::Namespace, program: &str, user: &str, capabilities: &[String]) -> Command {
+    let set = format!("-all,{}", capabilities.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(","));
+    let mut command = router.command("setpriv");
+    command.args(["--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs", "--bounding-set", &set]);
+    command.args(["--inh-caps", &set, "--ambient-caps", &set, program]).env_clear();
+    command
+}
+
+/// `CAP_NET_RAW` to `net_raw`, of what stands between the ends.
+fn capabilities(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    words.filter_map(|word| word.strip_prefix("CAP_")).map(str::to_lowercase).collect()
+}
+
+/// Races, reloads by a signal, and leaves nothing behind.
+#[track_caller]
+fn works(lab: &Dual, folder: &Folder, mut command: Command) {
+    let before = settled(lab.router());
+    folder.write("config", &config(&["", ""], ""));
+    // Of the two, root:cheaproute 0640 on a server; readable here by who runs the daemon.
+    fs::set_permissions(folder.path("config"), fs::Permissions::from_mode(0o644)).unwrap();
+    command.arg("run").arg("-c").arg(folder.path("config")).arg("-s").arg(folder.path("run/socket"));
+    let mut process = Process::spawn(command);
+    process.wait_for_line("racing over 2 links", START_LIMIT);
+    eventually("a heartbeat", || {
+        lab.router().sh("nft list set inet cheaproute alive 2>/dev/null || true").contains("expires")
+    });
+    for address in SERVERS {
+        let server = lab::Server::tcp(lab.internet(), (address, 80));
+        let (_stream, _) = lab::connect(lab.client(), server.address(), Duration::from_secs(4)).unwrap();
+        eventually("a connection", || server.accepted() == 1);
+        assert_eq!(support::link_of(server.peers()[0]), 2);
+    }
+    // Root and the daemon's own user may ask.
+    let status = said(Command::new(BINARY).arg("status").arg("-s").arg(folder.path("run/socket")));
+    assert!(status.success && status.text.contains("2 of 2 up"), "{}", status.text);
+    folder.write("config", &config(&[""], ""));
+    let mark = process.lines_so_far();
+    process.signal(libc::SIGHUP);
+    process.wait_for_line_after(mark, "reloaded", START_LIMIT);
+    process.signal(libc::SIGTERM);
+    let status = process.wait(START_LIMIT);
+    assert!(status.is_some_and(|status| status.success()), "{}", process.output());
+    let output = process.output();
+    assert!(!output.lines().any(|line| line.starts_with("error") || line.contains("cannot")), "{output}");
+    assert_eq!(settled(lab.router()), before);
+}
+
+/// A copy of our program where other users can reach it, and a folder for the socket that is `user`'s.
+fn installed(folder: &Folder, user: &str) -> String {
+    fs::copy(BINARY, folder.path("cheaproute")).unwrap();
+    fs::create_dir(folder.path("run")).unwrap();
+    let owned = said(Command::new("chown").arg(user).arg(folder.path("run")));
+    assert!(owned.success, "{}", owned.text);
+    folder.path("cheaproute").to_str().unwrap().to_owned()
+}
+
+/// A strict filter, for which the daemon has to write a setting.
+fn strict() -> Dual {
+    let lab = Dual::builder().links(2).delays(&[ms(20), ms(2)]).build();
+    for device in ["wan1", "wan2"] {
+        lab.router().sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "1");
+    }
+    lab
+}
+
+/// Root without any capability but those in the file, and an environment of nothing but what the init script sets.
+#[test]
+fn it_works_as_procd_starts_it() {
+    need_lab!();
+    let (lab, folder) = (strict(), Folder::new("procd"));
+    let program = installed(&folder, "root");
+    let file = fs::read_to_string("files/cheaproute.capabilities.json").unwrap();
+    let bounding = file.lines().find(|line| line.contains("bounding")).unwrap();
+    let mut command = confined(lab.router(), &program, "0", &capabilities(bounding));
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    works(&lab, &folder, command);
+}
+
+/// A user of its own, with what the unit gives it.
+#[test]
+fn it_works_as_systemd_starts_it() {
+    need_lab!();
+    let (lab, folder) = (strict(), Folder::new("systemd"));
+    let program = installed(&folder, "65534");
+    let unit = fs::read_to_string("files/cheaproute.service").unwrap();
+    let ambient = unit.lines().find(|line| line.starts_with("AmbientCapabilities=")).unwrap();
+    let mut command = confined(lab.router(), &program, "65534", &capabilities(ambient));
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
+    works(&lab, &folder, command);
+}
