@@ -8,7 +8,7 @@ check() { # SENTENCE COMMAND..
 	asked=$((asked + 1))
 	if "$@" >/tmp/said 2>&1; then
 		passed=$((passed + 1))
-		echo "vm: ok $sentence $(cut -d ' ' -f 1 /proc/uptime)"
+		echo "vm: ok $sentence"
 	else
 		echo "vm: FAILED $sentence"
 		tail -n 20 /tmp/said | sed 's/^/vm:     /'
@@ -195,6 +195,8 @@ ended() {
 leaves_nothing() {
 	kill -TERM $daemon
 	eventually ended && wait $daemon || { echo "exit $?"; return 1; }
+	# Debian's 32-bit ip, unlike the program under test, never comes back from 2039.
+	date -u -s @1700000000
 	unchanged /tmp/before && taken 1
 }
 
