@@ -9,7 +9,7 @@ VM=$CROSS/vm
 mkdir -p "$VM"
 
 # A boot and all checks take a quarter of this on a machine at rest.
-LIMIT=200
+LIMIT=150
 
 skip() {
 	echo "emulated routers: skipped: $1" >&2
