@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use super::help::{COMMANDS, Command};
+use super::split::{self, Request};
 use super::why::Asked;
 use crate::control::{Code, Exit, SOCKET};
 use crate::daemon::Options;
@@ -19,6 +20,7 @@ pub enum Action {
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
     Support { config: PathBuf, socket: PathBuf, addresses: bool },
+    Split(Request),
     ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Why { asked: Asked, common: Common },
     Live { interval: Duration, count: Option<u32>, common: Common },
@@ -69,6 +71,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
             Action::ImportMwan3 { file, output: given.output }
         }
+        "split" => Action::Split(given.split.ok_or_else(|| usage("split takes one of -A, -F and -L"))?),
         "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
@@ -134,6 +137,7 @@ struct Given {
     port: Option<u16>,
     proto: Option<String>,
     device: Option<String>,
+    split: Option<Request>,
 }
 
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
@@ -145,7 +149,13 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
             Arg::Value(word) => {
                 let word = word.to_string_lossy().into_owned();
                 match given.command {
-                    None => given.command = Some(find(&word)?),
+                    None => {
+                        let command = given.command.insert(find(&word)?);
+                        if command.name == "split" {
+                            // Its options are those of NetAgg's tool.
+                            split::read(&mut parser, &mut given.split, &mut given.help)?;
+                        }
+                    }
                     Some(_) => given.words.push(word),
                 }
                 continue;
@@ -251,7 +261,7 @@ fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str
     names.into_iter().find(close)
 }
 
-fn usage(text: &str) -> Exit {
+pub fn usage(text: &str) -> Exit {
     Exit::new(Code::Usage, format!("{text} (see cheaproute --help)"))
 }
 

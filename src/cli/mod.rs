@@ -5,6 +5,7 @@ mod help;
 mod import;
 mod live;
 mod mask;
+mod split;
 mod support;
 mod why;
 
@@ -44,6 +45,7 @@ fn act(action: Action) -> Result<(), Exit> {
         }
         Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Split(request) => split::act(request),
         Action::Why { asked, common } => {
             let words = why::words(&asked)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -144,6 +144,7 @@ fn every_word_of_the_table_has_a_meaning() {
                 Kind::Link => "config link wan",
                 Kind::Policy => "config policy p",
                 Kind::Rule => "config rule r\noption policy p",
+                Kind::Split => "config split s\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1",
             };
             let text = format!("{LINKS}config policy p\n{section}\noption {} {word}", spec.name);
             let config = read(&text).unwrap().0;
