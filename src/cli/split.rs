@@ -72,6 +72,10 @@ fn bad(option: &str, wanted: &str, text: &str) -> Exit {
     usage(&format!("{option} takes {wanted}, not '{text}'"))
 }
 
+fn failed(text: String) -> Exit {
+    Exit::new(Code::Failed, text)
+}
+
 fn set<T>(place: &mut Option<T>, value: T) -> Result<(), Exit> {
     match place.replace(value) {
         None => Ok(()),
@@ -97,10 +101,10 @@ pub fn act(request: Request) -> Result<(), Exit> {
         Request::Flush(side) => own.retain(|(split, _)| split.side != side),
         Request::Append(split) => {
             if let Some((other, _)) = own.iter().chain(&daemons).find(|(other, _)| other.collides(&split)) {
-                return Err(usage(&format!("there is a split of these packets already: {other}")));
+                return Err(failed(format!("there is a split of these packets already: {other}")));
             }
             if own.len() >= MAX_SPLITS {
-                return Err(usage(&format!("there are {MAX_SPLITS} splits already")));
+                return Err(failed(format!("there are {MAX_SPLITS} splits already: take some away with -F")));
             }
             if split.side == Side::Receiver {
                 owned(&split)?;
@@ -138,7 +142,7 @@ fn owned(split: &Split) -> Result<(), Exit> {
         .into_iter()
         .find(|address| now.addresses.iter().all(|known| known.address != *address));
     match missing {
-        Some(address) => Err(usage(&format!("this host does not have the address {address}: a receiver needs both"))),
+        Some(address) => Err(failed(format!("this host does not have the address {address}: a receiver needs both"))),
         None => Ok(()),
     }
 }
