@@ -268,6 +268,7 @@ pub fn usage(text: &str) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::split::Side;
 
     fn parsed(line: &str) -> Result<Action, String> {
         parse(line.split_whitespace().map(OsString::from).collect()).map_err(|exit| {
@@ -332,6 +333,13 @@ mod tests {
             ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
             ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
             ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
+            ("split -L", Action::Split(Request::List)),
+            ("split --flush receiver", Action::Split(Request::Flush(Side::Receiver))),
+            (
+                "split -R 7500:2500 -S 10.0.0.12:1 -P 10.0.0.11:1 -A sender",
+                Action::Split(Request::Append("sender 10.0.0.11:1 10.0.0.12:1 7500:2500".parse().unwrap())),
+            ),
+            ("split --help", help("split")),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -376,6 +384,9 @@ mod tests {
             ("why a b", "it takes: cheaproute why ADDRESS"),
             ("why a --port 65536", "--port takes a whole number from 1 to 65535, not '65536'"),
             ("races --from a", "races takes no option --from"),
+            ("split", "split takes one of -A, -F and -L"),
+            ("split -L -L", "split does one thing at a time, with each option once"),
+            ("split -A receiver", "-A needs both addresses: -P ADDRESS:PORT -S ADDRESS:PORT"),
             ("run -c", "missing argument for option '-c'"),
             ("run --dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
         ] {

@@ -160,9 +160,7 @@ impl Checks<'_, '_> {
     fn splits(&self, faults: &mut Vec<Fault>) {
         let used = || self.splits.iter().filter(|split| split.enabled);
         for (index, Read { known, config: SplitConfig { split, .. }, .. }) in used().enumerate().take(MAX_SPLITS) {
-            if !(known.is_given("primary") && known.is_sound("primary") && known.is_given("secondary"))
-                || !known.is_sound("secondary")
-            {
+            if !["primary", "secondary"].iter().all(|option| known.is_given(option) && known.is_sound(option)) {
                 continue;
             }
             if let Err(why) = split.check() {
