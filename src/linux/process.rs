@@ -40,8 +40,8 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 & 0x7F {
-            0 => write!(f, "exit status {}", self.0 >> 8 & 0xFF),
-            signal => write!(f, "ended by signal {signal}"),
+            0 => write!(f, "exit status: {}", self.0 >> 8 & 0xFF),
+            signal => write!(f, "signal: {signal}"),
         }
     }
 }
