@@ -39,8 +39,10 @@ const NO_SUCH_PACKET: i32 = 2;
 const RING: Span = Span::from_millis(50);
 
 /// Batches of packets before timers get their turn.
-const STACK: usize = 256 * 1024;
 const BATCHES: usize = 8;
+
+/// The thread's: packets and their copies are on it, one at a time.
+const STACK: usize = 256 * 1024;
 
 /// The real ways to the kernel.
 pub struct Outlets {

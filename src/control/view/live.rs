@@ -285,7 +285,9 @@ fn spark(samples: &VecDeque<Sample>, width: usize, unicode: bool) -> String {
         Sample::Unknown => ' ',
         Sample::Down => 'x',
         Sample::RoundTrip(us) => {
-            let level = (us - low).saturating_mul(blocks.len() as i64 - 1) / range;
+            // Eight blocks: times that would overflow are so long that three bits less do not show.
+            let shift = if range > i64::MAX / 8 { 3 } else { 0 };
+            let level = ((us - low) >> shift) * (blocks.len() as i64 - 1) / (range >> shift);
             blocks.get(level as usize).copied().unwrap_or(' ')
         }
     }));
