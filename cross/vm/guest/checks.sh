@@ -218,7 +218,10 @@ download_goes_on() {
 	before=$(cat /sys/class/net/lan0/statistics/tx_packets)
 	measure /tmp/with || return 1
 	packets=$(($(cat /sys/class/net/lan0/statistics/tx_packets) - before))
-	echo "vm: throughput with $(cat /tmp/with), without $(cat /tmp/without), with one ip rule $(cat /tmp/rule), packets $((packets / 5))" >/dev/console
+	# What fw4 does with option flow_offloading.
+	nft -f /checks/offload.nft && measure /tmp/offloaded || return 1
+	nft delete table inet shortcut || return 1
+	echo "vm: throughput with $(cat /tmp/with), with and offloaded $(cat /tmp/offloaded), without $(cat /tmp/without), with one ip rule $(cat /tmp/rule), packets $((packets / 5))" >/dev/console
 }
 
 settled >/tmp/before
