@@ -9,9 +9,18 @@ missing=
 for tool in nft:nftables iptables:iptables ip:iproute2 conntrack:conntrack cc:gcc python3:python3 busybox:busybox setpriv:util-linux; do
     command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
 done
-[ -z "$missing" ] && exit 0
-echo "cheaproute: installing$missing"
+browser=
+command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || browser=chromium
+[ -z "$missing$browser" ] && exit 0
+echo "cheaproute: installing$missing $browser"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086 # a list of packages
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086 # a list of packages
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+# Not every architecture has one.
+if [ -n "$browser" ]; then
+    apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+        echo "cheaproute: chromium cannot be installed: LuCI's pages go untested" >&2
+fi

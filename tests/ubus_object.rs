@@ -103,6 +103,8 @@ fn every_method_tells_what_the_command_line_does() {
         assert_eq!(still(&told), still(&json), "{method}");
     }
     assert_eq!(router.call("peers", session), (r#"{"peers":[]}"#.into(), 0));
+    let (told, status) = router.call("why", r#"{"to":"198.51.100.1","port":80,"ubus_rpc_session":"0"}"#);
+    assert!(status == 0 && told.contains(r#""way":"race""#) && told.contains(r#""policy":"fastest""#), "{told}");
     assert_eq!(router.call("races", r#"{"count":1}"#).0.matches("age_ms").count(), 1);
     let (told, status) = router.call("probe", r#"{"link":"wan1","ubus_rpc_session":"0"}"#);
     assert!(status == 0 && told.contains(r#""state":"up""#) && told.contains(r#""answered":true"#), "{told}");

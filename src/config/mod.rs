@@ -8,6 +8,8 @@ pub mod uci;
 mod check;
 mod cross;
 mod fault;
+#[cfg(test)]
+mod form;
 mod sample;
 mod section;
 mod values;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::form::form;
 use crate::config::read;
 
 const COMMITTED: &str = include_str!("../../files/cheaproute.config");
@@ -12,6 +13,21 @@ fn the_sample_is_the_table() {
     }
     let how = "CHEAPROUTE_WRITE_SAMPLE=1 cargo test the_sample_is_the_table";
     assert!(sample() == COMMITTED, "files/cheaproute.config differs from the option table; write it anew with: {how}");
+}
+
+const FORM: &str = "openwrt/luci-app-cheaproute/htdocs/luci-static/resources/cheaproute/options.js";
+
+/// Run with `CHEAPROUTE_WRITE_SAMPLE=1` to write the file instead.
+#[test]
+fn the_form_is_the_table() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FORM);
+    if std::env::var_os("CHEAPROUTE_WRITE_SAMPLE").is_some() {
+        std::fs::write(path, form()).unwrap();
+        return;
+    }
+    let how = "CHEAPROUTE_WRITE_SAMPLE=1 cargo test the_form_is_the_table";
+    let committed = std::fs::read_to_string(path).unwrap();
+    assert!(form() == committed, "{FORM} differs from the option table; write it anew with: {how}");
 }
 
 #[test]

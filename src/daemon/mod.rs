@@ -24,6 +24,7 @@ use crate::linux::signal::{Signal, Signals};
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
+use crate::probe::State;
 use crate::steer::{Plan, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
@@ -354,6 +355,7 @@ impl Daemon {
             };
             let reason = match &attached.lacks {
                 Some(lack) => lack.to_string(),
+                None if probes.prober.state() == State::Unknown => "used until its probes decide".to_owned(),
                 None => probes.prober.status().reason.to_string(),
             };
             let interface = match &config.attach {

@@ -1,7 +1,7 @@
 //! The kernel as the daemon sees it: what it says, and what it can be told.
 //!
 //! [`Control`] is what happens at start, at stop and when a link changes; [`Data`] is what happens to packets. `linux` is the
-//! real one, [`fake`] stands beside it: the daemon's parts run against either.
+//! real one, `fake` stands beside it for tests: the daemon's parts run against either.
 
 use core::fmt;
 use std::io;

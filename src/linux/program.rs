@@ -56,7 +56,9 @@ fn talk(command: &[&str], input: &str, most: usize, enough: bool, patience: Span
             let first = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
             Err(format!("`{}` failed: {}", command.join(" "), first.trim()))
         }
-        Ok(None) if now() >= end => Err(format!("`{program}` did not end within {patience}")),
+        Ok(None) if !enough || running.printed.bytes.len() < most => {
+            Err(format!("`{program}` did not end within {patience}"))
+        }
         Ok(_) => Ok(text(&running.printed)),
         Err(error) => Err(format!("cannot wait for `{program}`: {error}")),
     }

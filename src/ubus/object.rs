@@ -1,8 +1,11 @@
 //! The object `cheaproute`: its methods, and documents as ubus carries them.
 
+use std::net::IpAddr;
+
 use ::ubus::blobmsg::{BlobBuilder, BlobType};
 
 use super::blob::{MAX_BYTES, Table};
+use crate::config::Protocol;
 use crate::control::{Code, Exit, Value};
 
 pub const NAME: &str = "cheaproute";
@@ -40,10 +43,18 @@ enum Takes {
     Count(&'static str),
     /// Yes and no as the daemon's words.
     Flag(&'static str, &'static str),
+    /// As `NAME=ADDRESS`, like the two that follow; and whether there must be one.
+    Address(bool),
+    /// What a rule's `proto` takes.
+    Protocol,
+    Port,
 }
 
 /// As for `--count` on the command line.
 const MOST: u32 = 100_000;
+
+/// As for `cheaproute why`.
+const WEB: u16 = 443;
 
 struct Method {
     name: &'static str,
@@ -57,7 +68,13 @@ const LINK: Argument = Argument { name: "link", takes: Takes::Link };
 const COUNT: Argument = Argument { name: "count", takes: Takes::Count("20") };
 const UP: Argument = Argument { name: "up", takes: Takes::Flag("up", "down") };
 
-const METHODS: [Method; 10] = [
+/// A name is not resolved here: that takes its time.
+const TO: Argument = Argument { name: "to", takes: Takes::Address(true) };
+const FROM: Argument = Argument { name: "from", takes: Takes::Address(false) };
+const PROTO: Argument = Argument { name: "proto", takes: Takes::Protocol };
+const PORT: Argument = Argument { name: "port", takes: Takes::Port };
+
+const METHODS: [Method; 11] = [
     Method { name: "status", word: "status", arguments: &[] },
     Method { name: "links", word: "links", arguments: &[] },
     Method { name: "races", word: "races", arguments: &[COUNT] },
@@ -65,6 +82,7 @@ const METHODS: [Method; 10] = [
     Method { name: "policies", word: "policies", arguments: &[] },
     Method { name: "peers", word: "peers", arguments: &[] },
     Method { name: "events", word: "events", arguments: &[] },
+    Method { name: "why", word: "why", arguments: &[TO, PROTO, PORT, FROM] },
     Method { name: "reload", word: "reload", arguments: &[] },
     Method { name: "probe", word: "probe", arguments: &[LINK] },
     Method { name: "set_link", word: "link", arguments: &[LINK, UP] },
@@ -77,8 +95,8 @@ pub fn signature() -> Table {
             b.open_table(Some(method.name));
             for argument in method.arguments {
                 let kind = match argument.takes {
-                    Takes::Link => BlobType::String,
-                    Takes::Count(_) => BlobType::Int32,
+                    Takes::Link | Takes::Address(_) | Takes::Protocol => BlobType::String,
+                    Takes::Count(_) | Takes::Port => BlobType::Int32,
                     Takes::Flag(..) => BlobType::Int8,
                 };
                 b.put_i32(Some(argument.name), kind as i32);
@@ -108,10 +126,34 @@ pub fn request(method: &str, arguments: &Table) -> Result<Vec<String>, (Status, 
                 let word = fields.flag(name).map(|flag| if flag { *yes } else { *no });
                 (word.map(str::to_owned), "true or false")
             }
+            Takes::Address(false) | Takes::Protocol if !fields.has(name) => continue,
+            Takes::Address(_) => {
+                let address = fields.text(name).and_then(|text| text.parse::<IpAddr>().ok());
+                (address.map(|address| format!("{name}={address}")), "an IP address")
+            }
+            Takes::Protocol => {
+                let protocol = fields.text(name).and_then(|text| text.parse().ok());
+                let word = protocol.map(|protocol: Protocol| format!("{name}={}", number(protocol)));
+                (word, "tcp, udp, icmp, or a number from 1 to 255, as text")
+            }
+            Takes::Port if !fields.has(name) => (Some(format!("{name}={WEB}")), ""),
+            Takes::Port => {
+                let port = fields.number(name).filter(|port| (1..=0xFFFF).contains(port));
+                (port.map(|port| format!("{name}={port}")), "a port from 1 to 65535")
+            }
         };
         words.push(word.ok_or_else(|| (Status::InvalidArgument, format!("argument {name} must be {kind}")))?);
     }
     Ok(words)
+}
+
+/// As the daemon's request says it.
+fn number(protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Tcp => "6".into(),
+        Protocol::Udp => "17".into(),
+        other => other.to_string(),
+    }
 }
 
 /// What a call is answered with: data, unless there is none, and a status. An error has its text in the data.

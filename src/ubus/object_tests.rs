@@ -24,6 +24,14 @@ fn calls_become_requests() {
         ("peers", "{}", "peers"),
         ("events", "{}", "events"),
         ("reload", "{}", "reload"),
+        ("why", r#"{"to":"192.0.2.1"}"#, "why to=192.0.2.1 port=443"),
+        ("why", r#"{"to":"2001:DB8::1","proto":"UDP","port":53}"#, "why to=2001:db8::1 proto=17 port=53"),
+        (
+            "why",
+            r#"{"to":"192.0.2.1","proto":"icmp","from":"10.0.0.2"}"#,
+            "why to=192.0.2.1 proto=icmp port=443 from=10.0.0.2",
+        ),
+        ("why", r#"{"to":"192.0.2.1","proto":"47","from":null}"#, "why to=192.0.2.1 proto=47 port=443"),
         ("probe", r#"{"link":"wan"}"#, "probe wan"),
         ("set_link", r#"{"up":false,"link":"wan"}"#, "link wan down"),
         ("set_link", r#"{"link":"wan","up":true,"more":[1,{"a":null}]}"#, "link wan up"),
@@ -40,6 +48,16 @@ fn wrong_calls_are_refused_with_a_reason() {
         ("races", r#"{"count":-1}"#, "argument count must be a whole number from 1 to 100000"),
         ("memory", r#"{"count":100001}"#, "argument count must be a whole number from 1 to 100000"),
         ("memory", r#"{"count":9876543210}"#, "argument count must be a whole number from 1 to 100000"),
+        ("why", "{}", "argument to must be an IP address"),
+        ("why", r#"{"to":"example.net"}"#, "argument to must be an IP address"),
+        ("why", r#"{"to":"192.0.2.1","from":"pc"}"#, "argument from must be an IP address"),
+        ("why", r#"{"to":"192.0.2.1","port":0}"#, "argument port must be a port from 1 to 65535"),
+        ("why", r#"{"to":"192.0.2.1","port":65536}"#, "argument port must be a port from 1 to 65535"),
+        (
+            "why",
+            r#"{"to":"192.0.2.1","proto":"sctp"}"#,
+            "argument proto must be tcp, udp, icmp, or a number from 1 to 255, as text",
+        ),
         ("probe", "{}", "argument link must be a link's name"),
         ("probe", r#"{"link":7}"#, "argument link must be a link's name"),
         ("probe", r#"{"link":null}"#, "argument link must be a link's name"),
@@ -59,7 +77,7 @@ fn wrong_calls_are_refused_with_a_reason() {
 fn the_signature_has_libubox_types() {
     // BLOBMSG_TYPE_STRING 3, INT32 5, BOOL 7.
     let expected = r#"{"status":{},"links":{},"races":{"count":5},"memory":{"count":5},"policies":{},"peers":{},
-        "events":{},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
+        "events":{},"why":{"to":3,"proto":3,"port":5,"from":3},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
     let signature: String = json(&signature()).split_whitespace().collect();
     assert_eq!(signature, expected.split_whitespace().collect::<String>());
 }

@@ -6,6 +6,7 @@
 mod bare;
 mod capacity;
 mod daemon;
+mod detection;
 mod flood;
 mod idle;
 mod latency;
@@ -37,12 +38,13 @@ impl Effort {
 
 type Part = (&'static str, fn(Effort) -> Vec<Row>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("latency", latency::rows),
     ("capacity", capacity::rows),
     ("throughput", throughput::rows),
     ("memory", memory::rows),
     ("leftovers", leftovers::rows),
+    ("detection", detection::rows),
     ("idle", idle::rows),
 ];
 

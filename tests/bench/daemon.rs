@@ -50,6 +50,11 @@ impl Daemon {
         Daemon { process, config: None }
     }
 
+    #[track_caller]
+    pub fn wait_for(&self, line: &str) {
+        self.process.wait_for_line(line, READY);
+    }
+
     /// Ends it as a user would, its rules included.
     #[track_caller]
     pub fn stop(mut self) {

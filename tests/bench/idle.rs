@@ -24,5 +24,5 @@ pub fn rows(effort: Effort) -> Vec<Row> {
         busy.as_secs_f64() * 1_000.0,
         time.as_secs()
     );
-    vec![Row::info("processor time of an idle daemon", format!("{millis:.2} ms/s"), detail)]
+    vec![Row::goal("processor time of an idle daemon", format!("{millis:.2} ms/s"), "<= 1 ms/s", millis <= 1.0, detail)]
 }

@@ -83,7 +83,12 @@ impl Daemon {
     /// Changes the configuration, and tells nobody.
     #[track_caller]
     pub fn write(&self, config: &str) {
-        fs::write(self.directory.join("cheaproute"), config).expect("the file of the configuration");
+        fs::write(self.file(), config).expect("the file of the configuration");
+    }
+
+    /// Where its configuration is.
+    pub fn file(&self) -> PathBuf {
+        self.directory.join("cheaproute")
     }
 
     /// Another command that talks to this daemon: its name first.

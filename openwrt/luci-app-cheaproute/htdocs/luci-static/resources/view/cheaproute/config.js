@@ -1,0 +1,131 @@
+'use strict';
+'require view';
+'require form';
+'require rpc';
+'require ui';
+'require uci';
+'require cheaproute.client as client';
+'require cheaproute.fields as fields';
+'require cheaproute.options as options';
+
+const interfaces = rpc.declare({ object: 'network.interface', method: 'dump', expect: { 'interface': [] } });
+
+// Sections that the daemon does not know yet are not shown; those without columns here show their first options.
+const kinds = {
+	cheaproute: { title: _('General') },
+	link: { title: _('Links'), columns: [ 'enabled', 'interface', 'probe', 'weight' ] },
+	policy: { title: _('Policies'), columns: [ 'mode', 'link', 'last_resort' ] },
+	rule: { title: _('Rules'), columns: [ 'enabled', 'proto', 'src_ip', 'dest_ip', 'dest_port', 'policy' ] },
+	peer: { title: _('Peers') },
+	split: { title: _('Splits') }
+};
+
+// A link has more options than a page is long.
+const tabs = {
+	general: [ _('General'), [ 'enabled', 'interface', 'device', 'gateway', 'gateway6', 'weight', 'metric', 'metered' ] ],
+	health: [ _('Health'), [ 'probe', 'interval', 'timeout', 'down', 'up', 'reliability', 'loss_down', 'loss_up', 'latency_down', 'latency_up' ] ],
+	more: [ _('More'), [] ]
+};
+
+const names = (kind) => uci.sections('cheaproute', kind).map((section) => section['.name']);
+
+// Sections without a name have one of UCI's making.
+const called = (section_id) => /^(cfg[0-9a-f]{6}|new[0-9a-f]{6})$/.test(section_id) ? _('(unnamed)') : section_id;
+
+const refuse = (text) => {
+	ui.addNotification(null, E('p', {}, [ text ]), 'warning');
+};
+
+// Which sections name this one, by kind.
+const users = (kind, name) => {
+	const [ by, option ] = ({ link: [ 'policy', 'link' ], policy: [ 'rule', 'policy' ] })[kind] || [];
+	const named = (value) => typeof(value) == 'string' ? value.split(/[\s,]+/) : L.toArray(value);
+	return by ? uci.sections('cheaproute', by).filter((section) => named(section[option]).includes(name)) : [];
+};
+
+return view.extend({
+	load() {
+		return Promise.all([
+			L.resolveDefault(interfaces(), []),
+			L.resolveDefault(client.status(), null),
+			uci.load('cheaproute')
+		]);
+	},
+
+	render([ known, status ]) {
+		const map = new form.Map('cheaproute', _('Cheaproute'),
+			_('New connections race over all links, and the link that answers first carries them.'));
+		map.tabbed = true;
+
+		const used = known.filter((entry) => entry.interface != 'loopback');
+		this.interfaces = used.map((entry) => entry.interface);
+		this.devices = [ ...new Set(used.map((entry) => entry.l3_device).filter((device) => device)) ];
+
+		options.kinds.forEach((kind) => kind.name == 'cheaproute' ? this.addMain(map, kind) : this.addGrid(map, kind));
+
+		const faults = L.isObject(status) ? L.toArray(status.config_error) : [];
+		return map.render().then((nodes) => E('div', { 'class': 'cr-form' }, [
+			E('link', { 'rel': 'stylesheet', 'href': L.resource('cheaproute/cheaproute.css') }),
+			faults.length ? E('div', { 'class': 'alert-message warning' }, [
+				E('p', {}, [ _('The daemon refused what was applied last, and goes on with what it had:') ]),
+				E('pre', {}, [ faults.join('\n') ])
+			]) : '',
+			nodes
+		]));
+	},
+
+	addMain(map, kind) {
+		const section = map.section(form.TypedSection, kind.name, kinds[kind.name].title, kind.doc);
+		section.anonymous = true;
+		section.addremove = names(kind.name).length == 0;
+		kind.options.forEach((option) => fields.add(section, option, this.choices(option)));
+	},
+
+	addGrid(map, kind) {
+		const { title = kind.name, columns = kind.options.slice(0, 3).map((option) => option.name) } = kinds[kind.name] || {};
+		const section = map.section(form.GridSection, kind.name, title, kind.doc);
+		section.addremove = true;
+		section.sortable = true;
+		section.nodescriptions = true;
+		section.sectiontitle = called;
+		section.modaltitle = (section_id) => '%s: %s'.format(title, called(section_id));
+
+		// Sections of all kinds share their names.
+		section.handleAdd = function(event, name) {
+			if (uci.get('cheaproute', name))
+				return refuse(_('There is a section called %s already; choose another name.').format(name));
+			return form.GridSection.prototype.handleAdd.call(this, event, name);
+		};
+		section.handleRemove = function(section_id, event) {
+			const by = users(kind.name, section_id);
+			if (by.length)
+				return refuse(_('%s is still used by %s: change that first.').format(section_id, by.map((user) => called(user['.name'])).join(', ')));
+			return form.GridSection.prototype.handleRemove.call(this, section_id, event);
+		};
+
+		const tabbed = kind.name == 'link';
+		if (tabbed)
+			Object.keys(tabs).forEach((tab) => section.tab(tab, tabs[tab][0]));
+		kind.options.forEach((option) => {
+			const tab = tabbed ? Object.keys(tabs).find((tab) => tabs[tab][1].includes(option.name)) || 'more' : null;
+			const field = fields.add(section, option, { ...this.choices(option), tab, column: columns.includes(option.name) });
+			// A link stands for an interface, if need be that of its own name, or for a device.
+			if (tabbed && option.name == 'interface')
+				field.textvalue = (section_id) => uci.get('cheaproute', section_id, 'interface')
+					|| uci.get('cheaproute', section_id, 'device') || section_id;
+		});
+	},
+
+	choices(option) {
+		switch (option.name) {
+		case 'interface':
+			return { choices: () => this.interfaces };
+		case 'link':
+			return { choices: () => names('link'), only: true };
+		case 'policy':
+			// Without any, the daemon has one of this name.
+			return { choices: () => names('policy').length ? names('policy') : [ 'fastest' ], only: true };
+		}
+		return option.shape == 'device' ? { choices: () => this.devices } : {};
+	}
+});

@@ -1,0 +1,264 @@
+'use strict';
+'require view';
+'require dom';
+'require poll';
+'require ui';
+'require cheaproute.client as client';
+'require cheaproute.format as format';
+'require cheaproute.card as card';
+
+// Seconds between two looks at links and races, and how many of those pass from one look at the rest to the next.
+const INTERVAL = 2;
+const SELDOM = 5;
+
+const RACES = 20;
+const MEMORY = 50;
+
+const table = (name, titles, rows, empty) => rows.length
+	? E('table', { 'class': 'table cr-table', 'data-table': name }, [
+		E('tr', { 'class': 'tr table-titles' }, titles.map((title) => E('th', { 'class': 'th' }, [ title ])))
+	].concat(rows.map((row) => E('tr', { 'class': 'tr' }, row.map((cell, index) =>
+		E('td', { 'class': 'td', 'data-title': titles[index] }, Array.isArray(cell) ? cell : [ cell ]))))))
+	: E('p', { 'class': 'cr-empty' }, [ empty ]);
+
+const ago = (seconds) => _('%s ago').format(format.span(seconds));
+
+const outcome = (race) => {
+	switch (race.outcome) {
+	case 'won': return _('won by %s').format(race.link);
+	case 'refused': return _('refused over %s').format(race.link);
+	case 'running': return _('running');
+	case 'fell back': return _('given to the best link');
+	case 'no answer': return _('no answer');
+	}
+	return race.outcome;
+};
+
+// The first with its time, the others with how much later they were.
+const answers = (race) => L.toArray(race.answers).map((answer, index, all) => index
+	? '%s +%s'.format(answer.link, format.time(answer.us - all[0].us))
+	: '%s %s'.format(answer.link, format.time(answer.us))).join(', ');
+
+const shares = (policy, family) => {
+	const links = L.toArray(policy[family]);
+	if (links.length)
+		return links.map((link) => link.percent == null ? link.link : '%s %d %%'.format(link.link, link.percent)).join(', ');
+	return policy.last_resort == 'default' ? _('none up: default route') : _('none up: %s').format(policy.last_resort);
+};
+
+const happened = (event) => {
+	switch (event.event) {
+	case 'link.up': return _('%s is up').format(event.link);
+	case 'link.down': return _('%s is down').format(event.link);
+	case 'peer.up': return _('peer %s is up').format(event.peer || event.link);
+	case 'peer.down': return _('peer %s is down').format(event.peer || event.link);
+	case 'reload': return _('configuration taken anew');
+	case 'reload.failed': return _('configuration refused: the old one stays');
+	}
+	return event.event;
+};
+
+const paths = (peer) => L.toArray(peer.paths || peer.links).map((path) => '%s ↓ %s ↑ %s'.format(
+	path.link || path.name, format.rate(path.rx_bps == null ? null : path.rx_bps / 8),
+	format.rate(path.tx_bps == null ? null : path.tx_bps / 8))).join(', ') || '–';
+
+const ways = {
+	local: _('stays on the router'),
+	main: _('goes by the main routing table'),
+	drop: _('is dropped'),
+	reject: _('is refused'),
+	link: _('takes one link'),
+	share: _('takes one of several links'),
+	race: _('is raced')
+};
+
+return view.extend({
+	load() {
+		return client.may([ 'races', 'memory', 'why', 'probe', 'set_link' ]);
+	},
+
+	render(may) {
+		this.may = may;
+		this.cards = new Map();
+		this.turn = 0;
+		this.notes = E('div', { 'class': 'cr-notes' });
+		this.summary = E('p', { 'class': 'cr-summary' });
+		this.links = E('div', { 'class': 'cr-cards' });
+		this.boxes = {};
+
+		const section = (name, title) => E('div', { 'class': 'cbi-section cr-section', 'data-section': name }, [
+			E('h3', {}, [ title ]), this.boxes[name] = E('div', {})
+		]);
+
+		const page = E('div', { 'class': 'cr-page' }, [
+			E('link', { 'rel': 'stylesheet', 'href': L.resource('cheaproute/cheaproute.css') }),
+			E('h2', {}, [ _('Cheaproute') ]),
+			this.notes,
+			this.summary,
+			this.links,
+			may.why ? this.renderWhy() : '',
+			may.races ? section('races', _('Last races')) : '',
+			section('policies', _('Policies')),
+			section('peers', _('Peers')),
+			may.memory ? section('memory', _('Race memory')) : '',
+			section('events', _('Events')),
+			may.races ? '' : E('p', { 'class': 'cr-empty' }, [
+				_('Which client connects where is shown to users who may configure cheaproute.')
+			])
+		]);
+
+		poll.add(() => this.refresh(), INTERVAL);
+		return this.refresh().then(() => page);
+	},
+
+	// Never fails: what is missing is said on the page.
+	refresh() {
+		const seldom = this.turn++ % SELDOM == 0;
+		const ask = (wanted, method, ...args) => wanted ? L.resolveDefault(client[method](...args), null) : null;
+		return Promise.all([
+			client.status().then((status) => ({ status }), (error) => ({ error })),
+			ask(true, 'links'),
+			ask(this.may.races, 'races', RACES),
+			ask(seldom, 'policies'),
+			ask(seldom, 'peers'),
+			ask(seldom, 'events'),
+			ask(seldom && this.may.memory, 'memory', MEMORY)
+		]).then(([ { status, error }, links, races, policies, peers, events, memory ]) => {
+			// A daemon that comes back is looked at whole.
+			if (error)
+				this.turn = 0;
+			this.showStatus(status, error);
+			this.showLinks(L.isObject(links) ? L.toArray(links.links) : []);
+			this.show('races', races, (list) => this.renderRaces(list));
+			this.show('policies', policies, (list) => this.renderPolicies(list));
+			this.show('peers', peers, (list) => this.renderPeers(list));
+			this.show('events', events, (list) => this.renderEvents(list));
+			this.show('memory', memory, (list) => this.renderMemory(list));
+		});
+	},
+
+	show(name, answer, render) {
+		if (L.isObject(answer))
+			dom.content(this.boxes[name], [ render(L.toArray(answer[name])) ]);
+	},
+
+	showStatus(status, error) {
+		const notes = [];
+		if (!L.isObject(status)) {
+			notes.push(E('div', { 'class': 'alert-message warning' }, [
+				E('p', {}, [ format.failure(error) ]),
+				E('p', {}, [ _('It starts with its service, under System, Startup. The system log says why it ended. Connections take the default route meanwhile.') ])
+			]));
+			this.summary.textContent = '';
+		}
+		else {
+			if (L.toArray(status.config_error).length)
+				notes.push(E('div', { 'class': 'alert-message warning' }, [
+					E('p', {}, [ _('The new configuration has faults: the old one stays in use.') ]),
+					E('pre', {}, [ status.config_error.join('\n') ])
+				]));
+			this.summary.textContent = [
+				_('%d of %d links up').format(status.links_up, status.links_total),
+				_('%d races, %d won').format(status.races.started, status.races.won),
+				_('%d in flight').format(status.races.in_flight),
+				_('running for %s').format(format.span(status.uptime_s)),
+				_('%s of memory').format(format.bytes(status.resident_bytes)),
+				_('version %s').format(status.version)
+			].join(' · ');
+		}
+		dom.content(this.notes, notes);
+	},
+
+	showLinks(links) {
+		const wins = links.reduce((sum, link) => sum + link.races.won, 0);
+		const now = performance.now();
+		const nodes = links.map((link) => {
+			if (!this.cards.has(link.name))
+				this.cards.set(link.name, new card.Card(link.name, this.may, () => this.refresh()));
+			this.cards.get(link.name).update(link, wins, now);
+			return this.cards.get(link.name).node;
+		});
+		// Moving a node takes away its focus: only where the set of links or their order changed.
+		if (nodes.length != this.links.childNodes.length || nodes.some((node, index) => node !== this.links.childNodes[index]))
+			dom.content(this.links, nodes);
+		for (const name of [ ...this.cards.keys() ])
+			if (!links.some((link) => link.name == name))
+				this.cards.delete(name);
+		// Where a link came or went, the rest is not what it was.
+		const states = links.map((link) => '%s %s'.format(link.name, link.state)).join();
+		if (states != this.states)
+			this.turn = 0;
+		this.states = states;
+	},
+
+	renderRaces(races) {
+		return table('races', [ _('When'), _('Client'), _('Server'), _('Answers'), _('Outcome') ], races.map((race) => [
+			ago(race.age_ms / 1000), '%s %s'.format(race.protocol, race.client), race.server, answers(race) || '–', outcome(race)
+		]), _('No connection was raced yet.'));
+	},
+
+	renderPolicies(policies) {
+		const usesLinks = (policy) => policy.mode != 'blackhole' && policy.mode != 'unreachable';
+		return table('policies', [ _('Policy'), _('Mode'), _('IPv4'), _('IPv6') ], policies.map((policy) => [
+			policy.name, policy.mode,
+			usesLinks(policy) ? shares(policy, 'ipv4') : '–', usesLinks(policy) ? shares(policy, 'ipv6') : '–'
+		]), _('There is no policy.'));
+	},
+
+	renderPeers(peers) {
+		return table('peers', [ _('Peer'), _('State'), _('Paths') ], peers.map((peer) => [
+			peer.name || '–', format.state(peer.state) || '–', paths(peer)
+		]), _('No peer is configured.'));
+	},
+
+	renderEvents(events) {
+		return table('events', [ _('When'), _('What'), _('Why') ], events.slice(0, RACES).map((event) => [
+			ago(event.age_s), happened(event), event.reason || '–'
+		]), _('Nothing happened yet.'));
+	},
+
+	renderMemory(memory) {
+		return table('memory', [ _('Destination'), _('Service'), _('Fastest'), _('Round trips'), _('Raced') ], memory.map((entry) => [
+			entry.destination, entry.port ? '%s %d'.format(entry.protocol, entry.port) : entry.protocol, entry.link || '–',
+			L.toArray(entry.links).map((link) => '%s %s'.format(link.link, format.time(link.rtt_us))).join(', ') || '–',
+			entry.age_s == null ? '–' : ago(entry.age_s)
+		]), _('Nothing is remembered yet.'));
+	},
+
+	renderWhy() {
+		const address = E('input', { 'class': 'cbi-input-text', 'type': 'text', 'aria-label': _('Address'), 'placeholder': '198.51.100.7' });
+		const port = E('input', { 'class': 'cbi-input-text cr-port', 'type': 'number', 'min': 1, 'max': 65535, 'aria-label': _('Port'), 'value': '443' });
+		const protocol = E('select', { 'class': 'cbi-input-select', 'aria-label': _('Protocol') },
+			[ 'tcp', 'udp', 'icmp' ].map((name) => E('option', { 'value': name }, [ name ])));
+		const result = E('div', { 'class': 'cr-why', 'role': 'status' });
+		const ask = () => client.why(address.value.trim(), protocol.value, protocol.value == 'icmp' ? undefined : +port.value)
+			.then((answer) => dom.content(result, L.toArray(answer.answers).map((found) => this.renderAnswer(found))))
+			.catch((error) => dom.content(result, [ format.failure(error) ]));
+
+		return E('div', { 'class': 'cbi-section cr-section', 'data-section': 'why' }, [
+			E('h3', {}, [ _('Why this link?') ]),
+			E('p', {}, [ _('Which link a new connection to an address would take now, and why.') ]),
+			E('form', {
+				'class': 'cr-ask',
+				'submit': (event) => {
+					event.preventDefault();
+					return address.value.trim() ? ask() : null;
+				}
+			}, [ address, port, protocol, E('button', { 'class': 'btn cbi-button cbi-button-action', 'type': 'submit' }, [ _('Ask') ]) ]),
+			result
+		]);
+	},
+
+	renderAnswer(found) {
+		const links = L.toArray(found.links).map((link) =>
+			link.percent == null ? link.name : '%s %d %%'.format(link.name, link.percent)).join(', ');
+		return E('div', {}, [
+			E('p', {}, [ E('strong', {}, [ [ found.to, ways[found.way] || found.way, links || found.route ].filter((text) => text).join(' · ') ]) ]),
+			E('ul', {}, L.toArray(found.reasons).map((reason) => E('li', {}, [ reason ])))
+		]);
+	},
+
+	handleSave: null,
+	handleSaveApply: null,
+	handleReset: null
+});

@@ -1,0 +1,220 @@
+//! What people see and do on the pages.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::bridge::Bridge;
+use super::browser::{Browser, chromium};
+use super::forms;
+use super::rights::{ADMIN, WATCHER};
+use super::stage::Stage;
+use crate::need_lab;
+use crate::support::bus::{Running, broker, bus_socket};
+use crate::support::{Bed, Daemon, SERVERS, config};
+
+/// Short for what a person does on a page.
+pub const TOOLS: &str = "window.click = (selector) => document.querySelector(selector).click();
+    window.text = (selector) => document.querySelector(selector).textContent;
+    window.all = (selector) => [ ...document.querySelectorAll(selector) ];
+    window.fill = (selector, value) => {
+        const node = document.querySelector(selector);
+        node.value = value;
+        for (const event of [ 'input', 'keyup', 'change', 'blur' ])
+            node.dispatchEvent(new Event(event, { bubbles: true }));
+    };
+    window.field = (section, option) => '[data-field=\"cbid.cheaproute.' + section + '.' + option + '\"]';
+    window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility({ visibilityProperty: true }));
+    true";
+
+pub struct Router {
+    pub bed: Bed,
+    bridge: Bridge,
+    pub file: PathBuf,
+    _broker: Running,
+}
+
+impl Router {
+    fn start() -> Self {
+        let socket = bus_socket("luci");
+        let broker = broker(&socket);
+        let lab = Bed::builder(&[2, 60]).build();
+        let probes = |link| {
+            format!("list probe 'icmp:{}'\n option interval '200ms'\n option timeout '500ms'", lab::gateway4(link))
+        };
+        let policy = "config policy 'fastest'\n option mode 'race'\n list link 'wan1'\n list link 'wan2'\n";
+        let config = config(&[&probes(1), &probes(2)], policy);
+        let daemon = Daemon::launch(lab.router(), &config, |command| _ = command.arg("--ubus").arg(&socket));
+        daemon.says(0, "racing over");
+        daemon.await_heartbeat(lab.router());
+        let (file, id) = (daemon.file(), daemon.process.id());
+        let reload = move || {
+            assert!(Command::new("kill").args(["-HUP", &id.to_string()]).status().unwrap().success());
+        };
+        let bridge = Bridge::start(socket, Stage::new(file.clone(), reload));
+        Router { bed: Bed { daemon, lab }, bridge, file, _broker: broker }
+    }
+
+    pub fn json(&self, command: &str) -> Value {
+        let output = self.bed.daemon.command(self.bed.lab.router(), &[command, "--json"]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn open(&self, browser: &mut Browser, view: &str, user: &str) {
+        browser.open(&format!("http://{}/page/{view}?{user}", self.bridge.address));
+        browser.value(TOOLS);
+    }
+
+    /// A call as a page of this user would make it, past the page.
+    fn call(&self, browser: &mut Browser, user: &str, method: &str) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "call", "params": [user, "cheaproute", method, {}] });
+        browser
+            .value(&format!("fetch('/ubus', {{ method: 'POST', body: JSON.stringify({body}) }}).then((r) => r.json())"))
+    }
+
+    #[track_caller]
+    fn state(&self, browser: &mut Browser, link: &str, state: &str) {
+        browser.until(&format!("document.querySelector('[data-link={link}]').dataset.state == '{state}'"));
+    }
+}
+
+#[test]
+fn people_see_and_change_links() {
+    need_lab!();
+    let Some(program) = chromium() else {
+        eprintln!("skipped: the pages of LuCI need chromium");
+        return;
+    };
+    let mut router = Router::start();
+    let mut browser = Browser::start(program);
+    browser.width(1000);
+    status(&router, &mut browser);
+    links_change(&router, &mut browser);
+    watcher(&router, &mut browser);
+    overview(&router, &mut browser);
+    forms::fields(&router, &mut browser);
+    forms::editing(&router, &mut browser);
+    forms::sections(&router, &mut browser);
+    faults(&mut router, &mut browser);
+    assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
+}
+
+/// Pictures of a page in its three guises; on a phone nothing sticks out.
+#[track_caller]
+pub fn pictures(browser: &mut Browser, name: &str) {
+    browser.picture(&format!("{name}-light"));
+    browser.dark(true);
+    browser.picture(&format!("{name}-dark"));
+    browser.dark(false);
+    browser.width(360);
+    browser.until("innerWidth == 360");
+    let wide = "[ document.documentElement.scrollWidth, all('body *').filter((n) => n.getBoundingClientRect().right > 361 \
+                && n.checkVisibility()).map((n) => n.tagName + '.' + n.className + ' ' + n.textContent.slice(0, 40)) ]";
+    let wide = browser.value(wide);
+    assert!(wide[0].as_u64().is_some_and(|width| width <= 360), "{name} is too wide for a phone: {wide}");
+    browser.picture(&format!("{name}-phone"));
+    browser.width(1000);
+}
+
+fn status(router: &Router, browser: &mut Browser) {
+    let server = router.bed.server(SERVERS[0], 80);
+    let _streams: Vec<_> = (0..3).map(|_| router.bed.connect(&server)).collect();
+    router.open(browser, "cheaproute/status", ADMIN);
+    browser.until("all('.cr-card').length == 2");
+    router.state(browser, "wan1", "up");
+    router.state(browser, "wan2", "up");
+    browser.until("text('[data-link=wan1] .cr-where').includes('10.77.1.2')");
+    browser.until("all('[data-table=races] .td').filter((n) => n.textContent.includes('10.77.0.2')).length >= 3");
+    browser.until("text('[data-table=races]').includes('won by wan1')");
+    browser.until(
+        "text('[data-table=policies]').includes('fastest') && /wan1 \\d+ %/.test(text('[data-table=policies]'))",
+    );
+    browser.until("text('[data-table=memory]').includes('/24')");
+    browser.until("text('[data-table=events]').includes('wan1 is up')");
+    browser.until("text('[data-section=peers]').includes('No peer')");
+    // At the second look there are rates, and lines to draw.
+    browser.until("/bit.s/.test(text('[data-link=wan1]'))");
+    browser
+        .until("/ms/.test(text('[data-link=wan1] .cr-figure')) && /L/.test(all('.cr-line-rtt')[0].getAttribute('d'))");
+    browser.until("/L/.test(all('.cr-line-down')[0].getAttribute('d'))");
+    let why = browser.value("all('[data-section=why]').length == 1");
+    let answer = router.call(browser, ADMIN, "why");
+    assert_eq!(why, answer["result"][0] != 3, "the box is there if the daemon has an answer: {answer}");
+    if why == true {
+        browser.value(&format!("fill('[data-section=why] input', '{}')", SERVERS[0]));
+        browser.value("click('[data-section=why] button')");
+        browser.until(&format!("text('.cr-why').includes('{}')", SERVERS[0]));
+    }
+    pictures(browser, "status");
+}
+
+fn links_change(router: &Router, browser: &mut Browser) {
+    browser.value("click('[data-link=wan1] .cr-probe')");
+    browser.until("text('[data-link=wan1] .cr-result').includes('1 of 1')");
+    browser.value("click('[data-link=wan2] .cr-toggle')");
+    router.state(browser, "wan2", "down");
+    assert_eq!(router.json("links")["links"][1]["reason"], "taken out by the administrator");
+    browser.until("text('[data-link=wan2] .cr-toggle') == 'Put back'");
+    browser.value("click('[data-link=wan2] .cr-toggle')");
+    router.state(browser, "wan2", "up");
+    browser.until("text('[data-link=wan2] .cr-toggle') == 'Take out'");
+    // Nobody touches the page; the link dies, and comes back.
+    router.bed.lab.wire(2).blackhole(true);
+    router.state(browser, "wan2", "down");
+    browser.until("text('[data-link=wan2] .cr-reason').includes('stopped answering')");
+    browser.picture("status-link-down");
+    router.bed.lab.wire(2).blackhole(false);
+    router.state(browser, "wan2", "up");
+}
+
+/// A user of the status alone sees links, and nothing of who connects where.
+fn watcher(router: &Router, browser: &mut Browser) {
+    router.open(browser, "cheaproute/status", WATCHER);
+    browser.until("all('.cr-card').length == 2 && text('[data-table=policies]').includes('fastest')");
+    router.state(browser, "wan1", "up");
+    let seen = browser.value("document.body.innerText");
+    assert!(!seen.as_str().unwrap().contains("10.77.0.2"), "{seen}");
+    assert_eq!(
+        browser.value("all('[data-section=races], [data-section=memory], [data-section=why], .cr-card button').length"),
+        0
+    );
+    let calls = router.bridge.calls(WATCHER);
+    assert!(calls.iter().any(|method| method == "links"), "{calls:?}");
+    for method in ["races", "memory", "why", "probe", "set_link", "reload"] {
+        assert!(!calls.iter().any(|call| call == method), "{method}");
+        assert_eq!(router.call(browser, WATCHER, method)["error"]["code"], -32002, "{method}");
+    }
+    for method in ["status", "links", "policies", "peers", "events"] {
+        let answer = router.call(browser, WATCHER, method);
+        assert_eq!(answer["result"][0], 0, "{method}: {answer}");
+        let said = answer.to_string();
+        assert!(!said.contains("10.77.0.") && !said.contains(&SERVERS[0].to_string()), "{method}: {said}");
+    }
+}
+
+fn overview(router: &Router, browser: &mut Browser) {
+    router.open(browser, "overview", WATCHER);
+    browser.until("document.body.dataset.shown == 'true' && all('tr[data-link]').length == 2");
+    browser.until("text('tr[data-link=wan1]').includes('up, for')");
+    pictures(browser, "overview");
+    router.open(browser, "overview", "nobody");
+    browser.until("document.body.dataset.shown == 'false'");
+}
+
+/// What is wrong is said on the pages: a configuration with faults, and then no daemon at all.
+fn faults(router: &mut Router, browser: &mut Browser) {
+    let good = fs::read_to_string(&router.file).unwrap();
+    router.bed.daemon.reload(&good.replace("'3'", "'much'"), "not reloaded");
+    for view in ["status", "config"] {
+        router.open(browser, &format!("cheaproute/{view}"), ADMIN);
+        browser.until("text('.alert-message').includes('weight')");
+    }
+    router.open(browser, "cheaproute/status", ADMIN);
+    browser.until("all('.cr-card').length == 2");
+    router.bed.daemon.stop();
+    browser.until("text('.alert-message').includes('does not run')");
+    browser.until("all('.cr-card').length == 0");
+}
