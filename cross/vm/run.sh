@@ -130,4 +130,8 @@ done 3<"$VM/machines"
 
 printf '%-16s %-22s %7s %7s %8s  %s\n' TARGET KERNEL 'BOOT s' 'RSS KB' 'TOTAL s' CHECKS
 cat "$results"
+echo 'hundredths of a second of 125 million instructions a second, for 100 MB from one side of the router to the other:'
+for log in "$VM"/*.log; do
+	[ ! -e "$log" ] || sed -n "s/^vm: throughput/$(basename "$log" .log):/p" "$log"
+done
 exit $failed

@@ -5,6 +5,7 @@ mod help;
 mod import;
 mod live;
 mod mask;
+mod resolve;
 mod split;
 mod support;
 mod why;
