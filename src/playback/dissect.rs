@@ -162,9 +162,10 @@ fn tcp(packet: &mut Packet, bytes: &[u8]) -> Option<()> {
     packet.set_number(Field::Urgent, half(bytes, 18)?);
     let (header, data) = bytes.split_at_checked(usize::from(word_12 >> 12) * 4)?;
     let options = header.get(20..)?;
-    options::split(options)?;
-    if !options.is_empty() {
-        packet.set(Field::TcpOptions, Value::Bytes(options.to_vec()));
+    let mut ours = Vec::with_capacity(options.len());
+    options::split(options)?.iter().for_each(|option| option.write(&mut ours));
+    if !ours.is_empty() {
+        packet.set(Field::TcpOptions, Value::Bytes(ours));
     }
     set_data(packet, data);
     Some(())

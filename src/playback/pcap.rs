@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8]) -> Result<Capture<'_>, String> {
     let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or("ends within its header")?;
     // The upper bits tell of check sequences.
     let link = word(header, 20) & 0x0FFF_FFFF;
-    if !(is_known(link)) {
+    if !is_known(link) {
         return Err(format!(
             "is of link type {link}, which is not known here: expected Ethernet, Linux cooked or raw IP"
         ));
@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8]) -> Result<Capture<'_>, String> {
         rest = more;
         let micros = if nanos { word(record, 4) / 1_000 } else { word(record, 4) };
         let time = u64::from(word(record, 0)) * 1_000_000 + u64::from(micros);
-        match ip(link, frame).map(without_padding).filter(|bytes| !bytes.is_empty() && bytes.len() <= super::LONGEST) {
+        match ip(link, frame).filter(|bytes| !bytes.is_empty() && bytes.len() <= super::LONGEST) {
             Some(bytes) => capture.packets.push(Captured { time, bytes }),
             None => capture.others += 1,
         }
@@ -80,6 +80,7 @@ fn is_known(link: u32) -> bool {
 /// The IP packet of a frame.
 fn ip(link: u32, frame: &[u8]) -> Option<&[u8]> {
     let at = match link {
+        RAW | 12 | 14 | 228 | 229 => return Some(frame),
         0 | 108 => 4,
         1 => {
             let mut at = 12;
@@ -91,9 +92,12 @@ fn ip(link: u32, frame: &[u8]) -> Option<&[u8]> {
         }
         113 => is_ip(frame.get(14..16)?).then_some(16)?,
         276 => is_ip(frame.get(0..2)?).then_some(20)?,
-        _ => 0,
+        _ => return None,
     };
-    frame.get(at..).filter(|bytes| matches!(bytes.first(), Some(first) if matches!(first >> 4, 4 | 6)))
+    frame
+        .get(at..)
+        .map(without_padding)
+        .filter(|bytes| matches!(bytes.first(), Some(first) if matches!(first >> 4, 4 | 6)))
 }
 
 fn is_ip(ethertype: &[u8]) -> bool {

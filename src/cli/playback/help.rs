@@ -6,11 +6,11 @@ Usage: playbacktun [OPTION].. IFACE FILE      play them
        playbacktun --check FILE               only look for faults
        playbacktun --to-pcap PCAP FILE        write them for Wireshark instead
        playbacktun --from-pcap PCAP           make JSON of a capture
-       playbacktun --record IFACE             make JSON of what a device sends and receives
+       playbacktun --record IFACE             make JSON of what passes a device
 
-To the kernel the packets come from a network behind IFACE: routing, nft and conntrack treat
-them as any others. IFACE is created, and vanishes at the end; one that `ip tuntap` made is
-taken and stays. FILE may be - for standard input.
+To the kernel the packets come from a network behind IFACE: routing, nft and conntrack
+treat them as any others. IFACE is created, and vanishes at the end; one that `ip tuntap`
+made is taken and stays. FILE may be - for standard input.
 
 Options:
   -a, --address ADDR/LEN  give IFACE this address (again for more), and set it up
@@ -32,7 +32,7 @@ Options:
 A packet, all of whose fields may be left out but the addresses:
   {
     "time": 0.25,
-    "ip": {"ttl": 64, "flags": ["DF"], "source": "192.168.1.7", "destination": "192.0.2.80"},
+    "ip": {"ttl": 64, "flags": ["DF"], "source": "192.168.1.7", "destination": "1.1.1.1"},
     "tcp": {"sourcePort": 40000, "destPort": 80, "seqNumber": 1, "flags": ["SYN"],
             "options": [{"maxSegmentSize": 1460}, "sackPermitted"]},
     "data": {"type": "text", "data": ["GET / HTTP/1.0\r\n", "\r\n"]}
@@ -48,8 +48,8 @@ Packets stand in an array or one after another. Their fields:
             {"selectedAck": [[1, 2]]}, {"timestamp": [1, 0]}, {"kind": 254, "data": "00"}
   udp       sourcePort, destPort
   icmp      type and code (name or number), identifier, sequenceNumber, nextHopMtu,
-            gateway, pointer, rest (the second word, of any type), and packet: the one that
-            an error is about, with the same fields again. In IPv6 it is ICMPv6.
+            gateway, pointer, rest (the second word, of any type), and packet: the one
+            that an error is about, with the same fields again. In IPv6 it is ICMPv6.
   data      type ("text" or "hex") and data (a list of lines)
   raw       the same, instead of tcp, udp, icmp and data; without ip, the whole packet
 Numbers may be texts such as "0x1f". IPv6 fragments have an id, flags or fragmentOffset.
