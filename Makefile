@@ -8,6 +8,8 @@ help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
 	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
+	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
+	@echo 'make test-vm   routers in emulators run them; part of make test (root, 5 minutes)'
 	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
@@ -21,7 +23,9 @@ demo:
 		tests/setup.sh && $(CARGO) test --release --quiet --test demo; \
 	fi
 
+# Emulated routers last: what fails fast fails first.
 test: setup lint pure check
+	@$(MAKE) --no-print-directory test-vm
 
 lint:
 	$(CARGO) fmt --all --check
@@ -41,6 +45,12 @@ test-luci: setup
 
 bench: setup
 	$(CARGO) bench --bench bench
+
+cross:
+	@cross/build.sh
+
+test-vm: cross
+	@cross/vm/run.sh
 
 setup:
 	@tests/setup.sh

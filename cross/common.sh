@@ -1,5 +1,5 @@
 # To be sourced: where things are.
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
+ROOT=$(cd "$(dirname "$0")" && until [ -e Cargo.lock ]; do cd ..; done && pwd)
 CROSS=${CARGO_TARGET_DIR:-$ROOT/target}/cross
 mkdir -p "$CROSS"
 

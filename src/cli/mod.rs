@@ -6,6 +6,7 @@ mod import;
 mod live;
 mod mask;
 pub mod playback;
+mod resolve;
 mod support;
 mod why;
 

@@ -1,7 +1,7 @@
 //! `why`: from what a user says of a connection to the request for the daemon. Names are resolved here, since that may take
 //! its time.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 
 use crate::config::Protocol;
 use crate::control::{Code, Exit};
@@ -81,8 +81,8 @@ fn client(text: &str) -> Result<(IpAddr, Option<u16>), Exit> {
 }
 
 fn resolve(host: &str) -> Result<Vec<IpAddr>, Exit> {
-    let unknown = |error| Exit::new(Code::Failed, format!("cannot find an address of '{host}': {error}"));
-    Ok((host, 0).to_socket_addrs().map_err(unknown)?.map(|found: SocketAddr| found.ip()).collect())
+    super::resolve::resolve(host)
+        .map_err(|why| Exit::new(Code::Failed, format!("cannot find an address of '{host}': {why}")))
 }
 
 fn wrong(text: String) -> Exit {

@@ -99,23 +99,35 @@ impl<'a> Known<'a> {
 
     /// The option's values as far as they fit; else its default.
     pub fn list<T: FromValue>(&self, name: &'static str) -> Vec<T> {
-        let Some(spec) = self.kind.option(name) else { return Vec::new() };
-        let parse = |text: &str| spec.shape.parse(text).and_then(T::from_value);
-        match (self.entry(name), spec.without) {
-            (Some(entry), _) if entry.list && !spec.list => Vec::new(),
-            (Some(entry), _) => words(entry, spec).iter().filter_map(|(word, _)| parse(word)).collect(),
-            (None, Without::Default(values)) => values.iter().filter_map(|text| parse(text)).collect(),
-            (None, _) => Vec::new(),
+        let mut list = Vec::new();
+        for value in self.values(name) {
+            list.extend(T::from_value(value));
         }
+        list
     }
 
     /// The option's value if it fits; else its default, if it has one.
     pub fn one<T: FromValue>(&self, name: &'static str) -> Option<T> {
-        let default = || match self.kind.option(name)?.without {
-            Without::Default([text]) => self.kind.option(name)?.shape.parse(text).and_then(T::from_value),
-            _ => None,
-        };
-        self.list(name).pop().or_else(default)
+        T::from_value(self.value(name)?)
+    }
+
+    fn values(&self, name: &str) -> Vec<Value> {
+        let mut values = Vec::new();
+        let Some(spec) = self.kind.option(name) else { return values };
+        match (self.entry(name), spec.without) {
+            (Some(entry), _) if entry.list && !spec.list => {}
+            (Some(entry), _) => words(entry, spec).iter().for_each(|(word, _)| values.extend(spec.shape.parse(word))),
+            (None, Without::Default(texts)) => texts.iter().for_each(|text| values.extend(spec.shape.parse(text))),
+            (None, _) => {}
+        }
+        values
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        self.values(name).pop().or_else(|| {
+            let spec = self.kind.option(name)?;
+            if let Without::Default([text]) = spec.without { spec.shape.parse(text) } else { None }
+        })
     }
 
     /// No value of it is reported by [`Known::check`].
@@ -203,6 +215,7 @@ pub trait FromValue: Sized {
 macro_rules! from_value {
     ($($variant:ident => $field:ty),* $(,)?) => {$(
         impl FromValue for $field {
+            #[inline(never)] // read for each option, it would be there as often
             fn from_value(value: Value) -> Option<Self> {
                 if let Value::$variant(value) = value { Some(value) } else { None }
             }
@@ -219,10 +232,9 @@ macro_rules! from_word {
     ($($field:ty { $($word:literal => $variant:ident),* })*) => {$(
         impl FromValue for $field {
             fn from_value(value: Value) -> Option<Self> {
-                match value {
-                    $(Value::Word($word) => Some(Self::$variant),)*
-                    _ => None,
-                }
+                let Value::Word(word) = value else { return None };
+                let all = [$(($word, Self::$variant)),*];
+                all.into_iter().find(|(name, _)| *name == word).map(|(_, variant)| variant)
             }
         }
     )*};

@@ -1,9 +1,10 @@
 //! The desk between the threads that clients talk to and the main loop: requests go in, answers come back.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::time::Duration;
 
+use super::queue::{Receiver, Sender, queue};
 use super::{Code, Exit, Value};
 
 /// A document, or why there is none.
@@ -31,20 +32,20 @@ const WAITING: usize = 16;
 
 #[derive(Clone)]
 pub struct Desk {
-    sender: SyncSender<Request>,
+    sender: Sender<Request>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Desk {
     /// Each request arrives at the receiver, and then `wake` is called, by the thread that asked.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> (Self, Receiver<Request>) {
-        let (sender, receiver) = sync_channel(WAITING);
+        let (sender, receiver) = queue(WAITING);
         (Desk { sender, wake: Arc::new(wake) }, receiver)
     }
 
     /// Hands in a request. `reply`, called by the main loop, must not block; it is dropped uncalled if the daemon ends.
     pub fn submit(&self, words: Vec<String>, reply: impl FnOnce(Answer) + Send + 'static) -> Result<(), Exit> {
-        let why = match self.sender.try_send(Request { words, reply: Box::new(reply) }) {
+        let why = match self.sender.send(Request { words, reply: Box::new(reply) }) {
             Ok(()) => {
                 (self.wake)();
                 return Ok(());
@@ -57,8 +58,8 @@ impl Desk {
 
     /// Hands in a request and waits for its answer.
     pub fn ask(&self, words: Vec<String>) -> Answer {
-        let (reply, answer) = sync_channel(1);
-        self.submit(words, move |answer| _ = reply.try_send(answer))?;
+        let (reply, answer) = queue(1);
+        self.submit(words, move |answer| _ = reply.send(answer))?;
         answer.recv_timeout(PATIENCE).unwrap_or_else(|error| {
             let why = match error {
                 RecvTimeoutError::Timeout => "the daemon does not answer; it may hang: look at its log",

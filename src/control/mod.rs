@@ -18,6 +18,9 @@ pub mod client;
 pub mod desk;
 #[cfg(feature = "linux")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod queue;
+#[cfg(feature = "linux")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod server;
 #[cfg(all(test, feature = "linux"))]
 mod server_tests;

@@ -11,13 +11,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, str};
 
 use super::desk::Desk;
 use super::{Code, Exit, Form, render};
 use crate::linux::peer;
+use crate::linux::thread::Thread;
 
 /// A socket that nobody else serves; its file goes away with it.
 #[derive(Debug)]
@@ -62,18 +63,17 @@ impl Server {
     /// Starts the thread, which hands in what clients ask at `desk`.
     pub fn start(&self, desk: Desk) -> io::Result<()> {
         let listener = self.listener.try_clone()?;
-        let thread = thread::Builder::new().name("control".into()).stack_size(STACK);
-        thread.spawn(move || {
+        let body = move || {
             loop {
                 match listener.accept() {
                     // A client that goes away or misbehaves is its own trouble.
                     Ok((client, _)) => drop(serve(&desk, client)),
                     // Out of descriptors or memory: not for long, one hopes; and not a reason to spin.
-                    Err(_) => thread::sleep(Duration::from_millis(100)),
+                    Err(_) => sleep(Duration::from_millis(100)),
                 }
             }
-        })?;
-        Ok(())
+        };
+        Thread::start(c"control", STACK, Box::new(body)).map(drop)
     }
 }
 

@@ -29,7 +29,7 @@ fn daemon(name: &str) -> (Server, PathBuf, Arc<AtomicUsize>) {
     let (desk, requests) = Desk::new(move || _ = counter.fetch_add(1, Ordering::Relaxed));
     server.start(desk).unwrap();
     thread::spawn(move || {
-        for request in requests {
+        while let Ok(request) = requests.recv_timeout(Duration::from_secs(60)) {
             match request.words.join(" ").as_str() {
                 "fail" => request.answer(Err(Exit::new(Code::Config, "line 1: no\nline 2: no"))),
                 "drop" => drop(request),
@@ -114,7 +114,7 @@ fn a_client_that_does_not_read_is_left() {
     let (desk, requests) = Desk::new(|| {});
     server.start(desk).unwrap();
     thread::spawn(move || {
-        for request in requests {
+        while let Ok(request) = requests.recv_timeout(Duration::from_secs(60)) {
             let much = if request.words == ["much"] { "x".repeat(4_000_000) } else { "little".into() };
             request.answer(Ok(Value::Text(much)));
         }

@@ -123,7 +123,7 @@ impl Hooks {
             if !Path::new(path).is_file() {
                 continue;
             }
-            match Hook::start(Path::new(path), &call.variables()) {
+            match Hook::start(path, &call.variables()) {
                 Ok(hook) => {
                     log::debug!("hook {path} for {}", call.told());
                     self.running = Some(Running { hook, call, until: now + PATIENCE, killed: false });

@@ -7,12 +7,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 
 use log::LevelFilter;
 
 use crate::config::{Attach, Config};
 use crate::control::desk::{Desk, Request};
+use crate::control::queue::{Receiver, queue};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::{Control, Failure};
@@ -75,6 +75,9 @@ const RETRY: Span = Span::from_secs(2);
 
 /// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
 const REQUESTS: usize = 16;
+
+/// Lists of netifd's that a busy main loop finds when it returns; more wait in the thread that follows it.
+const UPDATES: usize = 8;
 
 /// Keys of the main loop's [`Poll`].
 const SIGNALS: u64 = 0;
@@ -210,7 +213,7 @@ impl Daemon {
         }
         let asks = self.config.links.iter().any(|link| matches!(link.attach, Attach::Interface(_)));
         if asks && self.follower.is_none() {
-            let (sender, updates) = channel();
+            let (sender, updates) = queue(UPDATES);
             let bell = self.bell.clone();
             match Follower::start(self.ubus.clone(), sender, move || bell.wake()) {
                 Ok(follower) => self.follower = Some((follower, updates)),
@@ -245,7 +248,7 @@ impl Daemon {
             }
             self.bell.reset();
             if let Some((_, updates)) = &self.follower {
-                for update in updates.try_iter() {
+                for update in std::iter::from_fn(|| updates.take()) {
                     self.netifd = match update {
                         Update::Interfaces(interfaces) => Netifd::Interfaces(interfaces),
                         Update::Missing(why) => Netifd::Missing(why.to_string()),
@@ -253,7 +256,7 @@ impl Daemon {
                     self.settle = Some(now());
                 }
             }
-            for (number, request) in requests.try_iter().take(REQUESTS).enumerate() {
+            for (number, request) in std::iter::from_fn(|| requests.take()).take(REQUESTS).enumerate() {
                 self.take(request);
                 if number + 1 == REQUESTS {
                     self.bell.wake(); // there may be more

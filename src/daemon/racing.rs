@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use super::field::Field;
 use crate::kernel::Data;
@@ -14,6 +13,7 @@ use crate::linux::heartbeat::Heartbeat;
 use crate::linux::nfqueue::{Event, Queues};
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::raw::Raw;
+use crate::linux::thread::Thread;
 use crate::packet::MAX_PACKET;
 use crate::race::{MAX_POLICIES, Rules};
 use crate::steer::QUEUE;
@@ -40,6 +40,9 @@ const RING: Span = Span::from_millis(50);
 
 /// Batches of packets before timers get their turn.
 const BATCHES: usize = 8;
+
+/// The thread's: packets and their copies are on it, one at a time.
+const STACK: usize = 256 * 1024;
 
 /// The real ways to the kernel.
 pub struct Outlets {
@@ -89,7 +92,7 @@ pub struct Racing {
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
     heartbeat: Heartbeat,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl Racing {
@@ -124,11 +127,15 @@ impl Racing {
             bell,
             ring_at: None,
         };
-        let thread = thread::Builder::new().name("race".into()).stack_size(256 * 1024).spawn(move || {
-            if let Err(error) = runner.run() {
-                log::error!("the race ended: {error}; new connections take their plain way");
-            }
-        })?;
+        let thread = Thread::start(
+            c"race",
+            STACK,
+            Box::new(move || {
+                if let Err(error) = runner.run() {
+                    log::error!("the race ended: {error}; new connections take their plain way");
+                }
+            }),
+        )?;
         Ok(Racing { field, waker, stop, heartbeat: Heartbeat::open(beat)?, thread: Some(thread) })
     }
 
@@ -166,7 +173,7 @@ impl Drop for Racing {
         self.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            thread.join();
         }
     }
 }

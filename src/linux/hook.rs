@@ -2,16 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::check;
 use super::clock::now;
+use super::process::{Command, Process, Status};
 use crate::time::Span;
 
 /// What is kept of a script's output: enough for a complaint, and no log is flooded. The rest is refused to the script.
@@ -25,42 +24,37 @@ const NO_FORMAT: i32 = 8;
 
 /// A script that runs, in a process group of its own. Dropped before its end, it is killed with all of its group.
 pub struct Hook {
-    child: Child,
+    process: Process,
     output: Option<File>,
-    ended: bool,
 }
 
 impl Hook {
     /// Starts the script with these variables besides our own: by itself if it is executable, else by `/bin/sh`.
-    pub fn start(path: &Path, variables: &[(&str, &str)]) -> io::Result<Hook> {
-        let executable = path.metadata()?.permissions().mode() & 0o111 != 0;
+    pub fn start(path: &str, variables: &[(&str, &str)]) -> io::Result<Hook> {
+        let executable = Path::new(path).metadata()?.permissions().mode() & 0o111 != 0;
+        let nothing = File::options().read(true).write(true).open("/dev/null")?;
         let output = page();
-        let by_shell = || {
-            let mut command = Command::new("/bin/sh");
-            command.arg(path);
-            command
-        };
-        let mut command = if executable { Command::new(path) } else { by_shell() };
-        let child = match spawn(&mut command, variables, output.as_ref()) {
-            Err(error) if error.raw_os_error() == Some(NO_FORMAT) => spawn(&mut by_shell(), variables, output.as_ref()),
-            other => other,
+        let out = output.as_ref().unwrap_or(&nothing).as_fd();
+        let streams = [nothing.as_fd(), out, out];
+        let by_shell = || Command { program: "/bin/sh", arguments: &[path], variables, apart: true, streams }.start();
+        let process = match executable {
+            true => match (Command { program: path, arguments: &[], variables, apart: true, streams }).start() {
+                Err(error) if error.raw_os_error() == Some(NO_FORMAT) => by_shell(),
+                other => other,
+            },
+            false => by_shell(),
         }?;
-        Ok(Hook { child, output, ended: false })
+        Ok(Hook { process, output })
     }
 
     /// How it ended, if it did.
-    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        let status = self.child.try_wait();
-        self.ended = !matches!(status, Ok(None));
-        status
+    pub fn ended(&mut self) -> io::Result<Option<Status>> {
+        self.process.ended()
     }
 
     /// Kills it and all of its group.
     pub fn kill(&mut self) {
-        if let (false, Ok(group)) = (self.ended, libc::pid_t::try_from(self.child.id())) {
-            // SAFETY: passes integers only. The group is the child's, whose number nobody else gets until it is waited for.
-            unsafe { libc::kill(-group, libc::SIGKILL) };
-        }
+        self.process.kill_group();
     }
 
     /// What it printed so far, as text.
@@ -76,19 +70,10 @@ impl Drop for Hook {
     fn drop(&mut self) {
         self.kill();
         let end = now() + FAREWELL;
-        while !self.ended && matches!(self.ended(), Ok(None)) && now() < end {
+        while matches!(self.ended(), Ok(None)) && now() < end {
             sleep(Duration::from_millis(1));
         }
     }
-}
-
-fn spawn(command: &mut Command, variables: &[(&str, &str)], output: Option<&File>) -> io::Result<Child> {
-    let out = || Ok::<_, io::Error>(output.map(File::try_clone).transpose()?.map_or_else(Stdio::null, Stdio::from));
-    command.envs(variables.iter().copied()).current_dir("/").process_group(0);
-    command.stdin(Stdio::null()).stdout(out()?).stderr(out()?);
-    // SAFETY: between fork and exec it only changes the child's signal mask, which is async-signal-safe.
-    unsafe { command.pre_exec(super::signal::unblock_all) };
-    command.spawn()
 }
 
 /// A file in memory that cannot grow (memfd_create(2)). A pipe would have to be read all the time, and would end a script's

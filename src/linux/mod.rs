@@ -1,8 +1,8 @@
 //! The only folder with system calls and unsafe code.
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
-//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
-//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
+//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
+//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -21,6 +21,7 @@ pub mod netlink;
 pub mod nfqueue;
 pub mod peer;
 pub mod poll;
+pub mod process;
 pub mod program;
 pub mod raw;
 pub mod route;
@@ -29,6 +30,7 @@ pub mod sysctl;
 pub mod system;
 pub mod target;
 pub mod terminal;
+pub mod thread;
 pub mod tun;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.

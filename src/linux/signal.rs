@@ -54,13 +54,3 @@ impl AsFd for Signals {
         self.fd.as_fd()
     }
 }
-
-/// Unblocks every signal: what a child must do before it becomes another program.
-pub fn unblock_all() -> io::Result<()> {
-    // SAFETY: sigset_t is plain integers, for which zeroes are valid; `set` is writable and readable throughout.
-    unsafe {
-        let mut set: libc::sigset_t = core::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        check(libc::sigprocmask(libc::SIG_SETMASK, &set, core::ptr::null_mut())).map(drop)
-    }
-}

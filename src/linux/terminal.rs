@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::panic;
 use std::sync::OnceLock;
 
 use super::check;
@@ -21,11 +20,14 @@ impl Terminal {
     /// Takes the screen, and keys one by one if stdin is a terminal too. Ctrl-C still makes its signal; Ctrl-Z, which would
     /// leave the shell on our screen, does not.
     pub fn enter() -> io::Result<Terminal> {
-        let old = panic::take_hook();
-        panic::set_hook(Box::new(move |why| {
-            leave();
-            old(why);
-        }));
+        #[cfg(not(silent_panics))]
+        {
+            let old = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |why| {
+                leave();
+                old(why);
+            }));
+        }
         let terminal = Terminal(());
         if io::stdin().is_terminal() {
             let mut mode = mode()?;

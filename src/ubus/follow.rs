@@ -4,16 +4,16 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::mpsc::TrySendError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::blob::Table;
 use super::client::{Client, News};
 use super::connection::Error;
 use super::netifd::{self, Interface};
+use crate::control::queue::Sender;
+use crate::linux::thread::Thread;
 
 /// A link that comes up is several notifications: device, address, route, prefix. Together they are one change.
 pub const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -21,6 +21,9 @@ pub const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Between attempts, doubled each time.
 pub const PAUSE: Duration = Duration::from_millis(500);
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A list of interfaces nests a few levels deep; its bytes are on the heap.
+const STACK: usize = 256 * 1024;
 
 const OBJECT: &str = "network.interface";
 
@@ -35,67 +38,85 @@ pub enum Update {
 /// Dropping it ends the thread soon after; an update may still come in between.
 pub struct Follower {
     shared: Arc<Shared>,
-    thread: Thread,
 }
 
 impl Follower {
     /// `paths`: see [`PATHS`](super::connection::PATHS). `wake` is called after each update, from the thread.
     pub fn start(paths: Vec<PathBuf>, updates: Sender<Update>, wake: impl Fn() + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let worker = Worker { shared: shared.clone(), paths, updates, wake, last: None };
-        let thread = thread::Builder::new().name("ubus".into()).spawn(move || worker.run())?;
-        Ok(Follower { shared, thread: thread.thread().clone() })
+        let worker = Worker { shared: shared.clone(), paths, updates, wake: Box::new(wake), last: None };
+        Thread::start(c"ubus", STACK, Box::new(move || worker.run()))?;
+        Ok(Follower { shared })
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         self.shared.stop();
-        self.thread.unpark();
     }
 }
 
 /// What it takes to stop a thread that waits on a socket.
 #[derive(Default)]
 struct Shared {
-    stopped: AtomicBool,
-    socket: Mutex<Option<UnixStream>>,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-impl Shared {
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        self.shut();
-    }
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    socket: Option<UnixStream>,
+}
 
-    fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
-
-    fn set(&self, socket: Option<UnixStream>) {
-        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = socket;
-        // The stop may have come before there was a socket to shut.
-        if self.stopped() {
-            self.shut();
-        }
-    }
-
+impl State {
     fn shut(&self) {
-        if let Some(socket) = &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(socket) = &self.socket {
             let _ = socket.shutdown(Shutdown::Both); // it fails only if ubusd closed it already
         }
     }
 }
 
-struct Worker<W> {
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        let mut state = self.open();
+        state.stopped = true;
+        state.shut();
+        self.changed.notify_one();
+    }
+
+    fn stopped(&self) -> bool {
+        self.open().stopped
+    }
+
+    fn set(&self, socket: Option<UnixStream>) {
+        let mut state = self.open();
+        state.socket = socket;
+        // The stop may have come before there was a socket to shut.
+        if state.stopped {
+            state.shut();
+        }
+    }
+
+    /// Returns early at the stop.
+    fn pause(&self, time: Duration) {
+        let _ = self.changed.wait_timeout_while(self.open(), time, |state| !state.stopped);
+    }
+}
+
+struct Worker {
     shared: Arc<Shared>,
     paths: Vec<PathBuf>,
     updates: Sender<Update>,
-    wake: W,
+    wake: Box<dyn Fn() + Send>,
     last: Option<Vec<Interface>>,
 }
 
-impl<W: Fn()> Worker<W> {
+impl Worker {
     fn run(mut self) {
         let mut pause = PAUSE;
         let mut missing_said = false;
@@ -116,8 +137,7 @@ impl<W: Fn()> Worker<W> {
                     return;
                 }
             }
-            // A stop in the meantime has left its token: then this returns at once.
-            thread::park_timeout(pause);
+            self.shared.pause(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -148,12 +168,19 @@ impl<W: Fn()> Worker<W> {
         }
     }
 
-    fn report(&self, update: Update) -> bool {
-        let taken = self.updates.send(update).is_ok();
-        if taken {
-            (self.wake)();
+    /// Waits for a main loop that is busy. `false` when nobody takes updates any more.
+    fn report(&self, mut update: Update) -> bool {
+        loop {
+            update = match self.updates.send(update) {
+                Ok(()) => {
+                    (self.wake)();
+                    return true;
+                }
+                Err(TrySendError::Full(update)) if !self.shared.stopped() => update,
+                Err(_) => return false,
+            };
+            self.shared.pause(DEBOUNCE);
         }
-        taken
     }
 }
 

@@ -1,9 +1,9 @@
 //! Against a real broker, and a netifd that serves what it is told.
 
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::{self, JoinHandle};
 
 use ::ubus::blobmsg::BlobMsgTable;
 use ::ubus::client::UbusClient;
@@ -13,6 +13,7 @@ use ::ubus::wire::Frame;
 use ::ubus::{MsgType, Transport};
 
 use super::*;
+use crate::control::queue::{Receiver, queue};
 
 /// No step may take longer; the longest is one pause after the other.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -162,7 +163,7 @@ struct Watched {
 
 impl Watched {
     fn start(path: &Path) -> Self {
-        let (sender, updates) = channel();
+        let (sender, updates) = queue(8);
         let woken = Arc::new(AtomicUsize::new(0));
         let count = woken.clone();
         let wake = move || _ = count.fetch_add(1, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ::ubus::MsgType;
@@ -17,6 +17,7 @@ use super::object::{self, Status};
 use crate::control::Value;
 use crate::control::desk::{self, Answer, Desk};
 use crate::linux::poll::{Poll, Waker};
+use crate::linux::thread::Thread;
 use crate::time::Span;
 
 /// Calls under way. Past that, those that follow wait in the socket, and then in ubusd.
@@ -85,7 +86,7 @@ impl Object {
         woken.add(&inbox.waker, WAKER, false)?;
         let mut worker =
             Worker { paths, desk, inbox: inbox.clone(), woken, calls: Vec::new(), tickets: 0, told: false };
-        thread::Builder::new().name("ubus object".into()).stack_size(STACK).spawn(move || worker.run())?;
+        Thread::start(c"ubus object", STACK, Box::new(move || worker.run()))?;
         Ok(Object { inbox })
     }
 
@@ -172,7 +173,7 @@ impl Worker {
                 return true;
             }
             if self.woken.wait(Some(span(left)), |_| {}).is_err() {
-                thread::sleep(left);
+                sleep(left);
             }
         }
     }
@@ -312,7 +313,7 @@ fn notify(connection: &mut Connection, own: u32, name: &str, data: &Value) -> Re
 }
 
 fn span(duration: Duration) -> Span {
-    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    Span::from_micros(duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros()))
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 
 use super::*;
 use crate::control::desk::Request;
+use crate::control::queue::Receiver;
 
 /// No step may take longer; the longest is one pause after the other.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -119,7 +121,7 @@ fn object(path: &Path) -> (Object, Receiver<Request>) {
 /// A main loop that answers any words with those words.
 fn echo(requests: Receiver<Request>) {
     thread::spawn(move || {
-        for request in requests {
+        while let Ok(request) = requests.recv_timeout(Duration::from_secs(60)) {
             let words = request.words.join(" ");
             request.answer(Ok(words.into()));
         }
@@ -256,7 +258,7 @@ fn a_broker_that_does_not_read_stops_nobody() {
     let served = Arc::new(AtomicUsize::new(0));
     let (count, large) = (served.clone(), "x".repeat(500_000));
     thread::spawn(move || {
-        for request in requests {
+        while let Ok(request) = requests.recv_timeout(Duration::from_secs(60)) {
             count.fetch_add(1, Ordering::SeqCst);
             request.answer(Ok(large.as_str().into()));
         }

@@ -109,8 +109,7 @@ impl Live {
     pub fn learn(&mut self, document: Value, now: Time) {
         let passed = self.seen.map(|seen| now.since(seen).as_micros() as i64).filter(|passed| *passed > 0);
         let per = |difference: i64, scale: i64| {
-            let whole = i128::from(difference) * i128::from(scale);
-            passed.filter(|_| difference >= 0).map(|us| i64::try_from(whole / i128::from(us)).unwrap_or(i64::MAX))
+            passed.filter(|_| difference >= 0).map(|us| difference.saturating_mul(scale) / us)
         };
         let mut old = core::mem::take(&mut self.tracks);
         for link in document.list("links") {
@@ -286,7 +285,9 @@ fn spark(samples: &VecDeque<Sample>, width: usize, unicode: bool) -> String {
         Sample::Unknown => ' ',
         Sample::Down => 'x',
         Sample::RoundTrip(us) => {
-            let level = i128::from(us - low) * (blocks.len() as i128 - 1) / i128::from(range);
+            // Eight blocks: times that would overflow are so long that three bits less do not show.
+            let shift = if range > i64::MAX / 8 { 3 } else { 0 };
+            let level = ((us - low) >> shift) * (blocks.len() as i64 - 1) / (range >> shift);
             blocks.get(level as usize).copied().unwrap_or(' ')
         }
     }));
