@@ -49,7 +49,7 @@ for row in $rows; do
 		$row
 	END
 	mkdir -p "$CROSS/$name"
-	for program in cheaproute; do
+	for program in cheaproute playbacktun; do
 		file=$CROSS/$name/$program
 		cp "$CROSS/build/$rust/router/$program" "$file"
 		header=$(readelf -hlA "$file")
@@ -69,7 +69,7 @@ for row in $rows; do
 		esac
 		# Starting is something that a user-mode emulator can show.
 		emulator=$(echo "${rust%%-*}" | sed 's/^armv7$/arm/')
-		"qemu-$emulator-static" "$file" --version | grep -q "^cheaproute [0-9]" || { echo "cross: $program for $name does not start" >&2; failed=1; }
+		"qemu-$emulator-static" "$file" --version | grep -q "^$program [0-9]" || { echo "cross: $program for $name does not start" >&2; failed=1; }
 	done
 done
 exit $failed

@@ -27,7 +27,8 @@
 //! [`probe`], [`split`], [`steer`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
 //! the feature `linux` prove it. [`kernel`] says what they need of the kernel, with a fake one beside; `linux` is the real
 //! one, the only place with system calls and unsafe. `daemon` wires them together; `control`, `ubus` and `cli` are how people
-//! look in. [`import`] makes configurations of other programs' ones.
+//! look in. [`import`] makes configurations of other programs' ones. [`playback`] is the core of another program, `playbacktun`, which
+//! sends packets that are written as JSON.
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -37,6 +38,7 @@ pub mod import;
 pub mod kernel;
 pub mod link;
 pub mod packet;
+pub mod playback;
 pub mod probe;
 pub mod race;
 pub mod split;

@@ -5,6 +5,7 @@ mod help;
 mod import;
 mod live;
 mod mask;
+pub mod playback;
 mod resolve;
 mod split;
 mod support;

@@ -27,7 +27,7 @@ impl Writer {
             Value::Int(number) => {
                 let _ = write!(self.out, "{number}"); // writing into a String cannot fail
             }
-            Value::Text(text) => self.text(text),
+            Value::Text(text) => push_text(&mut self.out, text),
             Value::List(items) if items.is_empty() => self.out.push_str("[]"),
             Value::Map(entries) if entries.is_empty() => self.out.push_str("{}"),
             Value::List(items) => {
@@ -42,7 +42,7 @@ impl Writer {
                 self.out.push('{');
                 for (number, (key, item)) in entries.iter().enumerate() {
                     self.next(number);
-                    self.text(key);
+                    push_text(&mut self.out, key);
                     self.out.push_str(if self.pretty { ": " } else { ":" });
                     self.value(item);
                 }
@@ -71,25 +71,25 @@ impl Writer {
             (0..self.depth).for_each(|_| self.out.push_str("  "));
         }
     }
+}
 
-    /// Beyond what RFC 8259 7 demands, DEL and the C1 controls are escaped too: terminals obey them.
-    fn text(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                c if c.is_control() => {
-                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
-                }
-                c => self.out.push(c),
+/// A text between quotes. Beyond what RFC 8259 7 demands, DEL and the C1 controls are escaped too: terminals obey them.
+pub fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
+            c => out.push(c),
         }
-        self.out.push('"');
     }
+    out.push('"');
 }
 
 #[cfg(test)]

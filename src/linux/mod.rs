@@ -2,7 +2,7 @@
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
 //! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
-//! (probes), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
+//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -16,6 +16,7 @@ pub mod conntrack;
 pub mod echo;
 pub mod heartbeat;
 pub mod hook;
+pub mod listen;
 pub mod netlink;
 pub mod nfqueue;
 pub mod peer;
@@ -30,6 +31,7 @@ pub mod system;
 pub mod target;
 pub mod terminal;
 pub mod thread;
+pub mod tun;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -70,4 +72,14 @@ fn bind_to(fd: &impl AsRawFd, device: &str, mark: u32) -> io::Result<()> {
     place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.copy_from_slice(device.as_bytes());
     set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
     set_option(fd, libc::SOL_SOCKET, libc::SO_MARK, &mark)
+}
+
+/// A device's number.
+fn index_of(device: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(device)?;
+    // SAFETY: `name` ends with a zero and outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
 }
