@@ -5,6 +5,7 @@
 //! - **Opening** ([`packet`]): a connection's first packet. **Copy**: the same packet, as it leaves one link. **Answer**: what comes back.
 //! - **Race** ([`race`]): one opening, its copies, and the first answer, which decides. The others are **losers**.
 //! - **Policy** and **rule** ([`config`], [`steer`]): how a connection's link is chosen, and for which connections.
+//! - **Split** ([`split`]): a connection's packets over two paths, to a host with two addresses.
 //! - **Mark** ([`link::Marks`]): six bits of the packet mark that carry the choice through the kernel.
 //! - **Probe** ([`probe`]): a question to a host that answers if its link works.
 //!
@@ -23,7 +24,7 @@
 //!
 //! # The tree
 //! Cores take bytes, events and the time, and return actions and their next deadline: [`config`], [`packet`], [`race`],
-//! [`probe`], [`steer`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
+//! [`probe`], [`split`], [`steer`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
 //! the feature `linux` prove it. [`kernel`] says what they need of the kernel, with a fake one beside; `linux` is the real
 //! one, the only place with system calls and unsafe. `daemon` wires them together; `control`, `ubus` and `cli` are how people
 //! look in. [`import`] makes configurations of other programs' ones. [`playback`] is the core of another program, `playbacktun`, which
@@ -40,6 +41,7 @@ pub mod packet;
 pub mod playback;
 pub mod probe;
 pub mod race;
+pub mod split;
 pub mod steer;
 pub mod time;
 pub mod ubus;

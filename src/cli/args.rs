@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use super::help::{COMMANDS, Command};
+use super::split::{self, Request};
 use super::why::Asked;
 use crate::control::{Code, Exit, SOCKET};
 use crate::daemon::Options;
@@ -19,6 +20,7 @@ pub enum Action {
     Check { config: PathBuf },
     Ask { words: Vec<String>, common: Common },
     Support { config: PathBuf, socket: PathBuf, addresses: bool },
+    Split(Request),
     ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Why { asked: Asked, common: Common },
     Live { interval: Duration, count: Option<u32>, common: Common },
@@ -69,6 +71,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
             Action::ImportMwan3 { file, output: given.output }
         }
+        "split" => Action::Split(given.split.ok_or_else(|| usage("split takes one of -A, -F and -L"))?),
         "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
@@ -134,6 +137,7 @@ struct Given {
     port: Option<u16>,
     proto: Option<String>,
     device: Option<String>,
+    split: Option<Request>,
 }
 
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
@@ -145,7 +149,13 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
             Arg::Value(word) => {
                 let word = word.to_string_lossy().into_owned();
                 match given.command {
-                    None => given.command = Some(find(&word)?),
+                    None => {
+                        let command = given.command.insert(find(&word)?);
+                        if command.name == "split" {
+                            // Its options are those of NetAgg's tool.
+                            split::read(&mut parser, &mut given.split, &mut given.help)?;
+                        }
+                    }
                     Some(_) => given.words.push(word),
                 }
                 continue;
@@ -251,13 +261,14 @@ fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str
     names.into_iter().find(close)
 }
 
-fn usage(text: &str) -> Exit {
+pub fn usage(text: &str) -> Exit {
     Exit::new(Code::Usage, format!("{text} (see cheaproute --help)"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::split::Side;
 
     fn parsed(line: &str) -> Result<Action, String> {
         parse(line.split_whitespace().map(OsString::from).collect()).map_err(|exit| {
@@ -322,6 +333,13 @@ mod tests {
             ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
             ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
             ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
+            ("split -L", Action::Split(Request::List)),
+            ("split --flush receiver", Action::Split(Request::Flush(Side::Receiver))),
+            (
+                "split -R 7500:2500 -S 10.0.0.12:1 -P 10.0.0.11:1 -A sender",
+                Action::Split(Request::Append("sender 10.0.0.11:1 10.0.0.12:1 7500:2500".parse().unwrap())),
+            ),
+            ("split --help", help("split")),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),
@@ -366,6 +384,9 @@ mod tests {
             ("why a b", "it takes: cheaproute why ADDRESS"),
             ("why a --port 65536", "--port takes a whole number from 1 to 65535, not '65536'"),
             ("races --from a", "races takes no option --from"),
+            ("split", "split takes one of -A, -F and -L"),
+            ("split -L -L", "split does one thing at a time, with each option once"),
+            ("split -A receiver", "-A needs both addresses: -P ADDRESS:PORT -S ADDRESS:PORT"),
             ("run -c", "missing argument for option '-c'"),
             ("run --dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
         ] {

@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 17] = [
+pub const COMMANDS: [Command; 18] = [
     Command {
         name: "run",
         words: &[],
@@ -171,6 +171,25 @@ pub const COMMANDS: [Command; 17] = [
         long: "Configuration, links, last races and events, log, rules and routes; also without the\n\
                daemon. Keys and passwords never appear, public addresses only with --addresses.\n",
         examples: "cheaproute support > /tmp/support.txt\n",
+    },
+    Command {
+        name: "split",
+        words: &[],
+        short: "spread TCP connections over two addresses of a host, or join them",
+        takes: "",
+        long: "The sender rewrites the destination of some packets from the primary address to the\n\
+               secondary one, the receiver does it back: both ends need it, and the same MTU on\n\
+               both paths. It needs no daemon, and makes rules only. The daemon's section split\n\
+               also sets up routing, rp_filter, ARP and forwarding, and looks after the second path.\n\n  \
+               -A, --append SIDE     adds a split; SIDE is sender or receiver\n  \
+               -P, --primary TO      ADDRESS:PORT that clients connect to\n  \
+               -S, --secondary TO    ADDRESS:PORT of the second path\n  \
+               -R, --ratio A:B       packets on the first and on the second path; default 1:1\n  \
+               -F, --flush SIDE      takes away all splits of this side\n  \
+               -L, --list            shows them, the daemon's too\n",
+        examples: "cheaproute split -A sender -P 10.0.0.11:1234 -S 10.0.0.12:1234 -R 7500:2500\n\
+                   cheaproute split -A receiver -P 10.0.0.11:1234 -S 10.0.0.12:1234\n\
+                   cheaproute split -P [fd00::11]:80 -S [fd00::12]:80 -A sender\n",
     },
     Command {
         name: "help",

@@ -7,6 +7,7 @@ mod live;
 mod mask;
 pub mod playback;
 mod resolve;
+mod split;
 mod support;
 mod why;
 
@@ -46,6 +47,7 @@ fn act(action: Action) -> Result<(), Exit> {
         }
         Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Split(request) => split::act(request),
         Action::Why { asked, common } => {
             let words = why::words(&asked)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();

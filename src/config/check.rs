@@ -1,13 +1,18 @@
 //! From sections to a [`Config`], with everything that is wrong on the way.
 
+use std::net::SocketAddr;
+
 use super::cross;
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
 use super::values::{Protocol, Target};
-use super::{Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig};
+use super::{
+    Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig, SplitConfig,
+};
 use crate::link::Marks;
+use crate::split::{Ratio, Side, Split};
 use crate::time::Span;
 
 /// Documented at [`super::read`].
@@ -47,6 +52,7 @@ struct All<'a> {
     links: Vec<Read<'a, LinkConfig>>,
     policies: Vec<Read<'a, PolicyConfig>>,
     rules: Vec<Read<'a, RuleConfig>>,
+    splits: Vec<Read<'a, SplitConfig>>,
 }
 
 impl<'a> All<'a> {
@@ -61,6 +67,7 @@ impl<'a> All<'a> {
                 Kind::Link => self.links.len(),
                 Kind::Policy => self.policies.len(),
                 Kind::Rule => self.rules.len(),
+                Kind::Split => self.splits.len(),
             };
             let known = Known::new(kind, section, index);
             known.check(&mut self.faults);
@@ -69,6 +76,7 @@ impl<'a> All<'a> {
                 Kind::Link => self.links.push(read_as(known, link)),
                 Kind::Policy => self.policies.push(read_as(known, policy)),
                 Kind::Rule => self.rules.push(read_as(known, rule)),
+                Kind::Split => self.splits.push(read_as(known, split)),
             }
         }
     }
@@ -81,6 +89,7 @@ impl<'a> All<'a> {
             links: &self.links,
             policies: &self.policies,
             rules: &self.rules,
+            splits: &self.splits,
             complete: self.complete,
         };
         checks.run(&mut self.faults);
@@ -109,7 +118,8 @@ impl<'a> All<'a> {
         if policies.is_empty() {
             policies.push(PolicyConfig { link: names, ..PolicyConfig::default() });
         }
-        Ok((Config { main, links, policies, rules: enabled(self.rules).collect() }, self.faults))
+        let (rules, splits) = (enabled(self.rules).collect(), enabled(self.splits).collect());
+        Ok((Config { main, links, policies, rules, splits }, self.faults))
     }
 }
 
@@ -280,6 +290,18 @@ fn rule(known: &Known) -> RuleConfig {
         nftset: known.one("nftset"),
         policy: known.one("policy").unwrap_or_default(),
     }
+}
+
+fn split(known: &Known) -> SplitConfig {
+    // What is required and missing is a fault by now; the file with it is not used.
+    let nowhere = SocketAddr::from(([0; 4], 0));
+    let split = Split {
+        side: known.one("side").unwrap_or(Side::Sender),
+        primary: known.one("primary").unwrap_or(nowhere),
+        secondary: known.one("secondary").unwrap_or(nowhere),
+        ratio: known.one("ratio").unwrap_or(Ratio { primary: 1, secondary: 1 }),
+    };
+    SplitConfig { name: known.name.clone(), split }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn defaults_are_those_of_the_table() {
         last_resort: LastResort::Default,
     };
     let links = vec![link("wan"), link("wanb")];
-    assert_eq!(config, Config { main, links, policies: vec![policy("fastest")], rules: vec![] });
+    assert_eq!(config, Config { main, links, policies: vec![policy("fastest")], rules: vec![], splits: vec![] });
 
     let rule = RuleConfig {
         name: "@rule[0]".into(),
@@ -144,6 +144,7 @@ fn every_word_of_the_table_has_a_meaning() {
                 Kind::Link => "config link wan",
                 Kind::Policy => "config policy p",
                 Kind::Rule => "config rule r\noption policy p",
+                Kind::Split => "config split s\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1",
             };
             let text = format!("{LINKS}config policy p\n{section}\noption {} {word}", spec.name);
             let config = read(&text).unwrap().0;
@@ -428,4 +429,33 @@ proptest! {
             prop_assert!(section.contains(&format!("'s{index}'")), "{}", section);
         }
     }
+}
+
+#[test]
+fn splits() {
+    let good = "config split s\noption side sender\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1\n";
+    let (config, warnings) = read(format!("{LINKS}{good}")).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.splits[0].split.to_string(), "sender 10.0.0.1:1 10.0.1.1:1 1:1");
+    each(
+        &[
+            (
+                "config split s\noption side sender\noption primary 10.0.0.1:1\noption secondary 10.0.0.1:1",
+                "cheaproute:6: split 's': option 'secondary': the secondary address is the primary one",
+            ),
+            (
+                "config split s\noption side sender\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1\noption ratio 3",
+                "cheaproute:7: split 's': option 'ratio': must be two whole numbers from 1 to 65535",
+            ),
+            (
+                "config split s\noption side both\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1",
+                "cheaproute:4: split 's': option 'side': must be one of sender, receiver",
+            ),
+            (
+                &format!("{good}{}", good.replace("split s", "split t")),
+                "cheaproute:9: split 't': option 'primary': is already that of",
+            ),
+        ],
+        wrong,
+    );
 }

@@ -4,10 +4,11 @@ use super::check::Read;
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::section::Known;
 use super::values::{Prefix, Protocol, span_text};
-use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig};
+use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig, SplitConfig};
 use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
+use crate::split::{MAX_SPLITS, Side};
 use crate::time::Span;
 
 pub struct Checks<'c, 'a> {
@@ -16,6 +17,7 @@ pub struct Checks<'c, 'a> {
     pub links: &'c [Read<'a, LinkConfig>],
     pub policies: &'c [Read<'a, PolicyConfig>],
     pub rules: &'c [Read<'a, RuleConfig>],
+    pub splits: &'c [Read<'a, SplitConfig>],
     /// Every header could be read: a name that is not here is not in the file.
     pub complete: bool,
 }
@@ -64,6 +66,7 @@ impl Checks<'_, '_> {
             faults.push(rule.known.fault(text));
         }
         self.catch_all(faults);
+        self.splits(faults);
     }
 
     fn link_count(&self, faults: &mut Vec<Fault>) {
@@ -152,6 +155,29 @@ impl Checks<'_, '_> {
             }
         }
         families(known, config, faults);
+    }
+
+    fn splits(&self, faults: &mut Vec<Fault>) {
+        let used = || self.splits.iter().filter(|split| split.enabled);
+        for (index, Read { known, config: SplitConfig { split, .. }, .. }) in used().enumerate().take(MAX_SPLITS) {
+            if !["primary", "secondary"].iter().all(|option| known.is_given(option) && known.is_sound(option)) {
+                continue;
+            }
+            if let Err(why) = split.check() {
+                faults.push(known.fault_of("secondary", why.into()));
+            } else if let Some(other) = used().take(index).find(|other| other.config.split.collides(split)) {
+                let option = if split.side == Side::Sender { "primary" } else { "secondary" };
+                let text = format!("is already that of split {}", shown(&other.known.name));
+                faults.push(known.fault_of(option, text));
+            }
+            if split.side == Side::Receiver && known.is_given("ratio") {
+                faults.push(warning(known.fault_of("ratio", "has no effect: the sender's counts".into())));
+            }
+        }
+        if let Some(split) = used().nth(MAX_SPLITS) {
+            let text = format!("at most {MAX_SPLITS} splits can be enabled; there are {}", used().count());
+            faults.push(split.known.fault(text));
+        }
     }
 
     /// A rule that matches everything hides those after it.

@@ -17,6 +17,7 @@ mod values;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::link::{LinkId, Marks};
+use crate::split::Split;
 use crate::time::Span;
 
 pub(crate) use check::{sort_faults, syntax_faults};
@@ -44,6 +45,8 @@ pub struct Config {
     pub policies: Vec<PolicyConfig>,
     /// Those that are enabled, in the order of the file: at most [`MAX_RULES`].
     pub rules: Vec<RuleConfig>,
+    /// Those that are enabled: at most [`MAX_SPLITS`](crate::split::MAX_SPLITS).
+    pub splits: Vec<SplitConfig>,
 }
 
 /// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
@@ -176,6 +179,14 @@ pub struct RuleConfig {
     pub nftset: Option<NftSet>,
     /// A name in [`Config::policies`].
     pub policy: String,
+}
+
+/// It passes [`Split::check`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SplitConfig {
+    /// As of a rule.
+    pub name: String,
+    pub split: Split,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -1,13 +1,14 @@
 //! The one option table. It drives parsing, defaults, ranges and the sample file; the documentation and the LuCI form's
 //! help come from it too, so that none of them can drift apart.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::values::{
     NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex,
     parse_span, span_text,
 };
 use crate::link::Marks;
+use crate::split::{self, Ratio};
 use crate::time::Span;
 
 pub use super::sample::sample;
@@ -19,6 +20,7 @@ pub enum Kind {
     Link,
     Policy,
     Rule,
+    Split,
 }
 
 /// An option of a section type.
@@ -65,6 +67,9 @@ pub enum Shape {
     Target,
     NftSet,
     Mask,
+    /// A host's address and a port.
+    Endpoint,
+    Ratio,
 }
 
 /// What holds while an option is not given.
@@ -95,10 +100,12 @@ pub enum Value {
     Target(Target),
     NftSet(NftSet),
     Mask(Marks),
+    Endpoint(SocketAddr),
+    Ratio(Ratio),
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::Main, Kind::Link, Kind::Policy, Kind::Rule];
+    pub const ALL: [Kind; 5] = [Kind::Main, Kind::Link, Kind::Policy, Kind::Rule, Kind::Split];
 
     /// As the `config` line says it.
     pub const fn name(self) -> &'static str {
@@ -107,6 +114,7 @@ impl Kind {
             Kind::Link => "link",
             Kind::Policy => "policy",
             Kind::Rule => "rule",
+            Kind::Split => "split",
         }
     }
 
@@ -123,6 +131,12 @@ impl Kind {
                 "Which connections take which policy. The first rule that matches decides, in the order of this \
                  file; where \
                  none does, the first policy. A rule matches if all of its options do."
+            }
+            Kind::Split => {
+                "The packets of TCP connections to a host with two addresses, over two paths. Both ends need this section: \
+                 the one with side sender spreads them, the other joins them. What this host sends is spread, and what it \
+                 forwards, unless a firewall of either end translates addresses on one path only, or a flowtable takes the \
+                 connection (flow offloading). There may be 32."
             }
         }
     }
@@ -157,7 +171,7 @@ const fn otherwise(what: &'static str, example: &'static [&'static str]) -> With
     Without::Otherwise { what, example }
 }
 
-use Kind::{Link, Main, Policy, Rule};
+use Kind::{Link, Main, Policy, Rule, Split};
 use Shape::{Bool, OneOf};
 use Without::{Default, Required};
 
@@ -285,6 +299,19 @@ pub static OPTIONS: &[Spec] = &[
     one(Rule, "nftset", Shape::NftSet, otherwise("none", &["video"]),
         "The server's address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. \
          dnsmasq fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6."),
+
+    one(Split, "side", OneOf(&["sender", "receiver"]), Required { example: &["sender"] },
+        "Which end this host is. A receiver gets a routing table for each of the two addresses, a loose rp_filter and \
+         arp_filter on their devices; a sender of IPv4 gets ip_forward. All of it is undone at the end."),
+    one(Split, "enabled", Bool, Default(&["1"]),
+        "Whether it is used."),
+    one(Split, "primary", Shape::Endpoint, Required { example: &["192.0.2.11:443"] },
+        "Where clients connect to: an address of the receiver, and the port."),
+    one(Split, "secondary", Shape::Endpoint, Required { example: &["198.51.100.12:443"] },
+        "Another address of the receiver. While the link or device that the main routing table reaches it by is down, \
+         everything takes the first path. Both paths need the same MTU."),
+    one(Split, "ratio", Shape::Ratio, Default(&["1:1"]),
+        "How many packets take the first path and how many the second: the ratio of their bandwidths. Only of side sender."),
 ];
 
 impl Spec {
@@ -321,6 +348,8 @@ impl Shape {
             Shape::Target => text.parse().ok().map(Value::Target),
             Shape::NftSet => text.parse().ok().map(Value::NftSet),
             Shape::Mask => parse_hex(text).and_then(Marks::new).map(Value::Mask),
+            Shape::Endpoint => split::endpoint(text).map(Value::Endpoint),
+            Shape::Ratio => text.parse().ok().map(Value::Ratio),
         }
     }
 
@@ -358,6 +387,8 @@ impl Shape {
                 .into(),
             Shape::NftSet => "a name for nft sets, such as video".into(),
             Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
+            Shape::Endpoint => "a host's address and a port, such as 192.0.2.11:443 or [2001:db8::11]:443".into(),
+            Shape::Ratio => "two whole numbers from 1 to 65535, such as 7500:2500".into(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub fn sample() -> String {
     options(&mut out, Kind::Policy, "", &["mode"]);
     header(&mut out, Kind::Rule, "#", "web");
     options(&mut out, Kind::Rule, "#", &[]);
+    header(&mut out, Kind::Split, "#", "bulk");
+    options(&mut out, Kind::Split, "#", &[]);
     out
 }
 

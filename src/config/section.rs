@@ -2,7 +2,7 @@
 //! type.
 
 use core::str::FromStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::{Kind, Shape, Spec, Value, Without};
@@ -10,6 +10,7 @@ use super::uci::{Entry, Section};
 use super::values::{NftSet, PortRange, Prefix, Protocol, Target, is_name};
 use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use crate::link::Marks;
+use crate::split::{Ratio, Side};
 use crate::time::Span;
 
 /// Values of one list: as many as rules, and for the same reason.
@@ -226,6 +227,7 @@ macro_rules! from_value {
 from_value! {
     Bool => bool, Integer => u16, Time => Span, Text => String, Ipv4 => Ipv4Addr, Ipv6 => Ipv6Addr, Prefix => Prefix,
     Ports => PortRange, Protocol => Option<Protocol>, Target => Target, NftSet => NftSet, Mask => Marks,
+    Endpoint => SocketAddr, Ratio => Ratio,
 }
 
 macro_rules! from_word {
@@ -247,6 +249,7 @@ from_word! {
     }
     LastResort { "default" => Default, "unreachable" => Unreachable, "blackhole" => Blackhole }
     OnDown { "reset" => Reset, "flush" => Flush, "keep" => Keep }
+    Side { "sender" => Sender, "receiver" => Receiver }
     OnUp { "keep" => Keep, "return" => Return }
     Family { "any" => Any, "ipv4" => Ipv4, "ipv6" => Ipv6 }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::{Attach, Config, LinkConfig, Prefix};
+use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig};
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, Side};
 use crate::ubus::netifd::{Interface, find};
@@ -60,11 +60,13 @@ pub fn number(config: &Config, old: &[(String, LinkId)]) -> Vec<LinkId> {
     config.links.iter().map_while(|link| known(&link.name).or_else(|| free.next())).collect()
 }
 
-/// What the main table reaches without a default route.
-pub fn direct(now: &Snapshot) -> Vec<Prefix> {
+/// What the main table reaches without a default route; and who a split's packets are for, which take its two paths.
+pub fn direct(now: &Snapshot, splits: &[SplitConfig]) -> Vec<Prefix> {
     let specific = now.routes.iter().filter(|route| route.destination.1 > 0);
     let mut direct: Vec<Prefix> =
         specific.filter_map(|route| Prefix::new(route.destination.0, route.destination.1)).collect();
+    let both = splits.iter().flat_map(|config| [config.split.primary, config.split.secondary]);
+    direct.extend(both.filter_map(|to| Prefix::new(to.ip(), if to.is_ipv4() { 32 } else { 128 })));
     direct.sort_by_key(|prefix| (prefix.address(), prefix.length()));
     direct.dedup();
     direct

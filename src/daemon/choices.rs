@@ -18,7 +18,7 @@ impl Daemon {
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let queueing = self.installation.queueing();
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan { config, links: &links, lost, queueing, direct: &[], races: self.races };
+        let plan = Plan { config, links: &links, lost, queueing, direct: &[], splits: None, races: self.races };
         let policies = self.config.policies.iter().map(|policy| {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),

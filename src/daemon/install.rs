@@ -5,6 +5,7 @@ use std::io;
 
 use crate::kernel::{Control, Failure, PROTOCOL, Rule};
 use crate::link::{Link, Marks};
+use crate::split::place::Table;
 use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table};
 
 pub struct Installation<K> {
@@ -14,6 +15,8 @@ pub struct Installation<K> {
     /// The families that the kernel has: IPv4, and mostly IPv6.
     families: Vec<bool>,
     loaded: Option<Ruleset>,
+    /// The splits' tables as they stand.
+    tables: Vec<Table>,
     /// Settings that we changed, and what they were.
     settings: Vec<(String, String)>,
 }
@@ -33,8 +36,8 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, settings) = (None, Vec::new());
-        Ok(Installation { kernel, marks, queueing, families, loaded, settings })
+        let (loaded, tables, settings) = (None, Vec::new(), Vec::new());
+        Ok(Installation { kernel, marks, queueing, families, loaded, tables, settings })
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -44,9 +47,9 @@ impl<K: Control> Installation<K> {
     /// Makes the kernel's state what `plan` says; at first over whatever a crash left behind, then step by step, so that
     /// flows and races under way stay as they are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
-        self.loosen(plan.links);
+        self.loosen(plan);
         // Rules lead to tables, and marks to rules: in this order nothing ever points nowhere.
-        self.route(plan.links).map_err(|error| format!("cannot set routes: {error}"))?;
+        self.route(plan).map_err(|error| format!("cannot set routes: {error}"))?;
         let rules = steer::ruleset(plan);
         if self.loaded.as_ref() != Some(&rules) {
             // Should half of it fail, the next time replaces all.
@@ -75,6 +78,7 @@ impl<K: Control> Installation<K> {
             failed("the nft table", why);
         }
         self.loaded = None;
+        self.tables.clear();
         for ipv6 in self.families.clone() {
             let removed = self.remove_rules(ipv6, &[]).and_then(|()| self.kernel.remove_routes(ipv6, &|_| false));
             if let Err(error) = removed {
@@ -87,30 +91,51 @@ impl<K: Control> Installation<K> {
         }
     }
 
-    /// The ip rules that lead from marks to tables.
-    pub fn rules(&self, links: &[Link]) -> Vec<Rule> {
+    /// The ip rules that lead from marks, and from sources, to tables.
+    pub fn rules(&self, plan: &Plan) -> Vec<Rule> {
         let rule = |link: &Link| Rule {
             preference: table(link.id),
+            source: None,
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
         };
-        links.iter().map(rule).collect()
+        let split = |table: &Table| Rule {
+            preference: table.number,
+            source: Some(table.source),
+            mark: 0,
+            mask: 0,
+            table: table.number,
+        };
+        plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split)).collect()
     }
 
-    fn route(&mut self, links: &[Link]) -> io::Result<()> {
-        let rules = self.rules(links);
+    fn route(&mut self, plan: &Plan) -> io::Result<()> {
+        let (rules, wanted) = (self.rules(plan), split_tables(plan));
+        let renewed = self.tables != wanted;
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
-            for link in links {
+            for link in plan.links {
                 if self.set_default(link, ipv6) {
                     tables.push(table(link.id));
                 }
             }
+            if !renewed {
+                tables.extend(wanted.iter().map(|table| table.number));
+            }
             self.kernel.remove_routes(ipv6, &|table| tables.contains(&table))?;
-            rules.iter().try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
+            for table in wanted.iter().filter(|table| table.source.is_ipv6() == ipv6) {
+                for route in &table.routes {
+                    // The device went down meanwhile: we shall hear of it.
+                    let done = self.kernel.add_route(table.number, route);
+                    let _ = done.inspect_err(|error| log::debug!("split: no route for {}: {error}", table.source));
+                }
+            }
+            let of_family = |rule: &&Rule| rule.source.is_none_or(|source| source.is_ipv6() == ipv6);
+            rules.iter().filter(of_family).try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
             self.remove_rules(ipv6, &rules)?;
         }
+        self.tables = wanted.to_vec();
         Ok(())
     }
 
@@ -148,20 +173,47 @@ impl<K: Control> Installation<K> {
 
     /// A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
     /// default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
-    fn loosen(&mut self, links: &[Link]) {
-        let strict = |value: io::Result<String>| value.is_ok_and(|value| value == "1");
-        let all = strict(self.kernel.setting("net/ipv4/conf/all/rp_filter"));
-        for link in links.iter().filter(|link| link.ifindex != 0) {
-            let name = format!("net/ipv4/conf/{}/rp_filter", link.device);
+    fn loosen(&mut self, plan: &Plan) {
+        let all = |kernel: &mut K, name: &str| kernel.setting(&format!("net/ipv4/conf/all/{name}"));
+        let strict = all(&mut self.kernel, "rp_filter").is_ok_and(|value| value == "1");
+        let place = plan.splits;
+        let split: &[String] = place.map_or(&[], |place| &place.devices);
+        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
+        for device in links.chain(split) {
+            let name = format!("net/ipv4/conf/{device}/rp_filter");
             let Ok(own) = self.kernel.setting(&name) else { continue };
-            if own == "1" || (all && own == "0") {
-                match self.kernel.set(&name, "2") {
-                    Ok(()) => self.settings.push((name, own)),
-                    Err(error) => log::warn!("link {}: cannot loosen {name}: {error}; answers may be lost", link.name),
-                }
+            if own == "1" || (strict && own == "0") {
+                self.change(name, own, "2", "answers may be lost");
             }
         }
+        // The two addresses of a receiver may be in one network: each device is to answer for its own only.
+        let filtered = all(&mut self.kernel, "arp_filter").is_ok_and(|value| value == "1");
+        for device in split.iter().filter(|_| !filtered) {
+            self.switch_on(format!("net/ipv4/conf/{device}/arp_filter"), "one device may take both paths");
+        }
+        if place.is_some_and(|place| place.forwards) {
+            self.switch_on("net/ipv4/ip_forward".into(), "only connections of this host are split");
+        }
     }
+
+    fn switch_on(&mut self, name: String, else_: &str) {
+        if let Ok(own) = self.kernel.setting(&name)
+            && own == "0"
+        {
+            self.change(name, own, "1", else_);
+        }
+    }
+
+    fn change(&mut self, name: String, own: String, value: &str, else_: &str) {
+        match self.kernel.set(&name, value) {
+            Ok(()) => self.settings.push((name, own)),
+            Err(error) => log::warn!("cannot set {name} to {value}: {error}; {else_}"),
+        }
+    }
+}
+
+fn split_tables<'a>(plan: &Plan<'a>) -> &'a [Table] {
+    plan.splits.map_or(&[], |place| &place.tables)
 }
 
 /// Another tool's rule that would fight with ours over the same packets.

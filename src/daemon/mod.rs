@@ -15,7 +15,7 @@ use crate::control::desk::{Desk, Request};
 use crate::control::queue::{Receiver, queue};
 use crate::control::server::Server;
 use crate::control::{Code, Exit, Value};
-use crate::kernel::{Control, Failure};
+use crate::kernel::{Control, Failure, Snapshot};
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
@@ -25,6 +25,7 @@ use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
 use crate::probe::State;
+use crate::split::place::{Place, place};
 use crate::steer::{Plan, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
@@ -129,6 +130,8 @@ struct Daemon {
     bell: Arc<Waker>,
     path: PathBuf,
     ubus: Vec<PathBuf>,
+    /// The splits.
+    place: Place,
     flows: Flows,
     events: Events,
     hooks: Hooks,
@@ -174,6 +177,7 @@ impl Daemon {
             bell,
             path: options.config.clone(),
             ubus: options.ubus.clone(),
+            place: Place::default(),
             flows: Flows::default(),
             events: Events::default(),
             hooks: Hooks::default(),
@@ -326,17 +330,40 @@ impl Daemon {
         // The race first: it knows its policies before the rules send it their packets.
         self.racing.set_policies(&raced);
         self.racing.set_links(&links);
-        let direct = direct(&snapshot);
+        let direct = direct(&snapshot, &self.config.splits);
+        self.place(&links, &snapshot);
         let queueing = self.installation.queueing();
         self.flows.note(&links);
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
+        let plan = Plan {
+            config,
+            links: &links,
+            lost,
+            queueing,
+            direct: &direct,
+            splits: Some(&self.place),
+            races: self.races,
+        };
         let done = self.installation.apply(&plan);
         if done.is_ok() {
             self.flows.settle(&mut self.installation, &plan);
         }
         self.racing.beat();
         done
+    }
+
+    /// Places the splits anew, and tells what changed about them.
+    fn place(&mut self, links: &[Link], snapshot: &Snapshot) {
+        let place = place(&self.config.splits, links, snapshot);
+        let old = core::mem::replace(&mut self.place, place);
+        for (name, trouble) in self.place.troubles.iter().filter(|trouble| !old.troubles.contains(trouble)) {
+            log::warn!("split {name}: {trouble}");
+        }
+        let now_in_use = |name: &str| self.place.troubles.iter().all(|(troubled, _)| troubled != name);
+        let is_there = |name: &str| self.config.splits.iter().any(|split| split.name == name);
+        for (name, _) in old.troubles.iter().filter(|(name, _)| now_in_use(name) && is_there(name)) {
+            log::warn!("split {name}: in use again, over both paths");
+        }
     }
 
     /// The links that new connections may take now.

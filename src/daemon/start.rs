@@ -14,6 +14,7 @@ use crate::link::{Link, LinkSet};
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::race::MAX_RACES;
+use crate::split::place::place;
 use crate::steer::{self, Plan};
 
 /// The nft ruleset that [`super::run`] would load now, and the ip rules that go with it as comments.
@@ -31,11 +32,12 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         }
         links.push(Link { up: attached.lacks.is_none(), ..attached.link });
     }
-    let direct = direct(&snapshot);
+    let direct = direct(&snapshot, &config.splits);
+    let place = place(&config.splits, &links, &snapshot);
     let races = capacity(sysctl::memory());
     let (lost, queueing) = (LinkSet::EMPTY, installation.queueing());
-    let plan = Plan { config: &config, links: &links, lost, queueing, direct: &direct, races };
-    for rule in installation.rules(&links) {
+    let plan = Plan { config: &config, links: &links, lost, queueing, direct: &direct, splits: Some(&place), races };
+    for rule in installation.rules(&plan) {
         text += &format!("# ip rule, both families: {rule}\n");
     }
     text += &steer::ruleset(&plan).fresh();

@@ -46,10 +46,10 @@ impl Daemon {
             }
         }
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
-        let direct = direct(snapshot);
+        let direct = direct(snapshot, &self.config.splits);
         let queueing = self.installation.queueing();
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, races: self.races };
+        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, splits: None, races: self.races };
         let (memory, last) = {
             let field = self.racing.field();
             let memory = remembered(field.racer.memory(), &question).cloned();

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Control, Data, Failure, Flow, Judge, PROTOCOL, Picked, Rule, Snapshot};
+use super::{Control, Data, Failure, Flow, Judge, PROTOCOL, Picked, Route, Rule, Snapshot};
 use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -16,6 +16,8 @@ pub struct Fake {
     pub rules: Vec<(bool, Rule, u8)>,
     /// (IPv6, table, device, gateway)
     pub routes: Vec<(bool, u32, u32, Option<IpAddr>)>,
+    /// Those that are no default routes of links: (table, route)
+    pub copied: Vec<(u32, Route)>,
     pub settings: Vec<(String, String)>,
     /// Rulesets loaded, in their order.
     pub loaded: Vec<String>,
@@ -57,8 +59,14 @@ impl Control for Fake {
         Ok(())
     }
 
+    fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        self.copied.push((table, *route));
+        Ok(())
+    }
+
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
         self.routes.retain(|(six, table, ..)| *six != ipv6 || wanted(*table));
+        self.copied.retain(|(table, route)| route.destination.0.is_ipv4() == ipv6 || wanted(*table));
         Ok(())
     }
 

@@ -36,6 +36,9 @@ pub trait Control {
     /// Makes the default route of one of our tables what it should be.
     fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()>;
 
+    /// Adds a route to one of our tables, its metric left out. One that is there already is fine.
+    fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
+
     /// Removes our routes from the tables that `wanted` does not want.
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
 
@@ -156,6 +159,8 @@ pub struct Snapshot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rule {
     pub preference: u32,
+    /// One host's packets only.
+    pub source: Option<IpAddr>,
     pub mark: u32,
     pub mask: u32,
     pub table: u32,
@@ -164,6 +169,9 @@ pub struct Rule {
 /// As the `ip rule` command words it.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = self.source {
+            return write!(f, "pref {} from {source} lookup {}", self.preference, self.table);
+        }
         write!(f, "pref {} fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)
     }
 }

@@ -69,8 +69,15 @@ impl Routing {
 
     /// Makes the default route of one of our tables what it should be.
     pub fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
-        let family = family(ipv6);
-        let mut head = header(family, 0);
+        let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        self.add_route(table, &Route { destination: (any, 0), gateway, device, metric: 0 })
+    }
+
+    /// Adds a route to one of our tables, or puts it in the place of one to the same destination.
+    pub fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        let Route { destination: (to, length), gateway, device, .. } = *route;
+        let mut head = header(family(to.is_ipv6()), 0);
+        head[1] = length;
         head[5] = PROTOCOL;
         // Without a gateway the far end is on the link itself.
         head[6] = if gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
@@ -79,6 +86,9 @@ impl Routing {
         head[8..].copy_from_slice(&(if gateway.is_some() { RTNH_F_ONLINK } else { 0 }).to_ne_bytes());
         let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &head);
         message.u32(libc::RTA_TABLE, table).u32(libc::RTA_OIF, device);
+        if length > 0 {
+            message.address(libc::RTA_DST, to);
+        }
         if let Some(gateway) = gateway {
             message.address(libc::RTA_GATEWAY, gateway);
         }
@@ -106,9 +116,13 @@ impl Routing {
     fn change_rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
         let mut head = header(family(ipv6), 0);
         head[7] = ACTION_TO_TABLE;
+        head[2] = rule.source.map_or(0, whole);
         let mut message = Message::new(kind, flags, &head);
         message.u32(FRA_PRIORITY, rule.preference).u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.mask);
         message.u32(FRA_TABLE, rule.table).attribute(FRA_PROTOCOL, &[PROTOCOL]);
+        if let Some(source) = rule.source {
+            message.address(FRA_SRC, source);
+        }
         self.socket.request(message)
     }
 }
@@ -157,6 +171,7 @@ const RTNH_F_ONLINK: u32 = 4;
 
 /// `linux/fib_rules.h`.
 const ACTION_TO_TABLE: u8 = 1;
+const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
 const FRA_TABLE: u16 = 15;
@@ -174,6 +189,11 @@ fn header(family: libc::c_int, table: u8) -> [u8; 12] {
 
 fn gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT | libc::ENODEV))
+}
+
+/// The length of the prefix that is one address.
+fn whole(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }
 
 fn number(value: &[u8]) -> Option<u32> {
@@ -273,10 +293,12 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
         return None;
     }
     let table = u32::from(*answer.body.get(4)?);
-    let mut rule = Rule { preference: 0, mark: 0, mask: 0, table };
+    let length = *answer.body.get(2)?;
+    let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table };
     let mut protocol = 0;
     for (kind, value) in answer.attributes(12) {
         match kind {
+            FRA_SRC => rule.source = address(value).filter(|source| length == whole(*source)),
             FRA_PRIORITY => rule.preference = number(value)?,
             FRA_FWMARK => rule.mark = number(value)?,
             FRA_FWMASK => rule.mask = number(value)?,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::route::Routing;
 use super::{conntrack, program, sysctl, target};
-use crate::kernel::{Control, Failure, Picked, Rule, Snapshot};
+use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
     routing: Routing,
@@ -36,6 +36,10 @@ impl Control for System {
 
     fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
         self.routing.set_default(table, device, gateway, ipv6)
+    }
+
+    fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        self.routing.add_route(table, route)
     }
 
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {

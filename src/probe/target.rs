@@ -76,7 +76,8 @@ fn bare(text: &str) -> Option<IpAddr> {
     is_elsewhere(address).then_some(address)
 }
 
-fn with_port(text: &str) -> Option<SocketAddr> {
+/// An address of another host, with a port.
+pub(crate) fn with_port(text: &str) -> Option<SocketAddr> {
     let to: SocketAddr = text.parse().ok()?;
     // A scope (`%eth0`) would contradict the link that the probe leaves by.
     let scoped = matches!(to, SocketAddr::V6(v6) if v6.scope_id() != 0);

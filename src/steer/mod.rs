@@ -16,6 +16,7 @@
 
 use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId, LinkSet};
+use crate::split::place::Place;
 
 mod known;
 mod policy;
@@ -65,6 +66,8 @@ pub struct Plan<'a> {
     pub queueing: Queueing,
     /// What the main routing table reaches without a default route: never raced, never steered.
     pub direct: &'a [Prefix],
+    /// What the daemon puts up for splits, if anything.
+    pub splits: Option<&'a Place>,
     /// The most races in flight.
     pub races: usize,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::config::Prefix;
 use crate::link::{Link, Stage};
+use crate::split;
 
 use super::writer::Writer;
 use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule};
@@ -99,6 +100,10 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     known::write_moved(&mut out, plan);
     write_classify(&mut out, plan);
     write_leave(&mut out, plan, raced.len());
+    for (name, hook, rules) in plan.splits.map(|place| split::chains(&place.splits)).unwrap_or_default() {
+        out.chain(name, Some(hook));
+        rules.iter().for_each(|rule| out.rule(rule));
+    }
     out.finish()
 }
 

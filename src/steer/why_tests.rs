@@ -68,6 +68,7 @@ fn ask(question: &Question, change: impl FnOnce(&mut Vec<Link>)) -> (Way, Vec<St
         links: &links,
         queueing: Queueing::Nft,
         direct: &direct,
+        splits: None,
         races: 16,
         lost: LinkSet::EMPTY,
     };
@@ -151,8 +152,15 @@ fn a_global_address_leaves_by_its_link() {
 fn the_helped_ports_are_those_of_the_rules() {
     let (config, _) = config::read(CONFIG).unwrap();
     let links = links(&config);
-    let plan =
-        Plan { config: &config, links: &links, queueing: Queueing::Nft, direct: &[], races: 16, lost: LinkSet::EMPTY };
+    let plan = Plan {
+        config: &config,
+        links: &links,
+        queueing: Queueing::Nft,
+        direct: &[],
+        splits: None,
+        races: 16,
+        lost: LinkSet::EMPTY,
+    };
     let ports = HELPED_PORTS.map(|port| port.to_string()).join(", ");
     assert!(ruleset(&plan).fresh().contains(&format!("tcp dport != {{ {ports} }}")));
 }

@@ -14,6 +14,7 @@ mod leftovers;
 mod memory;
 mod packets;
 mod plain;
+mod split;
 mod stats;
 mod sys;
 mod table;
@@ -38,7 +39,7 @@ impl Effort {
 
 type Part = (&'static str, fn(Effort) -> Vec<Row>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("latency", latency::rows),
     ("capacity", capacity::rows),
     ("throughput", throughput::rows),
@@ -46,6 +47,7 @@ const PARTS: [Part; 7] = [
     ("leftovers", leftovers::rows),
     ("detection", detection::rows),
     ("idle", idle::rows),
+    ("split", split::rows),
 ];
 
 fn main() {
