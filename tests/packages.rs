@@ -138,9 +138,12 @@ fn packages_hold_what_the_feed_installs() {
 #[test]
 fn the_feed_lays_out_the_same() {
     let folder = Folder::new("feed");
-    pack(&folder, &["cheaproute"]);
+    let programs = ["cheaproute", "playbacktun"];
+    pack(&folder, &programs);
     let place = unpack(&folder, &ipk("x86_64", "cheaproute"));
-    folder.write("sdk/install/bin/cheaproute", "cheaproute for x86_64");
+    for program in programs {
+        folder.write(&format!("sdk/install/bin/{program}"), &format!("{program} for x86_64"));
+    }
     let sdk = fs::canonicalize("tests/router/sdk").unwrap();
     let mut command = Command::new("make");
     command.args(["--no-print-directory", "-C", "openwrt/cheaproute", "all"]);
