@@ -12,7 +12,7 @@ mkdir -p "$CROSS/linkers" "$CROSS/zig"
 export ZIG_LOCAL_CACHE_DIR="$CROSS/zig" ZIG_GLOBAL_CACHE_DIR="$CROSS/zig"
 arguments=
 for row in $rows; do
-	IFS=, read -r name rust zig budget <<-END
+	IFS=, read -r name rust zig daemon tool <<-END
 		$row
 	END
 	arguments="$arguments --target $rust"
@@ -45,11 +45,13 @@ export RUSTFLAGS="-Ctarget-feature=+crt-static -Clink-self-contained=no -Creloca
 failed=0
 printf '%-16s %-12s %9s %9s %9s\n' TARGET PROGRAM BYTES XZ BUDGET
 for row in $rows; do
-	IFS=, read -r name rust zig budget <<-END
+	IFS=, read -r name rust zig daemon tool <<-END
 		$row
 	END
 	mkdir -p "$CROSS/$name"
 	for program in cheaproute playbacktun; do
+		budget=$daemon
+		[ $program = cheaproute ] || budget=$tool
 		file=$CROSS/$name/$program
 		cp "$CROSS/build/$rust/router/$program" "$file"
 		header=$(readelf -hlA "$file")
