@@ -52,11 +52,6 @@ fn same(field: Field, wanted: &Value, got: &Value) -> bool {
     }
 }
 
-/// The most packets that may be expected: each that comes is compared with each of them.
-pub const MOST: usize = 1_000;
-/// Candidates kept for an expected packet: a loop that plays for days must not fill the memory.
-const CANDIDATES: usize = 4_096;
-
 /// Which of the packets that came stands for which expected one. Each stands for one at most, in whatever order they came.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Matching {
@@ -75,8 +70,7 @@ impl Matching {
     /// augmenting path of a bipartite graph): what matches anything does not take away what another needs.
     pub fn add(&mut self, came: usize, fits: impl Iterator<Item = usize>) {
         for at in fits {
-            let fitting = self.fitting.get_mut(at).filter(|fitting| fitting.len() < CANDIDATES);
-            fitting.into_iter().for_each(|fitting| fitting.push(came));
+            self.fitting.iter_mut().skip(at).take(1).for_each(|fitting| fitting.push(came));
         }
         for at in 0..self.taken.len() {
             if self.taken.get(at) == Some(&None) {
@@ -87,10 +81,7 @@ impl Matching {
     }
 
     fn augment(&mut self, at: usize, seen: &mut Vec<usize>) -> bool {
-        let mut fitting = self.fitting.get(at).cloned().unwrap_or_default();
-        // A free one first: then nobody has to give any away.
-        fitting.sort_by_key(|came| self.is_taken(*came));
-        for came in fitting {
+        for came in self.fitting.get(at).cloned().unwrap_or_default() {
             if seen.contains(&came) {
                 continue;
             }

@@ -9,7 +9,7 @@ use crate::control::{Code, Exit};
 use crate::linux::clock::now;
 use crate::linux::poll::Poll;
 use crate::linux::tun::Tun;
-use crate::playback::expect::{MOST, Matching, differences};
+use crate::playback::expect::{Matching, differences};
 use crate::playback::{Field, LONGEST, Value, schedule};
 use crate::time::{Span, Time};
 
@@ -25,9 +25,6 @@ const KEPT: usize = 4_096;
 pub fn play(device: &str, file: &Path, how: &How) -> Result<(), Exit> {
     let sent = packets(file, true)?;
     let expected = how.expect.as_ref().map(|file| packets(file, false)).transpose()?;
-    if let Some(many) = expected.as_ref().map(Vec::len).filter(|many| *many > MOST) {
-        return Err(Exit::new(Code::Config, format!("{many} expected packets: at most {MOST} can be")));
-    }
     let times = schedule(sent.iter().map(|placed| &placed.packet), how.interval.unwrap_or_default());
     let sent: Vec<(Span, Vec<u8>)> =
         times.into_iter().zip(sent.iter().map(bytes).collect::<Result<Vec<_>, _>>()?).collect();
@@ -79,7 +76,7 @@ struct Stage<'a> {
     device: &'a str,
     expected: Vec<Placed>,
     matching: Matching,
-    /// Numbers, from 1, and bytes of what came back.
+    /// Numbers and bytes of what came back.
     came: Vec<(usize, Vec<u8>)>,
     number: usize,
     refused: usize,
@@ -108,6 +105,7 @@ impl Stage<'_> {
             if self.came.len() < KEPT {
                 self.came.push((self.number, bytes.to_vec()));
             }
+            self.number += 1;
         }
         Ok(())
     }
@@ -179,7 +177,7 @@ impl Stage<'_> {
             .min_by_key(|(lines, _)| lines.len());
         match closest {
             Some((lines, number)) => {
-                text += &format!("  closest is number {number} of {} that came:\n", self.number);
+                text += &format!("  closest is number {} of {} that came:\n", number + 1, self.number);
                 lines.iter().for_each(|line| text += &format!("    {line}\n"));
             }
             None => text += "  nothing else came\n",
