@@ -24,6 +24,7 @@ fn a_link_that_goes_dark_leaves_the_race_and_returns() {
         bed.daemon.says(mark, "link wan2 is down");
         thread::sleep(ms(200));
         let watch = bed.lab.wire(2).watch();
+        left_out(&bed);
         assert_eq!(bed.link_taken(&server), 1);
         assert_eq!(openings(&watch), 0, "{target}");
         bed.lab.wire(2).blackhole(false);
@@ -69,6 +70,7 @@ fn a_lost_carrier_takes_a_link_out_at_once() {
     let line = bed.daemon.says(mark, "link wan2 is down");
     assert!(line.contains("carrier"), "{line}");
     for address in SERVERS {
+        left_out(&bed);
         assert_eq!(bed.link_taken(&bed.server(address, 81)), 1);
     }
     bed.lab.wire(2).plug();
@@ -89,6 +91,7 @@ fn a_device_that_is_made_anew_races_again() {
     bed.lab.router().sh("ip link delete wan2");
     bed.lab.internet().sh("ip link delete isp2");
     bed.daemon.says(mark, "link wan2 is down");
+    left_out(&bed);
     assert_eq!(bed.link_taken(&server), 1);
     let _wire = Wire::new(bed.lab.router(), "wan2", bed.lab.internet(), "isp2");
     bed.lab.router().sh("ip address add 10.77.2.2/24 dev wan2; ip address add fd77:2::2/64 dev wan2");
@@ -124,6 +127,7 @@ fn an_interface_taken_down_and_up_races_again() {
     let mark = bed.daemon.process.lines_so_far();
     bed.lab.router().sh("ip link set wan2 down");
     bed.daemon.says(mark, "link wan2 is down");
+    left_out(&bed);
     assert_eq!(bed.link_taken(&server), 1);
     bed.lab.router().sh("ip link set wan2 up; ip address add fd77:2::2/64 dev wan2");
     bed.daemon.says(mark, "link wan2 is up");
@@ -166,8 +170,7 @@ fn a_lossy_link_goes_down_and_returns_once_it_is_whole() {
     bed.lab.wire(2).set(Direction::Down, Shape { loss_ppm: 200_000, ..Shape::delayed(ms(2)) });
     let line = bed.daemon.says(mark, "link wan2 is down");
     assert!(line.contains("% of probes are lost"), "{line}");
-    // Whoever wins a race over it at this very moment is reset. The daemon answers when the rules are there.
-    eventually("left out", || links(&bed).contains("\"used\":false"));
+    left_out(&bed);
     eventually("not raced", || bed.link_taken(&server) == 1);
     bed.lab.wire(2).set(Direction::Down, Shape::delayed(ms(2)));
     bed.daemon.says(mark, "link wan2 is up");
@@ -213,6 +216,7 @@ fn a_captive_portal_takes_a_link_down() {
         pages.answer(portal);
         let line = bed.daemon.says(mark, "link wan2 is down");
         assert!(line.contains("captive portal"), "{line}");
+        left_out(&bed);
         eventually("not raced", || bed.link_taken(&server) == 1);
         pages.answer(NO_CONTENT);
         bed.daemon.says(mark, "link wan2 is up");
@@ -328,4 +332,10 @@ fn links(bed: &Bed) -> String {
 fn openings(watch: &Watch) -> usize {
     // Not the probes'.
     watch.packets(Direction::Up).iter().filter(|packet| packet.is_syn() && packet.destination.port() != 7).count()
+}
+
+/// Whoever wins a race over a link at the very moment when it goes down is reset. The daemon answers when the rules are there.
+#[track_caller]
+fn left_out(bed: &Bed) {
+    eventually("left out", || links(bed).contains("\"used\":false"));
 }
