@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-luci lint pure check bench setup clean packages release install uninstall
+.PHONY: help demo test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
