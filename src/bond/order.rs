@@ -81,7 +81,7 @@ pub struct Order {
 struct Bucket {
     /// The first sequence that was neither delivered nor given up.
     next: u32,
-    /// After the highest that arrived, `next` at least.
+    /// After the highest that arrived; `next` if nothing waits.
     top: u32,
     waiting: u16,
 }
@@ -109,8 +109,7 @@ struct Slot {
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     key: Key,
-    /// Milliseconds.
-    at: u64,
+    at: Time,
 }
 
 /// Flow and sequence.
@@ -191,14 +190,7 @@ impl Order {
     }
 
     /// A packet came. `sequence` counts modulo [`SEQUENCES`]. Packets that can pass are given to `deliver`, in order.
-    pub fn accept(
-        &mut self,
-        flow: u8,
-        sequence: u32,
-        item: &[u8],
-        now: Time,
-        deliver: &mut dyn FnMut(&[u8]),
-    ) -> Fate {
+    pub fn accept(&mut self, flow: u8, sequence: u32, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
         let sequence = sequence % SEQUENCES;
         if !flow::is_ordered(flow) {
             return self.accept_unordered(flow, sequence, item, deliver);
@@ -210,10 +202,7 @@ impl Order {
         }
         if gap == 0 && bucket.waiting == 0 {
             bucket.next = after(sequence);
-            self.counters.reordered += u64::from(ahead(bucket.top, bucket.next) > 0);
-            if ahead(bucket.next, bucket.top) > 0 {
-                bucket.top = bucket.next;
-            }
+            bucket.top = bucket.next;
             return self.deliver(item, deliver);
         }
         if self.find(Key::new(flow, sequence)).is_some() {
@@ -281,7 +270,7 @@ impl Order {
 
     /// Before what is next: it was delivered, or given up.
     fn accept_late(&mut self, key: Key, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
-        let known = |hole: &Hole| hole.key == key && Time(now.0).since(Time(hole.at * 1_000)) < HOLE_LIFE;
+        let known = |hole: &Hole| hole.key == key && now.since(hole.at) < HOLE_LIFE;
         match self.holes.iter().position(known) {
             Some(at) => {
                 self.holes.swap_remove(at);
@@ -348,7 +337,7 @@ impl Order {
     }
 
     fn give_up(&mut self, key: Key, now: Time) {
-        let hole = Hole { key, at: now.as_millis() };
+        let hole = Hole { key, at: now };
         match self.holes.get_mut(self.hole) {
             Some(place) => *place = hole,
             None => self.holes.push(hole),
