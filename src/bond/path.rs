@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
-use super::Address;
+use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
 use super::rate::{Heard, Rate};
@@ -64,7 +64,7 @@ pub struct Path {
     pub id: PathId,
     pub state: State,
     /// Where its datagrams go; `None`: not known yet.
-    pub address: Option<Address>,
+    pub address: Option<Via>,
     /// Relative share for the scheduler `weighted`.
     pub weight: u16,
     pub rate: Rate,
@@ -90,6 +90,8 @@ pub struct Path {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probing {
     pub token: u32,
+    /// The size that the last one tried; 0: none.
+    pub size: u16,
     pub asked: Option<Time>,
     pub answered: Option<Time>,
     pub unanswered: u32,
@@ -140,9 +142,13 @@ impl Path {
         self.flying
     }
 
-    /// A new session's counters begin at 0.
-    pub fn session(&mut self, session: u8) {
-        self.sessions = [Some((session, self.first + self.sent.len() as u64)), self.sessions[0]];
+    /// The session is another, or the path is: the next packet has this counter.
+    pub fn session(&mut self, session: u8, counter: u64) {
+        if self.sent.is_empty() {
+            self.first = self.first.max(counter);
+        }
+        let next = self.first + self.sent.len() as u64;
+        self.sessions = [Some((session, next.saturating_sub(counter))), self.sessions[0]];
         self.rate.restart();
     }
 

@@ -19,6 +19,8 @@ const MOST: u64 = 8 << 20;
 const MEMORY: Span = Span::from_secs(10);
 /// What is taken for a rate: not shorter, or a burst would be one.
 const SAMPLE: u64 = 20_000;
+/// Reports that are further apart tell nothing of a rate.
+const PAUSE: u64 = 250_000;
 
 /// The least of what was seen within one to two halves of [`MEMORY`].
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,11 @@ impl Rate {
         }
     }
 
+    /// Bytes a second that a person allows; 0: any.
+    pub fn set_cap(&mut self, cap: u64) {
+        self.cap = cap;
+    }
+
     /// Bytes that may be in flight.
     pub fn window(&self) -> u64 {
         self.window
@@ -146,12 +153,6 @@ impl Rate {
         self.full = true;
     }
 
-    /// There was nothing to send: what arrives now says little about the link.
-    pub fn is_idle(&mut self) {
-        self.full = false;
-        self.anchor = None;
-    }
-
     /// The session is new: its counts begin anew.
     pub fn restart(&mut self) {
         self.anchor = None;
@@ -179,6 +180,11 @@ impl Rate {
         let passed = u64::from(at.wrapping_sub(then));
         // Reports overtake one another.
         if passed > u64::from(u32::MAX / 2) || passed < SAMPLE {
+            return;
+        }
+        // Nothing was sent for a while.
+        if passed > PAUSE {
+            (self.anchor, self.full) = (Some((at, bytes)), false);
             return;
         }
         let rate = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
