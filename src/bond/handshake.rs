@@ -160,9 +160,16 @@ impl Initiator {
 /// What is to be done about an initiation.
 pub enum Verdict {
     /// `message` goes back where it came from; `session` is pending until something arrives under it.
-    Answer { peer: PublicKey, message: Vec<u8>, session: Session },
+    Answer {
+        peer: PublicKey,
+        message: Vec<u8>,
+        session: Session,
+    },
     /// The same initiation was answered a moment ago, perhaps over another link: it gets the same answer.
-    Again { peer: PublicKey, message: Vec<u8> },
+    Again {
+        peer: PublicKey,
+        message: Vec<u8>,
+    },
     /// Goes back where it came from.
     Cookie(Vec<u8>),
     Ignore,
@@ -330,4 +337,4 @@ fn cookie_key(responder: &PublicKey) -> [u8; 32] {
 
 #[cfg(test)]
 #[path = "handshake_tests.rs"]
-mod tests;
+pub(super) mod tests;

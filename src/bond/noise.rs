@@ -107,12 +107,7 @@ pub fn read_first(
 }
 
 /// The answer and the keys.
-pub fn write_second(
-    received: Received,
-    ephemeral: &Pair,
-    psk: &[u8; KEY],
-    payload: &[u8],
-) -> Option<(Vec<u8>, Split)> {
+pub fn write_second(received: Received, ephemeral: &Pair, psk: &[u8; KEY], payload: &[u8]) -> Option<(Vec<u8>, Split)> {
     let Received { mut state, remote, ephemeral: theirs, .. } = received;
     let mut out = Vec::with_capacity(SECOND + payload.len());
     state.mix_ephemeral(&ephemeral.public);

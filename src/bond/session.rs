@@ -51,12 +51,7 @@ pub struct Opened<'d> {
 
 impl Session {
     /// `seal` is for what we send, `open` for what we receive.
-    pub(super) fn new(
-        (seal, open): (Key, Key),
-        (local, remote): (u32, u32),
-        initiator: bool,
-        hello: Hello,
-    ) -> Self {
+    pub(super) fn new((seal, open): (Key, Key), (local, remote): (u32, u32), initiator: bool, hello: Hello) -> Self {
         Session { seal, open, local, remote, initiator, hello, sent: [0; MAX_PATHS], windows: Default::default() }
     }
 
