@@ -51,11 +51,20 @@ impl PathId {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `index` is its sender's, for the answer.
-    Initiation { index: u32 },
+    Initiation {
+        index: u32,
+    },
     /// `index` is its receiver's, as in the other two: that of the initiation it answers.
-    Response { index: u32 },
-    Cookie { index: u32 },
-    Data { path: PathId, index: u32 },
+    Response {
+        index: u32,
+    },
+    Cookie {
+        index: u32,
+    },
+    Data {
+        path: PathId,
+        index: u32,
+    },
 }
 
 /// `None` for what is none of ours: too short, another version, another type.

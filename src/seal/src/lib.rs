@@ -20,6 +20,7 @@ pub const TAG: usize = 16;
 pub const KEY: usize = 32;
 
 /// A key of ChaCha20-Poly1305. Wiped when dropped.
+#[derive(Clone)]
 pub struct Key([u8; KEY]);
 
 impl Key {

@@ -16,7 +16,8 @@ fn up_from<const N: usize>(first: u8) -> [u8; N] {
     core::array::from_fn(|at| first.wrapping_add(at as u8))
 }
 
-const SUNSCREEN: &[u8] = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
+const SUNSCREEN: &[u8] =
+    b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
     sunscreen would be it.";
 const AD: &str = "50515253c0c1c2c3c4c5c6c7";
 
@@ -123,10 +124,7 @@ fn points_of_low_order_agree_with_nobody() {
 /// RFC 7693, appendix B; the others are Python's hashlib's and hmac's.
 #[test]
 fn blake2s() {
-    assert_eq!(
-        hash(&[b"a", b"", b"bc"]),
-        array("508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982")
-    );
+    assert_eq!(hash(&[b"a", b"", b"bc"]), array("508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"));
     let text: [u8; 200] = up_from(0);
     let (first, second) = text.split_at(77);
     assert_eq!(mac(&up_from::<32>(0), &[first, second]), array("42a6f8ff590af21b512e9e088257aa34"));
