@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::mould::STAMPS;
 use super::*;
 use proptest::prelude::*;
 
@@ -281,6 +282,9 @@ fn an_old_context_replaces_no_newer_one() {
     assert!(!expander.learn(Name::new(200, 1, 1), &head(2)), "no ordered flow");
 }
 
+/// A context, or a squeezed packet (is its checksum pending?); its bytes; the packet.
+type Flying = (Result<Name, bool>, Vec<u8>, Vec<u8>);
+
 fn segments() -> impl Strategy<Value = Segment> {
     let stamp = prop_oneof![5_000u32..6_000, any::<u32>()];
     let first =
@@ -320,7 +324,7 @@ proptest! {
     #[test]
     fn never_a_wrong_packet(steps in proptest::collection::vec((segments(), 0u64..80_000, 0u64..2_000_000, 0u8..8), 1..300)) {
         let (mut squeezer, mut expander) = (Squeezer::default(), Expander::default());
-        let mut flying: BTreeMap<(u64, usize), (Result<Name, bool>, Vec<u8>, Vec<u8>)> = BTreeMap::new();
+        let mut flying = BTreeMap::<(u64, usize), Flying>::new();
         let mut now = 0;
         let end = steps.len();
         let steps = steps.into_iter().map(Some).chain([None]);
