@@ -70,7 +70,7 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
     }
     let hash = hash.finish();
     let share = if ordered { u32::from(ORDERED) } else { 256 - u32::from(ORDERED) };
-    let bucket = ((hash >> 16) * share >> 16) as u8;
+    let bucket = (((hash >> 16) * share) >> 16) as u8;
     let flow = if ordered { bucket } else { ORDERED + bucket };
     Some(Nature { flow, ordered, urgent, hash })
 }
