@@ -7,7 +7,7 @@
 //! | response | prefix 4, ephemeral key 32, sealed payload 24 (or more), mac1 16, mac2 16 |
 //! | cookie | prefix 4, nonce 24, sealed cookie 32 |
 //!
-//! Payloads begin with minor version, features, and two bytes of zero; the response's goes on with four bytes whose lower three
+//! Payloads begin with minor version, features, and two bytes that name the program's instance; the response's goes on with four bytes whose lower three
 //! are its sender's index. What a newer program adds behind is passed over. The prologue is "cheaproute bond 1" and the
 //! initiation's prefix, so that neither index can be changed on the way.
 //!
@@ -25,7 +25,7 @@ mod limit;
 
 use limit::Limits;
 
-/// What this program says of itself.
+/// What this program says of itself, with two bytes for its instance.
 const HELLO: [u8; 4] = [0, 0, 0, 0];
 const PROLOGUE: &[u8] = b"cheaproute bond 1";
 
@@ -59,11 +59,18 @@ pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 #[derive(Clone)]
 pub struct Identity {
     pair: Pair,
+    /// Another with each start of the program: the other end sees by it that all numbers begin anew.
+    instance: u16,
 }
 
 impl Identity {
-    pub fn new(private: &Secret) -> Self {
-        Identity { pair: Pair::new(private.bytes()) }
+    pub fn new(private: &Secret, instance: u16) -> Self {
+        Identity { pair: Pair::new(private.bytes()), instance }
+    }
+
+    fn hello(&self) -> [u8; HELLO.len()] {
+        let ([minor, features, ..], [high, low]) = (HELLO, self.instance.to_be_bytes());
+        [minor, features, high, low]
     }
 
     pub const fn public(&self) -> PublicKey {
@@ -96,7 +103,8 @@ impl Initiator {
     ) -> Option<(Initiator, Vec<u8>)> {
         let prefix = frame::prefix(Kind::Initiation { index });
         let prologue: &[&[u8]] = &[PROLOGUE, &prefix];
-        let (sent, body) = noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &HELLO)?;
+        let (sent, body) =
+            noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &identity.hello())?;
         let message = with_macs(&prefix, &body, remote);
         let initiator = Initiator {
             identity: identity.clone(),
@@ -196,6 +204,10 @@ impl Responder {
         Responder { identity, secret: None, answered: Vec::new(), limits: Limits::default() }
     }
 
+    pub const fn public(&self) -> PublicKey {
+        self.identity.public()
+    }
+
     /// `from` is the source's address as bytes, without the port. With `busy`, as with many initiations a second, sources must
     /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) of
     /// whoever may have a session. `index` is what the other end is to write to us, if there is an answer.
@@ -256,7 +268,7 @@ impl Responder {
         })?;
         let (hello, _) = read_hello(&received.payload)?;
         let peer = PublicKey(received.remote);
-        let [a, b, c, d] = HELLO;
+        let [a, b, c, d] = self.identity.hello();
         let [_, high, middle, low] = index.to_be_bytes();
         let payload = [a, b, c, d, 0, high, middle, low];
         let (body, split) = noise::write_second(received, &ephemeral(random), psk?.bytes(), &payload)?;
@@ -307,8 +319,9 @@ fn ephemeral(random: Random) -> Pair {
 }
 
 fn read_hello(payload: &[u8]) -> Option<(Hello, &[u8])> {
-    let ([minor, features, _, _], rest) = payload.split_first_chunk()?;
-    Some((Hello { minor: *minor, features: *features }, rest))
+    let ([minor, features, high, low], rest) = payload.split_first_chunk()?;
+    let instance = u16::from_be_bytes([*high, *low]);
+    Some((Hello { minor: *minor, features: *features, instance }, rest))
 }
 
 /// A message as what mac1 is of, mac1, and mac2.

@@ -19,7 +19,7 @@ fn numbers(mut seed: u64) -> impl FnMut(&mut [u8]) {
 }
 
 fn identity(name: u8) -> Identity {
-    Identity::new(&Secret::private([name; 32]))
+    Identity::new(&Secret::private([name; 32]), u16::from(name))
 }
 
 fn psk(number: u8) -> Secret {

@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn the_largest_step_that_passes_is_found() {
-        for (carries, size) in [(9_000, 1_472), (1_472, 1_472), (1_464, 1_464), (1_430, 1_424), (1_300, 1_300), (1_232, 1_232)] {
+        for (carries, size) in
+            [(9_000, 1_472), (1_472, 1_472), (1_464, 1_464), (1_430, 1_424), (1_300, 1_300), (1_232, 1_232)]
+        {
             assert_eq!(found(carries, false), size);
             assert_eq!(found(carries, true), size, "with losses");
         }

@@ -194,14 +194,8 @@ impl Path {
         if highest < self.first {
             return;
         }
-        let mut heard = Heard {
-            feedback: Span::ZERO,
-            one_way: 0,
-            at: report.at,
-            bytes: report.bytes,
-            arrived: 0,
-            lost: 0,
-        };
+        let mut heard =
+            Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes: report.bytes, arrived: 0, lost: 0 };
         let mut news = false;
         for number in self.first..=highest {
             let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };

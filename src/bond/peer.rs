@@ -22,6 +22,8 @@ use super::{Event, Output, Via};
 mod receiving;
 mod sending;
 
+pub use receiving::destination;
+
 /// A path that answers nothing is asked ten times a second.
 const URGENT: Span = Span::from_millis(100);
 /// ... until it has been silent for so long; then once a second.
@@ -154,7 +156,16 @@ impl Peer {
 
     /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
     /// largest UDP payload that the link itself takes.
-    pub fn set_path(&mut self, id: PathId, via: Option<Via>, weight: u16, cap: u64, most: u16, now: Time, out: &mut dyn Output) {
+    pub fn set_path(
+        &mut self,
+        id: PathId,
+        via: Option<Via>,
+        weight: u16,
+        cap: u64,
+        most: u16,
+        now: Time,
+        out: &mut dyn Output,
+    ) {
         let Some(via) = via else { return self.close_path(id, now, out) };
         let path = self.path(id, now);
         path.weight = weight;
@@ -204,10 +215,25 @@ impl Peer {
     }
 
     /// A handshake is done. `instance` is the other end's.
-    pub(super) fn adopt(&mut self, session: Session, now: Time) {
+    pub(super) fn adopt(&mut self, session: Session, now: Time, out: &mut dyn Output) {
         self.sessions.adopt(session, now);
         self.retry = RETRY;
         self.greet = now + CALM;
+        self.follow_session(now, out);
+    }
+
+    /// Where its paths lead.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Via> {
+        self.paths.iter().flatten().filter_map(|path| path.address)
+    }
+
+    /// Says that we stop: the other end need not find out.
+    pub(super) fn close(&mut self, now: Time, out: &mut dyn Output) {
+        for id in PathId::all() {
+            if let Some(via) = self.paths[id.index()].as_ref().and_then(|path| path.address) {
+                self.say(id, &via, &Control::Close, 0, now, out);
+            }
+        }
     }
 
     /// The session in use has changed: counters begin anew; if the peer itself began anew, so do all numbers.
@@ -218,8 +244,12 @@ impl Peer {
             return;
         }
         self.session = Some(index);
-        // The byte that names a session in reports is the receiver's index; ours for what we send is the peer's.
+        // Reports name a session by what its datagrams say: the receiver's index.
         let named = session.remote_index() as u8;
+        for path in self.paths.iter_mut().flatten() {
+            path.session(named, session.next(path.id));
+            path.probing.next = now;
+        }
         if self.instance != Some(instance) {
             if self.instance.is_some() {
                 self.deliver(now, out, |order, each| order.reset(each));
@@ -229,10 +259,6 @@ impl Peer {
             self.squeezer.reset();
             self.announced.clear();
             self.instance = Some(instance);
-        }
-        for path in self.paths.iter_mut().flatten() {
-            path.session(named, session.next(path.id));
-            path.probing.next = now;
         }
         self.heard = now;
     }
@@ -250,7 +276,7 @@ impl Peer {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {
-        if self.sessions.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.sessions.deadline(now).is_some_and(|deadline| deadline <= now) {
             self.sessions.expire(now);
         }
         self.follow_session(now, out);
@@ -273,7 +299,7 @@ impl Peer {
     pub fn deadline(&self, now: Time) -> Time {
         let mut first = now + CALM;
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
-        at(self.sessions.deadline());
+        at(self.sessions.deadline(now));
         at(self.order.deadline());
         if !self.backlog.is_empty() || !self.repairs.is_empty() {
             at(self.opens);
@@ -338,7 +364,14 @@ impl Peer {
         path.probing.asked = Some(now);
         let lively = path.is_up() && path.probing.unanswered == 0;
         let gone = path.probing.answered.is_none_or(|answered| now.since(answered) > GIVEN_UP);
-        path.probing.next = now + if lively { self.settings.keepalive } else if gone { CALM } else { URGENT };
+        path.probing.next = now
+            + if lively {
+                self.settings.keepalive
+            } else if gone {
+                CALM
+            } else {
+                URGENT
+            };
         let probe = Control::Probe { token: path.probing.token };
         let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
         self.say(id, &via, &probe, fill, now, out);

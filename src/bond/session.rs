@@ -26,6 +26,8 @@ pub struct Hello {
     pub minor: u8,
     /// One bit for each thing that both must know before one uses it.
     pub features: u8,
+    /// Another one has begun all its numbers anew.
+    pub instance: u16,
 }
 
 /// One set of keys.
@@ -58,6 +60,16 @@ impl Session {
     /// The index in what we receive.
     pub const fn index(&self) -> u32 {
         self.local
+    }
+
+    /// The index in what we send.
+    pub const fn remote_index(&self) -> u32 {
+        self.remote
+    }
+
+    /// The counter of a path's next packet.
+    pub fn next(&self, path: PathId) -> u64 {
+        self.sent.get(path.index()).copied().unwrap_or(0)
     }
 
     /// Whether we began the handshake: it is up to us to begin the next.

@@ -129,7 +129,9 @@ impl Peer {
         let at = id.index();
         let Some(path) = self.paths[at].as_mut() else { return };
         let was_up = path.is_up();
-        if let Some(candidate) = self.candidates[at].filter(|candidate| candidate.token == token && candidate.via == *via) {
+        if let Some(candidate) =
+            self.candidates[at].filter(|candidate| candidate.token == token && candidate.via == *via)
+        {
             self.candidates[at] = None;
             path.address = Some(*via);
             if path.state == State::Down {
@@ -246,7 +248,9 @@ impl Delivery<'_> {
                 packet = Packet { head: &self.head, body: &[], pending };
             }
         }
-        if !self.allowed.is_empty() && !source(packet.head).is_some_and(|ip| self.allowed.iter().any(|p| p.contains(ip))) {
+        if !self.allowed.is_empty()
+            && !source(packet.head).is_some_and(|ip| self.allowed.iter().any(|p| p.contains(ip)))
+        {
             self.totals.dropped += 1;
             return;
         }

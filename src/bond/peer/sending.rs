@@ -150,7 +150,11 @@ impl Peer {
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));
                     self.waiting = Some((since, now));
-                    self.opens = if busy { opens } else { Some(opens.map_or(since + STANDING, |opens| opens.min(since + STANDING))) };
+                    self.opens = if busy {
+                        opens
+                    } else {
+                        Some(opens.map_or(since + STANDING, |opens| opens.min(since + STANDING)))
+                    };
                     return;
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
