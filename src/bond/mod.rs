@@ -1,0 +1,4 @@
+//! Bond: packets of even one connection, carried to a peer over several links.
+
+#[cfg(test)]
+mod simulation;
