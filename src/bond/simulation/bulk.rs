@@ -55,11 +55,6 @@ impl Bulk {
         Bulk { start, due: start, ..self }
     }
 
-    /// Whether everything that was sent arrived.
-    pub fn done(&self) -> bool {
-        self.sender.done()
-    }
-
     fn emit(&mut self, side: Side, mut tcp: Tcp, io: &mut Io) {
         // Each side's numbers begin at FIRST; the SYN has the one before.
         tcp.seq = tcp.seq.wrapping_add(FIRST);

@@ -224,11 +224,15 @@ impl Bbr {
     }
 
     fn acked(&mut self, ack: &Ack) {
-        if ack.round {
+        // What is few on purpose tells nothing of the path's rate.
+        let counts = !matches!(self.phase, Phase::Probe(_));
+        if ack.round && counts {
             self.rounds += 1;
             self.rates[self.rounds % 10] = 0.0;
         }
-        if let Some(rate) = ack.rate {
+        if let Some(rate) = ack.rate
+            && counts
+        {
             let slot = &mut self.rates[self.rounds % 10];
             *slot = slot.max(rate);
         }
@@ -262,7 +266,10 @@ impl Bbr {
                     self.cruise(ack.now, (step + 1) % 8);
                 }
             }
-            Phase::Probe(until) if ack.now > until => self.cruise(ack.now, 2),
+            Phase::Probe(until) if ack.now > until => {
+                self.window = product * 2.0;
+                self.cruise(ack.now, 2);
+            }
             _ => {}
         }
         let most = if self.phase == Phase::Startup { STARTUP } else { 2.0 };

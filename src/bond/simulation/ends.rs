@@ -53,7 +53,55 @@ impl End for Dealer {
         true
     }
 
+    fn strict(&self) -> bool {
+        false
+    }
+
     fn overhead(&self) -> usize {
         self.overhead
+    }
+}
+
+/// An end that takes a packet only so often.
+pub struct Slow<E> {
+    end: E,
+    every: u64,
+    next: Time,
+    due: Time,
+}
+
+impl<E: End> Slow<E> {
+    pub fn new(end: E, microseconds: u64) -> Self {
+        Slow { end, every: microseconds, next: Time(0), due: NEVER }
+    }
+}
+
+impl<E: End> End for Slow<E> {
+    fn packet(&mut self, packet: &[u8], now: Time, out: &mut Out) {
+        self.next = Time(now.0 + self.every);
+        self.due = self.next;
+        self.end.packet(packet, now, out);
+    }
+
+    fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out) {
+        self.end.datagram(path, from, datagram, now, out);
+    }
+
+    fn tick(&mut self, now: Time, _out: &mut Out) {
+        if self.due <= now {
+            self.due = NEVER;
+        }
+    }
+
+    fn deadline(&self) -> Time {
+        self.due
+    }
+
+    fn ready(&self, now: Time) -> bool {
+        self.next <= now
+    }
+
+    fn strict(&self) -> bool {
+        false
     }
 }

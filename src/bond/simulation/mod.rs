@@ -13,8 +13,10 @@ mod link;
 mod packet;
 mod receiver;
 mod report;
+mod scenario;
 mod sender;
 mod streams;
+mod table;
 mod tests;
 mod world;
 
@@ -47,6 +49,10 @@ pub trait End {
     /// Bytes on the wire beside each datagram: Ethernet, IPv4 and UDP headers, unless it says else.
     fn overhead(&self) -> usize {
         14 + 20 + 8
+    }
+    /// Whether it promises that each packet comes out once at most.
+    fn strict(&self) -> bool {
+        true
     }
     fn counts(&self) -> Counts {
         Counts::default()

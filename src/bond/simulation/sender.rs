@@ -13,7 +13,6 @@ struct Segment {
     start: u64,
     end: u64,
     sent: Time,
-    first: Time,
     tries: u32,
     sacked: bool,
     lost: bool,
@@ -61,7 +60,10 @@ pub struct Sender {
 
 /// What to send next.
 pub enum Next {
-    Segment { start: u64, length: usize },
+    Segment {
+        start: u64,
+        length: usize,
+    },
     /// Nothing before the deadline or an acknowledgment.
     Wait,
 }
@@ -189,13 +191,7 @@ impl Sender {
         }
     }
 
-    fn read_sacks(
-        &mut self,
-        tcp: &Tcp,
-        now: Time,
-        rtt: &mut Option<Span>,
-        newest: &mut Option<(u64, Time, Time)>,
-    ) {
+    fn read_sacks(&mut self, tcp: &Tcp, now: Time, rtt: &mut Option<Span>, newest: &mut Option<(u64, Time, Time)>) {
         for (left, right) in &tcp.sacks {
             let start = self.una.wrapping_add(left.wrapping_sub(self.una as u32) as i32 as i64 as u64);
             let end = start.wrapping_add(u64::from(right.wrapping_sub(*left)));
@@ -242,7 +238,8 @@ impl Sender {
     fn detect(&mut self, now: Time) {
         self.rack_due = None;
         let patient = self.reordered || self.recovery.is_none() && self.sacked < 3;
-        let patience = if patient { Span((self.min_rtt.0.0 / 4).saturating_mul(self.steps).min(self.srtt.0)) } else { Span::ZERO };
+        let patience =
+            if patient { Span((self.min_rtt.0.0 / 4).saturating_mul(self.steps).min(self.srtt.0)) } else { Span::ZERO };
         let before = (self.rack.0, self.rack.1);
         let (mut found, mut due) = (false, NEVER);
         for segment in &mut self.segments {
@@ -360,7 +357,6 @@ impl Sender {
             start,
             end,
             sent: now,
-            first: now,
             tries: 0,
             sacked: false,
             lost: false,
@@ -370,11 +366,6 @@ impl Sender {
         self.next = end;
         self.pipe += self.size;
         Next::Segment { start, length: self.size as usize }
-    }
-
-    /// Whether everything that was sent arrived.
-    pub fn done(&self) -> bool {
-        self.segments.is_empty()
     }
 
     pub fn deadline(&self, now: Time) -> Time {
