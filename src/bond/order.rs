@@ -73,6 +73,8 @@ struct Bucket {
     /// After the highest that arrived; `next` if nothing waits.
     top: u32,
     waiting: u16,
+    /// Something has come.
+    begun: bool,
 }
 
 /// An unordered flow. Without a map nothing has come yet.
@@ -146,7 +148,12 @@ impl Order {
             return self.accept_unordered(flow, sequence, item, deliver);
         }
         let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return Fate::Duplicate };
-        let gap = ahead(sequence, bucket.next);
+        let mut gap = ahead(sequence, bucket.next);
+        if !bucket.begun && !(0..AHEAD as i32).contains(&gap) {
+            // This end began anew, and the peer goes on with its numbers.
+            (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
+        }
+        bucket.begun = true;
         if gap < 0 {
             return self.accept_late(Key::new(flow, sequence), item, now, deliver);
         }

@@ -170,6 +170,19 @@ fn a_peer_that_begins_anew_is_heard_after_a_reset() {
 }
 
 #[test]
+fn a_peer_that_goes_on_with_its_numbers_is_heard_by_an_end_that_began_anew() {
+    for first in [9_000, 5_000_000, SEQUENCES - 1, 9_000_000] {
+        let mut run = Run::new();
+        for sequence in [first, first + 1, first + 3, first + 2] {
+            run.accept(FLOW, sequence % SEQUENCES, 0);
+            run.accept(LOOSE, sequence % SEQUENCES, 0);
+        }
+        let expected = Counters { delivered: 8, reordered: 2, ..Counters::default() };
+        assert_eq!(run.order.counters(), expected, "{first}");
+    }
+}
+
+#[test]
 fn the_wait_has_bounds() {
     let mut run = Run::new();
     run.accept(FLOW, 1, 0);
