@@ -9,6 +9,9 @@ use super::flow::{self, ORDERED};
 use super::item::SEQUENCES;
 use crate::time::{Span, Time};
 
+mod queue;
+use queue::{Key, Queue};
+
 /// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
 pub const SHORTEST_WAIT: Span = Span::from_millis(2);
 pub const LONGEST_WAIT: Span = Span::from_millis(150);
@@ -24,11 +27,6 @@ const HOLE_LIFE: Span = Span::from_secs(1);
 const HOLES: usize = 256;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
-/// Chains of the table of waiting packets, a power of two: consecutive sequences fall into different ones.
-const CHAINS: usize = 1024;
-/// No slot.
-const NONE: u16 = u16::MAX;
-
 /// What became of packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -58,16 +56,7 @@ pub struct Order {
     wait: Span,
     ordered: Vec<Bucket>,
     unordered: Vec<Window>,
-    /// Waiting packets, in the order of their arrival by `before` and `after`.
-    slots: Vec<Slot>,
-    oldest: u16,
-    newest: u16,
-    /// Unused slots, chained by `after`.
-    free: u16,
-    /// Waiting packets by flow and sequence.
-    chains: Box<[u16; CHAINS]>,
-    waiting: usize,
-    bytes: usize,
+    queue: Queue,
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
     holes: Vec<Hole>,
@@ -84,6 +73,8 @@ struct Bucket {
     /// After the highest that arrived; `next` if nothing waits.
     top: u32,
     waiting: u16,
+    /// Something has come.
+    begun: bool,
 }
 
 /// An unordered flow. Without a map nothing has come yet.
@@ -94,44 +85,11 @@ struct Window {
     map: Option<Box<[u32; BEHIND as usize / 32]>>,
 }
 
-#[derive(Debug)]
-struct Slot {
-    key: Key,
-    came: Time,
-    before: u16,
-    after: u16,
-    /// The next one of its chain.
-    chain: u16,
-    item: Vec<u8>,
-}
-
 /// A sequence that was given up.
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     key: Key,
     at: Time,
-}
-
-/// Flow and sequence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Key(u32);
-
-impl Key {
-    fn new(flow: u8, sequence: u32) -> Self {
-        Key(u32::from(flow) << 24 | sequence)
-    }
-
-    fn flow(self) -> u8 {
-        (self.0 >> 24) as u8
-    }
-
-    fn sequence(self) -> u32 {
-        self.0 % SEQUENCES
-    }
-
-    fn chain(self) -> usize {
-        (self.0 ^ (self.0 >> 24).wrapping_mul(0x9e5)) as usize % CHAINS
-    }
 }
 
 /// How far `a` is ahead of `b`, of 24 bits; negative: behind.
@@ -151,13 +109,7 @@ impl Order {
             wait: LONGEST_WAIT.min(limit),
             ordered: vec![Bucket::default(); ORDERED.into()],
             unordered: vec![Window::default(); 256 - usize::from(ORDERED)],
-            slots: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            free: NONE,
-            chains: Box::new([NONE; CHAINS]),
-            waiting: 0,
-            bytes: 0,
+            queue: Queue::default(),
             emptied: None,
             holes: Vec::new(),
             hole: 0,
@@ -177,12 +129,12 @@ impl Order {
 
     /// Packets that wait, and their bytes.
     pub fn waiting(&self) -> (usize, usize) {
-        (self.waiting, self.bytes)
+        (self.queue.length(), self.queue.bytes())
     }
 
     /// The peer begins its sequences anew. What waits is delivered.
     pub fn reset(&mut self, deliver: &mut dyn FnMut(&[u8])) {
-        while self.waiting > 0 {
+        while self.queue.length() > 0 {
             self.release_oldest(Time(0), deliver);
         }
         let counters = self.counters;
@@ -196,7 +148,12 @@ impl Order {
             return self.accept_unordered(flow, sequence, item, deliver);
         }
         let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return Fate::Duplicate };
-        let gap = ahead(sequence, bucket.next);
+        let mut gap = ahead(sequence, bucket.next);
+        if !bucket.begun && !(0..AHEAD as i32).contains(&gap) {
+            // This end began anew, and the peer goes on with its numbers.
+            (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
+        }
+        bucket.begun = true;
         if gap < 0 {
             return self.accept_late(Key::new(flow, sequence), item, now, deliver);
         }
@@ -205,7 +162,7 @@ impl Order {
             bucket.top = bucket.next;
             return self.deliver(item, deliver);
         }
-        if self.find(Key::new(flow, sequence)).is_some() {
+        if self.queue.contains(Key::new(flow, sequence)) {
             self.counters.duplicates += 1;
             return Fate::Duplicate;
         }
@@ -222,28 +179,30 @@ impl Order {
             self.follow(flow, now, deliver);
             return Fate::Delivered;
         }
-        self.keep(Key::new(flow, sequence), item, now);
-        while self.waiting > MAX_WAITING || self.bytes > MAX_WAITING_BYTES {
+        bucket.waiting += 1;
+        self.emptied = None;
+        self.queue.keep(Key::new(flow, sequence), item, now);
+        while self.queue.length() > MAX_WAITING || self.queue.bytes() > MAX_WAITING_BYTES {
             self.release_oldest(now, deliver);
         }
-        if self.find(Key::new(flow, sequence)).is_some() { Fate::Waits } else { Fate::Delivered }
+        if self.queue.contains(Key::new(flow, sequence)) { Fate::Waits } else { Fate::Delivered }
     }
 
     /// When [`expire`](Self::expire) has something to do.
     pub fn deadline(&self) -> Option<Time> {
-        match self.slots.get(usize::from(self.oldest)) {
-            Some(slot) => Some(slot.came + self.wait),
+        match self.queue.oldest() {
+            Some((_, came)) => Some(came + self.wait),
             None => self.emptied.map(|at| at + REST),
         }
     }
 
     /// Gives up the gaps before packets that waited long enough.
     pub fn expire(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
-        while self.slots.get(usize::from(self.oldest)).is_some_and(|slot| now >= slot.came + self.wait) {
+        while self.queue.oldest().is_some_and(|(_, came)| now >= came + self.wait) {
             self.release_oldest(now, deliver);
         }
         if self.emptied.is_some_and(|at| now >= at + REST) {
-            (self.slots, self.free, self.emptied) = (Vec::new(), NONE, None);
+            (self.queue, self.emptied) = (Queue::default(), None);
             (self.holes, self.hole) = (Vec::new(), 0);
         }
     }
@@ -330,8 +289,8 @@ impl Order {
     }
 
     fn release_oldest(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
-        let Some(slot) = self.slots.get(usize::from(self.oldest)) else { return };
-        let (flow, sequence) = (slot.key.flow(), slot.key.sequence());
+        let Some((key, _)) = self.queue.oldest() else { return };
+        let (flow, sequence) = (key.flow(), key.sequence());
         self.advance(flow, after(sequence), now, deliver);
         self.follow(flow, now, deliver);
     }
@@ -344,103 +303,18 @@ impl Order {
         }
         self.hole = (self.hole + 1) % HOLES;
     }
-
-    /// The slot where a packet waits.
-    fn find(&self, key: Key) -> Option<usize> {
-        let mut at = *self.chains.get(key.chain())?;
-        while let Some(slot) = self.slots.get(usize::from(at)) {
-            if slot.key == key {
-                return Some(at.into());
-            }
-            at = slot.chain;
-        }
-        None
-    }
-
-    /// Makes a packet wait.
-    fn keep(&mut self, key: Key, item: &[u8], now: Time) {
-        let at = self.free;
-        let at = match self.slots.get_mut(usize::from(at)) {
-            Some(slot) => {
-                self.free = slot.after;
-                (slot.key, slot.came) = (key, now);
-                slot.item.clear();
-                slot.item.extend_from_slice(item);
-                at
-            }
-            None => {
-                // One more than MAX_WAITING at most: far below NONE.
-                let slot = Slot { key, came: now, before: NONE, after: NONE, chain: NONE, item: item.to_vec() };
-                self.slots.push(slot);
-                (self.slots.len() - 1) as u16
-            }
-        };
-        let newest = self.newest;
-        let Some(chain) = self.chains.get_mut(key.chain()) else { return };
-        if let Some(slot) = self.slots.get_mut(usize::from(at)) {
-            (slot.before, slot.after, slot.chain) = (newest, NONE, *chain);
-        }
-        *chain = at;
-        match self.slots.get_mut(usize::from(newest)) {
-            Some(before) => before.after = at,
-            None => self.oldest = at,
-        }
-        self.newest = at;
-        self.waiting += 1;
-        self.bytes += item.len();
-        self.emptied = None;
-        if let Some(bucket) = self.ordered.get_mut(usize::from(key.flow())) {
-            bucket.waiting += 1;
-        }
-    }
-
     /// Delivers a packet if it waits.
     fn take(&mut self, key: Key, now: Time, deliver: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(at) = self.find(key) else { return false };
-        let Some(slot) = self.slots.get_mut(at) else { return false };
-        let (before, after, chain) = (slot.before, slot.after, slot.chain);
-        slot.after = self.free;
-        let item = core::mem::take(&mut slot.item);
-        self.free = at as u16;
-        match self.slots.get_mut(usize::from(before)) {
-            Some(slot) => slot.after = after,
-            None => self.oldest = after,
-        }
-        match self.slots.get_mut(usize::from(after)) {
-            Some(slot) => slot.before = before,
-            None => self.newest = before,
-        }
-        self.unchain(key, at as u16, chain);
-        self.waiting -= 1;
-        self.bytes -= item.len();
+        let Some((slot, item)) = self.queue.take(key) else { return false };
         if let Some(bucket) = self.ordered.get_mut(usize::from(key.flow())) {
             bucket.waiting -= 1;
         }
-        if self.waiting == 0 {
+        if self.queue.length() == 0 {
             self.emptied = Some(now);
         }
         self.deliver(&item, deliver);
-        // The buffer goes back: no allocation while packets keep coming out of order.
-        if let Some(slot) = self.slots.get_mut(at) {
-            slot.item = item;
-        }
+        self.queue.reuse(slot, item);
         true
-    }
-
-    fn unchain(&mut self, key: Key, at: u16, then: u16) {
-        let Some(first) = self.chains.get_mut(key.chain()) else { return };
-        if *first == at {
-            *first = then;
-            return;
-        }
-        let mut before = *first;
-        while let Some(slot) = self.slots.get_mut(usize::from(before)) {
-            if slot.chain == at {
-                slot.chain = then;
-                return;
-            }
-            before = slot.chain;
-        }
     }
 }
 

@@ -197,6 +197,17 @@ fn what_does_not_fit_travels_whole() {
         assert_eq!(ends.squeezer.squeeze(&packet, 5, Time(9_000), &mut Vec::new()), Squeezed::default(), "{at}");
     }
     assert!(ends.send(&PLAIN).is_some());
+    // Flow label, hop limit, addresses.
+    let mut ends = Ends::new();
+    let v6 = Segment { v6: true, port: 80, ..PLAIN };
+    ends.settle(&v6);
+    for at in [1, 2, 3, 7, 8, 39] {
+        let (mut head, body) = v6.build();
+        head[at] ^= 1;
+        let packet = Packet { head: &head, body: &body, pending: false };
+        assert!(!ends.squeezer.squeeze(&packet, 5, ends.now, &mut Vec::new()).done, "{at}");
+    }
+    assert!(ends.send(&v6).is_some());
 }
 
 #[test]
