@@ -23,6 +23,7 @@ mod receiving;
 mod sending;
 
 pub use receiving::destination;
+pub use sending::device_mtu;
 
 /// A path that answers nothing is asked ten times a second.
 const URGENT: Span = Span::from_millis(100);
@@ -274,6 +275,11 @@ impl Peer {
         self.backlog_bytes
     }
 
+    /// Bytes that packets take which wait for something.
+    pub fn held(&self) -> usize {
+        self.store.bytes() + self.order.waiting().1
+    }
+
     /// Does what is due.
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {
         if self.sessions.deadline(now).is_some_and(|deadline| deadline <= now) {
@@ -310,7 +316,10 @@ impl Peer {
         if self.sessions.current(now).is_some() {
             for path in self.paths.iter().flatten() {
                 at(path.patience());
-                at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
+                // One that has not shown where it leads is not asked.
+                if path.address.is_some() {
+                    at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
+                }
             }
             for tally in self.tallies.iter().flatten() {
                 at(tally.due());

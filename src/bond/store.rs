@@ -41,6 +41,11 @@ impl Store {
         self.places.len() - self.free.len()
     }
 
+    /// Bytes that the items' memory takes.
+    pub fn bytes(&self) -> usize {
+        self.places.iter().map(|place| place.item.capacity()).sum()
+    }
+
     /// Takes an item, which `write` writes. `None`: there is no room.
     pub fn add(&mut self, urgent: bool, now: Time, write: impl FnOnce(&mut Vec<u8>)) -> Option<Slot> {
         let slot = match self.free.pop() {
@@ -142,7 +147,7 @@ mod tests {
         store.left(slot);
         assert!(!store.settled(slot, true));
         assert_eq!(store.used(), 0);
-        assert_eq!(store.item(slot), []);
+        assert!(store.item(slot).is_empty());
     }
 
     #[test]

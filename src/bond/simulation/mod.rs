@@ -6,6 +6,7 @@
 //! - The [`world::World`] moves packets and datagrams, and panics where a packet comes out that did not go in, or comes out twice.
 //! - A [`report::Report`] is what people would have noticed.
 
+mod bonded;
 mod bulk;
 mod congestion;
 mod ends;
