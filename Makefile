@@ -80,9 +80,9 @@ release:
 PLAYBACKTUN = $(dir $(BINARY))playbacktun
 
 install:
-	@install -d $(DESTDIR)$(PREFIX)/sbin $(UNITS) $(USERS) $(DESTDIR)/etc/config
+	@install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(UNITS) $(USERS) $(DESTDIR)/etc/config
 	@install -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/cheaproute
-	@[ ! -x $(PLAYBACKTUN) ] || install -m 0755 $(PLAYBACKTUN) $(DESTDIR)$(PREFIX)/sbin/playbacktun
+	@[ ! -x $(PLAYBACKTUN) ] || install -m 0755 $(PLAYBACKTUN) $(DESTDIR)$(PREFIX)/bin/playbacktun
 	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
 	@chmod 0644 $(UNITS)/cheaproute.service
 	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
@@ -95,7 +95,8 @@ install:
 
 uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
-	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/sbin/playbacktun $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/bin/playbacktun
+	@rm -f $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
 	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:

@@ -42,6 +42,18 @@ fn probes_keep_to_their_link() {
     assert_eq!(pings(&watches[0]), 0);
     // Ten would be on time; a loaded machine makes fewer, and nothing makes many more.
     assert!((4..=13).contains(&pings(&watches[1])), "{}", pings(&watches[1]));
+    // Faults of the daemon's children that ended (proc_pid_stat(5), cminflt): any child has some.
+    let children = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", bed.daemon.process.id())).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(8).unwrap().to_owned()
+    };
+    assert_ne!(children(), "0", "nft has been here");
+    // Something else may change the rules meanwhile, but not all the time.
+    eventually("probes take no forks", || {
+        let before = children();
+        thread::sleep(ms(500));
+        children() == before
+    });
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
     make("install");
     for file in [
         "opt/x/sbin/cheaproute",
-        "opt/x/sbin/playbacktun",
+        "opt/x/bin/playbacktun",
         "opt/x/lib/sysusers.d/cheaproute.conf",
         "etc/config/cheaproute",
     ] {
