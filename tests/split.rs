@@ -52,6 +52,15 @@ impl Pair {
             ));
         }
         receiver.sh("ip route add 10.78.0.0/24 via 10.77.1.2; ip route add fd78::/64 via fd77:1::2");
+        // IPv6 addresses come to the local table in their own time, and what a test finds at first must last.
+        for (host, addresses) in
+            [(&sender, ["fd78::1", "fd77:1::2", "fd77:2::2"].as_slice()), (&receiver, &["fd77:1::1", "fd77:2::1"])]
+        {
+            eventually("addresses", || {
+                let local = host.sh("ip -6 route show table local");
+                addresses.iter().all(|address| local.contains(&format!("local {address} ")))
+            });
+        }
         Pair { wires, client, sender, receiver }
     }
 
