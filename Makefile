@@ -59,7 +59,8 @@ packages:
 	cross/build.sh
 	cross/package.py
 
-# A service on a Debian: `make install`, as root. PREFIX and DESTDIR are as usual; BINARY is a program that is built already.
+# A service on a Debian, and playbacktun: `make install`, as root. PREFIX and DESTDIR are as usual; BINARY is a program that is
+# built already, with playbacktun beside it or without.
 PREFIX ?= /usr/local
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
@@ -71,14 +72,17 @@ endif
 # Root may have no Rust: what was built before will do.
 release:
 	@if command -v $(CARGO) >/dev/null; then \
-		$(CARGO) build --release --bin cheaproute; \
+		$(CARGO) build --release --bins; \
 	elif [ ! -x $(BINARY) ]; then \
 		echo 'cheaproute: no cargo: run `make release` as a user who has it' >&2; exit 1; \
 	fi
 
+PLAYBACKTUN = $(dir $(BINARY))playbacktun
+
 install:
-	@install -d $(DESTDIR)$(PREFIX)/sbin $(UNITS) $(USERS) $(DESTDIR)/etc/config
+	@install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(UNITS) $(USERS) $(DESTDIR)/etc/config
 	@install -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/cheaproute
+	@[ ! -x $(PLAYBACKTUN) ] || install -m 0755 $(PLAYBACKTUN) $(DESTDIR)$(PREFIX)/bin/playbacktun
 	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
 	@chmod 0644 $(UNITS)/cheaproute.service
 	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
@@ -91,7 +95,8 @@ install:
 
 uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
-	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/bin/playbacktun
+	@rm -f $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
 	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:

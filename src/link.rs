@@ -120,6 +120,8 @@ pub struct Link {
     pub handicap: Span,
     /// IPv6 prefixes delegated over it, as address and length: clients with such an address leave by it.
     pub delegated: Vec<(Ipv6Addr, u8)>,
+    /// Whether the main routing table's default route leads over it: that of IPv4, and that of IPv6.
+    pub main: [bool; 2],
     pub up: bool,
 }
 
@@ -136,6 +138,11 @@ impl Link {
     /// Whether connections of a family may take it now.
     pub const fn usable(&self, ipv4: bool) -> bool {
         self.up && if ipv4 { self.ipv4.is_some() } else { self.ipv6.is_some() }
+    }
+
+    /// Whether the main routing table's default route of a family leads over it.
+    pub const fn is_main(&self, ipv4: bool) -> bool {
+        self.main[!ipv4 as usize]
     }
 
     /// The link's own address in the family of `like`.
@@ -164,6 +171,7 @@ impl Link {
             metered: false,
             handicap: Span::ZERO,
             delegated: Vec::new(),
+            main: [false; 2],
             up: true,
         }
     }

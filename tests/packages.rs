@@ -294,7 +294,12 @@ fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
         said.text
     };
     make("install");
-    for file in ["opt/x/sbin/cheaproute", "opt/x/lib/sysusers.d/cheaproute.conf", "etc/config/cheaproute"] {
+    for file in [
+        "opt/x/sbin/cheaproute",
+        "opt/x/bin/playbacktun",
+        "opt/x/lib/sysusers.d/cheaproute.conf",
+        "etc/config/cheaproute",
+    ] {
         assert!(stage.join(file).is_file(), "{file}");
     }
     assert_eq!(folder.mode("stage/etc/config/cheaproute"), 0o640);

@@ -2,16 +2,19 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::{Direction, Dual, Namespace, Packet, Server, Watch, connect, download, veth};
+use socket2::{Domain, Socket, Type};
 use support::{Bed, SERVERS, config, connect_from, datagrams, eventually, link, link_of, ms};
 
 const LIMIT: Duration = Duration::from_secs(20);
+const CLIENT4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2));
 
 #[test]
 fn a_metered_link_is_used_only_alone() {
@@ -169,6 +172,39 @@ fn the_routers_own_connections_are_raced_if_wanted() {
             eventually("all copies", || dns.accepted() == wanted);
         }
     }
+}
+
+/// A VPN's end with an address of its own, a program that is told its interface.
+#[test]
+fn the_routers_own_connections_keep_the_link_that_they_ask_for() {
+    need_lab!();
+    for local in ["0", "1"] {
+        let text = config(&["", ""], "").replacen(
+            "option log_level",
+            &format!("option local_traffic '{local}'\n option log_level"),
+            1,
+        );
+        // Both what the main table prefers and what is faster is the other link.
+        let bed = Bed::on(Bed::builder(&[2, 20]).backup_routes().build(), &text);
+        for (address, outer) in SERVERS.into_iter().zip([lab::router4(2), lab::router6(2)]) {
+            let server = bed.server(address, 80);
+            let _stream = connect_from(bed.lab.router(), (outer, 0), server.address()).expect("bound to an address");
+            let _other = connect_by(bed.lab.router(), "wan2", server.address()).expect("bound to a device");
+            eventually("both are accepted", || server.accepted() == 2);
+            let taken: Vec<usize> = server.peers().into_iter().map(link_of).collect();
+            assert_eq!(taken, [2, 2], "local_traffic {local}, {address}");
+            // Next door no link is asked for.
+            let inner = Server::tcp(bed.lab.client(), (if address.is_ipv4() { CLIENT4 } else { CLIENT6 }, 81));
+            let _inner = connect_from(bed.lab.router(), (outer, 0), inner.address()).expect("a neighbour");
+        }
+    }
+}
+
+fn connect_by(host: &Namespace, device: &str, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = host.run(|| Socket::new(Domain::for_address(to), Type::STREAM, None))?;
+    socket.bind_device(Some(device.as_bytes()))?;
+    socket.connect_timeout(&to.into(), LIMIT)?;
+    Ok(socket.into())
 }
 
 #[test]

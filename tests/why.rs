@@ -285,6 +285,13 @@ fn the_routers_own_connections() {
                 Case { host: bed.lab.router(), from, from_port: 0, to: &to, port, tcp: true }.agrees(&bed);
             }
         }
+        // Bound to the address of another link than the main table's; what happens then, tests/steering.rs shows.
+        for (from, to) in [("10.77.2.2", SERVERS[0]), ("fd77:2::2", SERVERS[1])] {
+            let to = to.to_string();
+            let case = Case { host: bed.lab.router(), from, from_port: 0, to: &to, port: 80, tcp: true };
+            let (predicted, json) = case.predicted(&bed);
+            assert!(predicted == ["wan2"] && json.contains("asks for link wan2's address"), "{json}");
+        }
     }
 }
 

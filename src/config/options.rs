@@ -189,7 +189,8 @@ pub static OPTIONS: &[Spec] = &[
         "The six adjacent bits of the packet mark that are cheaproute's. Move them if another program uses the same \
          ones."),
     one(Main, "local_traffic", Bool, Default(&["0"]),
-        "Whether the router's own connections are handled as those of clients are."),
+        "Whether the router's own connections are handled as those of clients are; among them its DNS forwarder's, which \
+         asks for all clients. A program that asks for a link's address leaves by that link in any case."),
     list(Main, "lan_device", Shape::Device, otherwise("all devices but the links", &["br-lan"]),
         "Devices whose clients are served."),
     list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),
@@ -302,7 +303,8 @@ pub static OPTIONS: &[Spec] = &[
 
     one(Split, "side", OneOf(&["sender", "receiver"]), Required { example: &["sender"] },
         "Which end this host is. A receiver gets a routing table for each of the two addresses, a loose rp_filter and \
-         arp_filter on their devices; a sender of IPv4 gets ip_forward. All of it is undone at the end."),
+         arp_filter on their devices; a sender gets forwarding, of the addresses' family. All of it is undone when the split \
+         goes."),
     one(Split, "enabled", Bool, Default(&["1"]),
         "Whether it is used."),
     one(Split, "primary", Shape::Endpoint, Required { example: &["192.0.2.11:443"] },

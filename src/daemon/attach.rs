@@ -48,7 +48,18 @@ pub enum Netifd {
 
 /// Every link of the configuration, in its order, with its number from `ids`.
 pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) -> Vec<Attached> {
-    ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect()
+    let mut links: Vec<Attached> =
+        ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect();
+    for (at, ipv4) in [true, false].into_iter().enumerate() {
+        let default = |route: &&Route| route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4;
+        let defaults = || now.routes.iter().filter(default);
+        let best = defaults().map(|route| route.metric).min();
+        for Attached { link, .. } in &mut links {
+            // Of two that are equal nobody knows which the kernel takes.
+            link.main[at] = defaults().any(|route| Some(route.metric) == best && route.device == link.ifindex);
+        }
+    }
+    links
 }
 
 /// Numbers for the links of a configuration, in its order. A link keeps the number that it had under `old`: its flows are
@@ -86,6 +97,7 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) 
         metered: config.metered,
         handicap: config.handicap,
         delegated: config.prefix.iter().filter_map(|prefix| six(*prefix)).collect(),
+        main: [false; 2],
         up: false,
     };
     let lacks = match &config.attach {

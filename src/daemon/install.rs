@@ -17,8 +17,17 @@ pub struct Installation<K> {
     loaded: Option<Ruleset>,
     /// The splits' tables as they stand.
     tables: Vec<Table>,
-    /// Settings that we changed, and what they were.
+    /// Settings that we changed, and what they were, in the order of the changes: no more than devices have.
     settings: Vec<(String, String)>,
+}
+
+/// A setting that is to be changed, if it has one of these values.
+struct Wish {
+    name: String,
+    from: &'static [&'static str],
+    to: &'static str,
+    /// What is the matter if it cannot be changed.
+    or_else: &'static str,
 }
 
 impl<K: Control> Installation<K> {
@@ -47,7 +56,7 @@ impl<K: Control> Installation<K> {
     /// Makes the kernel's state what `plan` says; at first over whatever a crash left behind, then step by step, so that
     /// flows and races under way stay as they are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
-        self.loosen(plan);
+        self.adjust(plan);
         // Rules lead to tables, and marks to rules: in this order nothing ever points nowhere.
         self.route(plan).map_err(|error| format!("cannot set routes: {error}"))?;
         let rules = steer::ruleset(plan);
@@ -85,10 +94,7 @@ impl<K: Control> Installation<K> {
                 failed("ip rules and routes", error.to_string());
             }
         }
-        for (name, value) in core::mem::take(&mut self.settings) {
-            // The device may be gone, and its settings with it.
-            let _ = self.kernel.set(&name, &value);
-        }
+        self.restore(&[]);
     }
 
     /// The ip rules that lead from marks, and from sources, to tables.
@@ -171,46 +177,75 @@ impl<K: Control> Installation<K> {
         Ok(())
     }
 
-    /// A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
-    /// default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
-    fn loosen(&mut self, plan: &Plan) {
-        let all = |kernel: &mut K, name: &str| kernel.setting(&format!("net/ipv4/conf/all/{name}"));
-        let strict = all(&mut self.kernel, "rp_filter").is_ok_and(|value| value == "1");
-        let place = plan.splits;
-        let split: &[String] = place.map_or(&[], |place| &place.devices);
-        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
-        for device in links.chain(split) {
-            let name = format!("net/ipv4/conf/{device}/rp_filter");
+    /// Changes the settings that stand in the plan's way, and gives back those that no longer do.
+    fn adjust(&mut self, plan: &Plan) {
+        let wishes = self.wishes(plan);
+        self.restore(&wishes);
+        for Wish { name, from, to, or_else } in wishes {
             let Ok(own) = self.kernel.setting(&name) else { continue };
-            if own == "1" || (strict && own == "0") {
-                self.change(name, own, "2", "answers may be lost");
+            if !from.contains(&own.as_str()) {
+                continue;
+            }
+            if let Err(error) = self.kernel.set(&name, to) {
+                log::warn!("cannot set {name} to {to}: {error}; {or_else}");
+                continue;
+            }
+            match self.settings.iter_mut().find(|(known, _)| *known == name) {
+                // It was changed after us, or the device is a new one.
+                Some((_, before)) => *before = own,
+                None => self.settings.push((name, own)),
             }
         }
+    }
+
+    /// Gives back the settings that nobody wishes for, the last one first.
+    fn restore(&mut self, wishes: &[Wish]) {
+        for at in (0..self.settings.len()).rev() {
+            let is_wished = |(name, _): &(String, String)| wishes.iter().any(|wish| wish.name == *name);
+            if !self.settings.get(at).is_some_and(is_wished) {
+                let (name, value) = self.settings.remove(at);
+                // The device may be gone, and its settings with it.
+                let _ = self.kernel.set(&name, &value);
+            }
+        }
+    }
+
+    fn wishes(&mut self, plan: &Plan) -> Vec<Wish> {
+        let mut wishes: Vec<Wish> = Vec::new();
+        let mut wish = |name: String, from, to, or_else| wishes.push(Wish { name, from, to, or_else });
+        let mut all =
+            |name: &str| self.kernel.setting(&format!("net/ipv4/conf/all/{name}")).is_ok_and(|own| own == "1");
+        // A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
+        // default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
+        let strict: &[&str] = if all("rp_filter") { &["0", "1"] } else { &["1"] };
+        let split: &[String] = plan.splits.map_or(&[], |place| &place.devices);
+        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
+        for device in links.chain(split) {
+            wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", "answers may be lost");
+        }
         // The two addresses of a receiver may be in one network: each device is to answer for its own only.
-        let filtered = all(&mut self.kernel, "arp_filter").is_ok_and(|value| value == "1");
+        let filtered = all("arp_filter");
         for device in split.iter().filter(|_| !filtered) {
-            self.switch_on(format!("net/ipv4/conf/{device}/arp_filter"), "one device may take both paths");
+            wish(format!("net/ipv4/conf/{device}/arp_filter"), &["0"], "1", "one device may take both paths");
         }
-        if place.is_some_and(|place| place.forwards) {
-            self.switch_on("net/ipv4/ip_forward".into(), "only connections of this host are split");
+        let Some(place) = plan.splits else { return wishes };
+        if place.forwards {
+            wish("net/ipv4/ip_forward".into(), &["0"], "1", "only connections of this host are split");
         }
-    }
-
-    fn switch_on(&mut self, name: String, else_: &str) {
-        if let Ok(own) = self.kernel.setting(&name)
-            && own == "0"
-        {
-            self.change(name, own, "1", else_);
+        let is_ours = self.settings.iter().any(|(name, _)| name == IPV6_FORWARD);
+        if place.forwards6 && (is_ours || self.kernel.setting(IPV6_FORWARD).is_ok_and(|own| own == "0")) {
+            // Whoever forwards heeds router advertisements only when told twice (accept_ra, ip-sysctl.rst): its own way out may
+            // depend on them. First this, since the change itself forgets what they said.
+            for device in &place.advertised {
+                wish(format!("net/ipv6/conf/{device}/accept_ra"), &["1"], "2", "its IPv6 routes may get lost");
+            }
+            wish(IPV6_FORWARD.into(), &["0"], "1", "only connections of this host are split over IPv6");
         }
-    }
-
-    fn change(&mut self, name: String, own: String, value: &str, else_: &str) {
-        match self.kernel.set(&name, value) {
-            Ok(()) => self.settings.push((name, own)),
-            Err(error) => log::warn!("cannot set {name} to {value}: {error}; {else_}"),
-        }
+        wishes
     }
 }
+
+const IPV6_FORWARD: &str = "net/ipv6/conf/all/forwarding";
 
 fn split_tables<'a>(plan: &Plan<'a>) -> &'a [Table] {
     plan.splits.map_or(&[], |place| &place.tables)

@@ -294,19 +294,34 @@ impl Daemon {
             let field = self.racing.field();
             self.ids.iter().map(|id| *field.racer.log().tally(*id)).collect()
         };
-        let mut any = false;
+        let mut changes = Vec::new();
         if !self.probes.iter().any(|probes| probes.prober.state().usable()) {
             // The first that works is enough.
             let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
         }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
-            if let Some(changed) = probes.turn(at, &self.poll) {
-                any = true;
-                log::warn!("link {} is {}: {}", link.name, changed.to, changed.reason);
-            }
+            changes.extend(probes.turn(at, &self.poll).map(|changed| (&link.name, changed)));
         }
-        any
+        if !changes.is_empty() {
+            self.leave_out();
+        }
+        for (name, changed) in &changes {
+            log::warn!("link {name} is {}: {}", changed.to, changed.reason);
+        }
+        !changes.is_empty()
+    }
+
+    /// Has races leave out links that just fell, before the rules do: whoever connects meanwhile is not to win over a link whose
+    /// connections are about to be reset.
+    fn leave_out(&self) {
+        let works = |link: &Link| {
+            let mut own = self.probes.iter().filter(|probes| probes.id == link.id);
+            link.up && own.all(|probes| probes.prober.state().usable())
+        };
+        let now = |attached: &Attached| Link { up: works(&attached.link), ..attached.link.clone() };
+        let links: Vec<Link> = self.attached.iter().map(now).collect();
+        self.racing.set_links(&links);
     }
 
     /// Looks at the kernel's links and routes, and brings races, probes and rules in line.

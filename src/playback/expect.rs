@@ -52,47 +52,81 @@ fn same(field: Field, wanted: &Value, got: &Value) -> bool {
     }
 }
 
+/// The most packets that may be expected: each that comes is compared with each of them, and each may fit all.
+pub const MOST: usize = 4_096;
+
 /// Which of the packets that came stands for which expected one. Each stands for one at most, in whatever order they came.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Matching {
-    /// For each expected packet those that fit it.
-    fitting: Vec<Vec<usize>>,
-    /// For each expected packet the one that it has.
-    taken: Vec<Option<usize>>,
+    /// For each expected packet the one that stands for it. Others are not kept, however many come: what finds no place when
+    /// it comes never will, since a place that is taken stays taken.
+    taken: Vec<Option<Came>>,
+    /// How many came.
+    count: usize,
+}
+
+/// A packet that came: its number, from 1, and the expected ones that it fits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Came {
+    number: usize,
+    fits: Vec<u16>,
 }
 
 impl Matching {
     pub fn new(expected: usize) -> Self {
-        Matching { fitting: vec![Vec::new(); expected], taken: vec![None; expected] }
+        Matching { taken: vec![None; expected.min(MOST)], count: 0 }
     }
 
-    /// Packet number `came` is there, and fits these. They are found partners by exchanging others' where that helps (an
-    /// augmenting path of a bipartite graph): what matches anything does not take away what another needs.
-    pub fn add(&mut self, came: usize, fits: impl Iterator<Item = usize>) {
-        for at in fits {
-            self.fitting.iter_mut().skip(at).take(1).for_each(|fitting| fitting.push(came));
-        }
-        for at in 0..self.taken.len() {
-            if self.taken.get(at) == Some(&None) {
-                let mut seen = Vec::new();
-                self.augment(at, &mut seen);
+    /// Another packet is there, and fits these. Gives its number. It finds a place by moving others to theirs where that
+    /// helps (an augmenting path of a bipartite graph): what matches anything does not take away what another needs.
+    pub fn add(&mut self, fits: impl Iterator<Item = usize>) -> usize {
+        self.count += 1;
+        let new = Came { number: self.count, fits: fits.filter_map(|at| u16::try_from(at).ok()).collect() };
+        // Breadth first: places, and from which of them each was reached. The new packet's own are reached from none.
+        let mut seen = vec![false; self.taken.len()];
+        let mut reached: Vec<(usize, Option<usize>)> = Vec::new();
+        let mut look = |fits: &[u16], from: Option<usize>, reached: &mut Vec<(usize, Option<usize>)>| {
+            for at in fits.iter().map(|at| usize::from(*at)) {
+                if let Some(seen) = seen.get_mut(at).filter(|seen| !**seen) {
+                    *seen = true;
+                    reached.push((at, from));
+                }
             }
+        };
+        look(&new.fits, None, &mut reached);
+        let mut step = 0;
+        while let Some((at, from)) = reached.get(step).copied() {
+            match self.taken.get(at) {
+                Some(Some(came)) => look(&came.fits, Some(step), &mut reached),
+                _ => {
+                    self.shift(&reached, at, from, new);
+                    break;
+                }
+            }
+            step += 1;
+        }
+        self.count
+    }
+
+    /// Moves each packet on the way to the free place one on; the new one gets the first.
+    fn shift(&mut self, reached: &[(usize, Option<usize>)], mut free: usize, mut from: Option<usize>, new: Came) {
+        while let Some((at, before)) = from.and_then(|step| reached.get(step).copied()) {
+            let moved = self.taken.get_mut(at).and_then(Option::take);
+            self.put(free, moved);
+            (free, from) = (at, before);
+        }
+        self.put(free, Some(new));
+    }
+
+    fn put(&mut self, at: usize, came: Option<Came>) {
+        if let Some(place) = self.taken.get_mut(at) {
+            *place = came;
         }
     }
 
-    fn augment(&mut self, at: usize, seen: &mut Vec<usize>) -> bool {
-        for came in self.fitting.get(at).cloned().unwrap_or_default() {
-            if seen.contains(&came) {
-                continue;
-            }
-            seen.push(came);
-            let owner = self.taken.iter().position(|taken| *taken == Some(came));
-            if owner.is_none_or(|owner| self.augment(owner, seen)) {
-                self.taken.iter_mut().skip(at).take(1).for_each(|taken| *taken = Some(came));
-                return true;
-            }
-        }
-        false
+    /// How many came.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     pub fn is_complete(&self) -> bool {
@@ -104,7 +138,8 @@ impl Matching {
         self.taken.iter().enumerate().filter(|(_, taken)| taken.is_none()).map(|(at, _)| at)
     }
 
-    pub fn is_taken(&self, came: usize) -> bool {
-        self.taken.contains(&Some(came))
+    /// Whether packet `number` stands for an expected one.
+    pub fn is_taken(&self, number: usize) -> bool {
+        self.taken.iter().flatten().any(|came| came.number == number)
     }
 }

@@ -267,11 +267,13 @@ fn differences_are_told_field_by_field() {
 #[test]
 fn each_expected_packet_has_one_of_its_own() {
     let mut matching = Matching::new(2);
-    matching.add(0, [0, 1].into_iter());
+    assert_eq!(matching.add([0, 1].into_iter()), 1);
     assert!(!matching.is_complete());
     assert_eq!(matching.missing().collect::<Vec<_>>(), [1]);
-    matching.add(1, [0].into_iter());
-    assert!(matching.is_complete() && matching.is_taken(0) && matching.is_taken(1));
+    assert_eq!(matching.add([].into_iter()), 2);
+    assert_eq!(matching.add([0].into_iter()), 3);
+    assert!(matching.is_complete());
+    assert_eq!([1, 2, 3].map(|number| matching.is_taken(number)), [true, false, true]);
 }
 
 #[test]

@@ -45,6 +45,10 @@ impl<S: BuildHasher> Racer<S> {
         match state {
             State::Running => match answer.says {
                 Says::Reset(_) => self.refusal(now, id, link, held, actions),
+                Says::SynAck(_) if self.is_left_out(id, link) => {
+                    self.reset(id, LinkSet::only(link), actions);
+                    Some(Verdict::Drop)
+                }
                 _ => self.acceptance(now, id, link, held, actions),
             },
             State::Deciding(_) => Some(Verdict::Drop),
@@ -60,6 +64,15 @@ impl<S: BuildHasher> Racer<S> {
                 Some(Verdict::Drop)
             }
         }
+    }
+
+    /// Whether the link went down since its copy left, while one that is up may still say yes: a connection that began over it
+    /// now would be told at once to begin anew.
+    fn is_left_out(&mut self, id: RaceId, link: LinkId) -> bool {
+        let lanes = self.lanes;
+        let Some(race) = self.races.get(id) else { return false };
+        let others = race.sent.minus(race.refused);
+        !lanes[link.index()].up && others.iter().any(|other| lanes[other.index()].up)
     }
 
     /// A link says yes: it wins, unless its handicap gives the others time.

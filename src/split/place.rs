@@ -1,6 +1,6 @@
 //! Where the daemon's splits stand: which of them can be used now, and what the kernel needs beside the rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Side, Split, Used};
 use crate::config::{Prefix, SplitConfig};
@@ -17,6 +17,10 @@ pub struct Place {
     pub devices: Vec<String>,
     /// There is a sender of IPv4, which may have clients behind it.
     pub forwards: bool,
+    /// Likewise of IPv6.
+    pub forwards6: bool,
+    /// With it, the devices, which may live by router advertisements.
+    pub advertised: Vec<String>,
     /// By split: what keeps it, or its second path, from being used.
     pub troubles: Vec<(String, String)>,
 }
@@ -53,7 +57,14 @@ pub fn place(config: &[SplitConfig], links: &[Link], now: &Snapshot) -> Place {
 
 impl Place {
     fn sender(&mut self, split: &Split, links: &[Link], now: &Snapshot) -> Result<(), String> {
-        self.forwards |= split.primary.is_ipv4();
+        match split.primary {
+            SocketAddr::V4(_) => self.forwards = true,
+            SocketAddr::V6(_) => {
+                self.forwards6 = true;
+                let devices = now.devices.iter().map(|device| &device.name).filter(|name| *name != "lo");
+                self.advertised = devices.cloned().collect();
+            }
+        }
         let second = second_path(split.secondary.ip(), links, now);
         self.splits.push((*split, second.is_ok()));
         second.map_err(|why| format!("everything takes the first path: {why}"))

@@ -1,6 +1,7 @@
 //! The whole ruleset.
 
 use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::Prefix;
 use crate::link::{Link, Stage};
@@ -301,13 +302,37 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule("ip daddr @ipv4_direct accept");
     out.rule("ip6 daddr @ipv6_direct accept");
     known::write(out, plan, false);
+    write_asked(out, plan);
     out.chain("local", Some("route hook output priority mangle"));
     // The daemon's own packets know their way.
     out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
     out.rule("ct state related goto about");
     known::write(out, plan, main.local_traffic);
-    if main.local_traffic {
-        out.rule("goto new");
+    out.rule("goto asked");
+}
+
+/// The router's own connections keep the link that their program asked for: by the address of another link than the one that
+/// the main table leads them to, or by a device that it does not lead them to. (Of its own device nobody can tell.)
+fn write_asked(out: &mut Writer, plan: &Plan) {
+    let local = plan.config.main.local_traffic;
+    out.chain("asked", None);
+    out.rule("ct state != new return");
+    out.rule("fib daddr type != unicast return");
+    out.rule("ip daddr @ipv4_direct return");
+    out.rule("ip6 daddr @ipv6_direct return");
+    for link in with_devices(plan) {
+        for (ip, ipv4) in [("ip", true), ("ip6", false)] {
+            let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let Some(address) = link.address(like) else { continue };
+            let (device, id) = (&link.device, link.id);
+            out.rule(&format!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+            if local && !link.is_main(ipv4) {
+                out.rule(&format!("meta nfproto ipv{} oifname \"{device}\" goto link_{id}", if ipv4 { 4 } else { 6 }));
+            }
+        }
+    }
+    if local {
+        out.rule("goto rules");
     }
 }
 

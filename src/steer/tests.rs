@@ -288,3 +288,26 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
         chain(&all, "moved_1")[0].starts_with("tcp flags & rst == 0") && chain(&all, "moved_1")[0].ends_with(reset)
     );
 }
+
+#[test]
+fn the_routers_own_programs_get_the_link_that_they_ask_for() {
+    let (mut config, mut links) = sample();
+    links.truncate(2);
+    links[0].main = [true, true];
+    let asked = |config: &Config| {
+        let all = ruleset(&plan_of(config, &links)).fresh();
+        assert_eq!(chain(&all, "local").last(), Some(&"goto asked"));
+        chain(&all, "asked")[4..].iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>()
+    };
+    let by_address = [
+        "ip saddr 203.0.113.1 oifname != \"wan1\" oifname @links goto link_1",
+        "ip6 saddr 2001:db8:1:1::1 oifname != \"wan1\" oifname @links goto link_1",
+        "ip saddr 203.0.113.2 oifname != \"wan2\" oifname @links goto link_2",
+    ];
+    config.main.local_traffic = false;
+    assert_eq!(asked(&config), by_address);
+    // Steered as a whole, what goes to a link that the main table does not lead to was told to.
+    config.main.local_traffic = true;
+    let by_device = ["meta nfproto ipv4 oifname \"wan2\" goto link_2", "goto rules"];
+    assert_eq!(asked(&config), [&by_address[..], &by_device[..]].concat());
+}

@@ -115,7 +115,8 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
     if facts.own.contains(&to) || to.is_loopback() {
         return spare(Way::Here, format_args!("{to} is the router's own address"));
     }
-    if question.own && !main.local_traffic {
+    let asked = asked(question, plan);
+    if question.own && asked.is_none() && !main.local_traffic {
         return spare(
             Way::Main,
             format_args!("the router's own connections are not steered: option local_traffic is off"),
@@ -136,7 +137,17 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
     if to.is_ipv6() && !facts.default_route {
         return spare(Way::Main, format_args!("the main routing table has no IPv6 default route: not steered"));
     }
-    None
+    let link = asked?;
+    let way = Way::Links(vec![(link.id, 100)]);
+    spare(way, format_args!("a program of the router that asks for link {0}'s address leaves by {0}", link.name))
+}
+
+/// The link whose address the router's own connection has, if the main table leads to another one.
+fn asked<'a>(question: &Question, plan: &Plan<'a>) -> Option<&'a Link> {
+    let from = question.from.filter(|_| question.own)?;
+    let ipv4 = from.is_ipv4();
+    let link = plan.links.iter().find(|link| link.address(from) == Some(from))?;
+    (!link.is_main(ipv4) && plan.links.iter().any(|link| link.is_main(ipv4))).then_some(link)
 }
 
 /// One place that formats, since each that does takes room.

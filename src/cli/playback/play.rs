@@ -9,7 +9,7 @@ use crate::control::{Code, Exit};
 use crate::linux::clock::now;
 use crate::linux::poll::Poll;
 use crate::linux::tun::Tun;
-use crate::playback::expect::{Matching, differences};
+use crate::playback::expect::{MOST, Matching, differences};
 use crate::playback::{Field, LONGEST, Value, schedule};
 use crate::time::{Span, Time};
 
@@ -21,10 +21,16 @@ const WAIT: Span = Span::from_secs(1);
 const RETRY: Span = Span::from_millis(100);
 /// Packets kept to be compared. What comes later is compared as well, but cannot be named as the closest.
 const KEPT: usize = 4_096;
+/// Packets taken in before the clock is looked at again: a flood must not keep a run from its end.
+const BATCH: usize = 64;
 
 pub fn play(device: &str, file: &Path, how: &How) -> Result<(), Exit> {
     let sent = packets(file, true)?;
     let expected = how.expect.as_ref().map(|file| packets(file, false)).transpose()?;
+    if let Some(many) = expected.as_ref().map(Vec::len).filter(|many| *many > MOST) {
+        let text = format!("{many} packets are expected, and at most {MOST} can be: play the file in parts");
+        return Err(Exit::new(Code::Config, text));
+    }
     let times = schedule(sent.iter().map(|placed| &placed.packet), how.interval.unwrap_or_default());
     let sent: Vec<(Span, Vec<u8>)> =
         times.into_iter().zip(sent.iter().map(bytes).collect::<Result<Vec<_>, _>>()?).collect();
@@ -50,7 +56,6 @@ pub fn play(device: &str, file: &Path, how: &How) -> Result<(), Exit> {
         matching: Matching::new(expected.len()),
         expected,
         came: Vec::new(),
-        number: 0,
         refused: 0,
         buffer: vec![0; LONGEST],
     };
@@ -76,9 +81,8 @@ struct Stage<'a> {
     device: &'a str,
     expected: Vec<Placed>,
     matching: Matching,
-    /// Numbers and bytes of what came back.
+    /// Numbers and bytes of what came back, as far as it is to be compared.
     came: Vec<(usize, Vec<u8>)>,
-    number: usize,
     refused: usize,
     buffer: Vec<u8>,
 }
@@ -97,15 +101,15 @@ impl Stage<'_> {
     }
 
     fn receive(&mut self) -> Result<(), Exit> {
-        while let Some(bytes) = self.tun.receive(&mut self.buffer).map_err(|error| lost(self.device, &error))? {
+        for _ in 0..BATCH {
+            let came = self.tun.receive(&mut self.buffer).map_err(|error| lost(self.device, &error))?;
+            let Some(bytes) = came else { break };
             let fits =
                 |at: &usize| self.expected.get(*at).is_some_and(|placed| differences(&placed.packet, bytes).is_empty());
-            let fits: Vec<usize> = (0..self.expected.len()).filter(fits).collect();
-            self.matching.add(self.number, fits.into_iter());
-            if self.came.len() < KEPT {
-                self.came.push((self.number, bytes.to_vec()));
+            let number = self.matching.add((0..self.expected.len()).filter(fits));
+            if !self.expected.is_empty() && self.came.len() < KEPT {
+                self.came.push((number, bytes.to_vec()));
             }
-            self.number += 1;
         }
         Ok(())
     }
@@ -177,7 +181,7 @@ impl Stage<'_> {
             .min_by_key(|(lines, _)| lines.len());
         match closest {
             Some((lines, number)) => {
-                text += &format!("  closest is number {} of {} that came:\n", number + 1, self.number);
+                text += &format!("  closest is number {number} of {} that came:\n", self.matching.count());
                 lines.iter().for_each(|line| text += &format!("    {line}\n"));
             }
             None => text += "  nothing else came\n",

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::KINDS;
 use crate::playback::dissect::dissect_fully;
-use crate::playback::expect::differences;
+use crate::playback::expect::{Matching, differences};
 use crate::playback::options::{self, TcpOption};
 use crate::playback::{Field, Packet, Section, Value, build, dissect, pcap, read, write};
 
@@ -97,7 +97,26 @@ fn whole_packets() -> impl Strategy<Value = Packet> {
     })
 }
 
+/// How many of the packets that came can stand for an expected one each, by trying all that the first of them can stand for.
+fn most(came: &[Vec<usize>], free: u8) -> u32 {
+    let Some((first, rest)) = came.split_first() else { return 0 };
+    let placed = first.iter().filter(|at| free & 1 << **at != 0).map(|at| 1 + most(rest, free & !(1 << at)));
+    placed.max().unwrap_or(0).max(most(rest, free))
+}
+
 proptest! {
+    /// In any order, as many expected packets have one of their own as can have.
+    #[test]
+    fn no_packet_is_missed_that_came(came in prop::collection::vec(prop::collection::vec(0..5usize, 0..4), 0..9)) {
+        let mut matching = Matching::new(5);
+        for (number, fits) in (1..).zip(&came) {
+            prop_assert_eq!(matching.add(fits.iter().copied()), number);
+            let here = 5 - matching.missing().count() as u32;
+            prop_assert_eq!(here, most(&came[..number], 0b1_1111));
+            prop_assert_eq!((1..=number).filter(|number| matching.is_taken(*number)).count() as u32, here);
+        }
+    }
+
     #[test]
     fn json_to_bytes_to_json_is_the_identity(packet in whole_packets()) {
         let json = write(&packet);

@@ -18,13 +18,46 @@ fn rule_6_a_repeated_syn_repeats_the_copies() {
          6999 1 syn-ack | establish 1, pass #4, reset 2",
     );
     assert_eq!(stage.racer.log().counters.repeats, 2);
-    // Over the links as they are now; the answer of one that went down still counts.
+    // Over the links as they are now.
     play(
         &two(),
         "0 syn          | copy 1 2, drop #1
          10 down 1      |
          1000 syn       | copy 2, drop #2
-         1001 1 syn-ack | establish 1, pass #3, reset 2",
+         1001 2 syn-ack | establish 2, pass #3, reset 1",
+    );
+}
+
+#[test]
+fn a_link_that_went_down_wins_only_if_no_other_can() {
+    // Its connections are about to be reset.
+    play(
+        &two(),
+        "0 syn          | copy 1 2, drop #1
+         10 down 1      |
+         11 1 syn-ack   | reset 1, drop #2
+         20 2 syn-ack   | establish 2, pass #3, reset 1",
+    );
+    play(
+        &two(),
+        "0 syn          | copy 1 2, drop #1
+         10 down 1      |
+         11 2 rst       |
+         12 1 syn-ack   | drop #2, establish 1, pass #3",
+    );
+    play(
+        &two(),
+        "0 syn          | copy 1 2, drop #1
+         10 down 1      |
+         10 down 2      |
+         12 1 syn-ack   | establish 1, pass #2, reset 2",
+    );
+    // Others' connections are not: they go on over the next link.
+    play(
+        &two(),
+        "0 udp          | copy 1 2, drop #1
+         10 down 1      |
+         11 1 data      | establish 1, decide #2",
     );
 }
 

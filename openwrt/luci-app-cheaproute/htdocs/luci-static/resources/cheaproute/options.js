@@ -20,7 +20,7 @@ return baseclass.extend({
 				must: _('six adjacent bits in hexadecimal, such as 0x3F000000'),
 				usual: [ '0x3F000000' ] },
 			{ name: 'local_traffic', shape: 'bool', list: false,
-				doc: _('Whether the router\'s own connections are handled as those of clients are.'),
+				doc: _('Whether the router\'s own connections are handled as those of clients are; among them its DNS forwarder\'s, which asks for all clients. A program that asks for a link\'s address leaves by that link in any case.'),
 				must: _('1 or 0 (or on, off, yes, no, true, false, enabled, disabled)'),
 				usual: [ '0' ] },
 			{ name: 'lan_device', shape: 'device', list: true,
@@ -196,7 +196,7 @@ return baseclass.extend({
 		] },
 		{ name: 'split', doc: _('The packets of TCP connections to a host with two addresses, over two paths. Both ends need this section: the one with side sender spreads them, the other joins them. What this host sends is spread, and what it forwards, unless a firewall of either end translates addresses on one path only, or a flowtable takes the connection (flow offloading). There may be 32.'), options: [
 			{ name: 'side', shape: 'choice', list: false, words: [ 'sender', 'receiver' ],
-				doc: _('Which end this host is. A receiver gets a routing table for each of the two addresses, a loose rp_filter and arp_filter on their devices; a sender of IPv4 gets ip_forward. All of it is undone at the end.'),
+				doc: _('Which end this host is. A receiver gets a routing table for each of the two addresses, a loose rp_filter and arp_filter on their devices; a sender gets forwarding, of the addresses\' family. All of it is undone when the split goes.'),
 				must: _('one of sender, receiver'),
 				required: true, example: [ 'sender' ] },
 			{ name: 'enabled', shape: 'bool', list: false,
