@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::offload::tests::{Made, cut_all, payload};
 use super::*;
 
-const ALL: Offload = Offload { checksum: true, tcp: true, udp: true };
+const ALL: Offload = Offload::ALL;
 
 /// What comes out, each with its header.
 #[derive(Default)]

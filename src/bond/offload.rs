@@ -18,6 +18,11 @@ pub struct Offload {
     pub udp: bool,
 }
 
+impl Offload {
+    pub const ALL: Offload = Offload { checksum: true, tcp: true, udp: true };
+    pub const CHECKSUM: Offload = Offload { checksum: true, tcp: false, udp: false };
+}
+
 /// `struct virtio_net_hdr`, in the machine's byte order, as TUN has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Virtio {

@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod conntrack;
@@ -32,6 +33,7 @@ pub mod target;
 pub mod terminal;
 pub mod thread;
 pub mod tun;
+pub mod udp;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
