@@ -16,8 +16,9 @@ use cheaproute::linux::tun::Tun;
 use cheaproute::linux::udp::Udp;
 use cheaproute::time::Span;
 
-/// Bytes of a datagram that are not the packet's: as many as a bond's header, item and tag have.
-pub const EXTRA: usize = 29;
+/// Before the packet, as many bytes as a bond's header and item have; behind it, a tag.
+const FRONT: usize = 13;
+const TAG: usize = 16;
 /// Packets read from the device, and system calls that take datagrams, before the other side has its turn.
 const TURNS: usize = 8;
 
@@ -82,16 +83,16 @@ fn run(mut end: End, stop: &AtomicBool, counts: &Counts) {
             add(&counts.reads, 1);
             let (udp, peer, work, single) = (&mut end.udp, &end.peer, &mut end.work[0], end.single);
             segments(packet, &header, &mut |packet| {
-                let length = packet.head.len() + packet.body.len() + EXTRA;
+                let length = packet.head.len() + packet.body.len() + FRONT + TAG;
                 if !batch.has_room(length) || single && !batch.is_empty() {
                     send(udp, &mut batch, counts);
                 }
                 let Some(slot) = batch.slot(peer, length) else { return };
-                let (extra, rest) = slot.split_at_mut(EXTRA);
-                extra[0] = u8::from(packet.pending);
-                let (head, body) = rest.split_at_mut(packet.head.len());
+                let (front, rest) = slot.split_at_mut(FRONT);
+                front[FRONT - 1] = u8::from(packet.pending);
+                let (head, rest) = rest.split_at_mut(packet.head.len());
                 head.copy_from_slice(packet.head);
-                body.copy_from_slice(packet.body);
+                rest[..packet.body.len()].copy_from_slice(packet.body);
                 work(slot);
             });
         }
@@ -107,8 +108,9 @@ fn run(mut end: End, stop: &AtomicBool, counts: &Counts) {
             let more = end.udp.receive(&mut arena, &mut |_, datagram| {
                 add(&counts.received, 1);
                 work(datagram);
-                let Some((extra, packet)) = datagram.split_first_chunk::<EXTRA>() else { return };
-                coalescer.push(Packet { head: packet, body: &[], pending: extra[0] != 0 }, &mut write);
+                let Some((front, packet)) = datagram.split_first_chunk::<FRONT>() else { return };
+                let Some((packet, _)) = packet.split_last_chunk::<TAG>() else { return };
+                coalescer.push(Packet { head: packet, body: &[], pending: front[FRONT - 1] != 0 }, &mut write);
                 if single {
                     coalescer.flush(&mut write);
                 }
