@@ -5,15 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::netlink::{ACK, CREATE, Message, REPLACE, REQUEST, Socket};
-use super::{check, check_size, index_of};
+use super::{address, check, check_size};
 use crate::bond::offload::{Offload, Virtio};
-
-/// `IFA_F_NODAD` of `linux/if_addr.h`: an IPv6 address is of use at once.
-const NO_DUPLICATES: u8 = 0x02;
-/// `IFA_ADDRESS` and `IFA_LOCAL` of `linux/if_addr.h`.
-const ADDRESS: u16 = 1;
-const LOCAL: u16 = 2;
 
 /// What a device with offloads is told, as far as it knows it: `TUN_F_CSUM`, `TUN_F_TSO4`, `TUN_F_TSO6`, `TUN_F_TSO_ECN` of
 /// `linux/if_tun.h`, and from Linux 6.2 on `TUN_F_USO4`, `TUN_F_USO6`.
@@ -138,23 +131,11 @@ impl Tun {
 
     /// Gives the device an address, with the length of its network.
     pub fn add_address(&self, address: IpAddr, length: u8) -> io::Result<()> {
-        const NEW: u16 = libc::RTM_NEWADDR;
-        let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
-        let flags = if address.is_ipv6() { NO_DUPLICATES } else { 0 };
-        let mut header = vec![family as u8, length, flags, 0];
-        header.extend(index_of(&self.name)?.to_ne_bytes());
-        let mut message = Message::new(NEW, REQUEST | ACK | CREATE | REPLACE, &header);
-        message.address(LOCAL, address).address(ADDRESS, address);
-        Socket::open(libc::NETLINK_ROUTE, 0)?.request(message)
+        address::add(&self.name, address, length)
     }
 
     pub fn set_up(&self) -> io::Result<()> {
-        let up = (libc::IFF_UP as u32).to_ne_bytes();
-        // `ifinfomsg`: family and type are any, then index, flags, and which of them are meant.
-        let mut header = vec![0; 4];
-        header.extend(index_of(&self.name)?.to_ne_bytes());
-        header.extend(up.iter().chain(&up));
-        Socket::open(libc::NETLINK_ROUTE, 0)?.request(Message::new(libc::RTM_NEWLINK, REQUEST | ACK, &header))
+        address::start(&self.name)
     }
 }
 
