@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 
 use cheaproute::bond::address::Address;
 use cheaproute::bond::offload::Offload;
+use cheaproute::kernel::{Control, Route, Rule};
 use cheaproute::linux::batch::{Arena, Batch};
+use cheaproute::linux::ether::Ether;
+use cheaproute::linux::system::System;
 use cheaproute::linux::tun::Tun;
 use cheaproute::linux::udp::Udp;
 use lab::{Namespace, Server, connect, download, ping, veth};
 use pump::{End, Pump};
+use support::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -226,4 +230,114 @@ fn tunnel(hosts: [&Namespace; 2], offload: bool, single: bool) -> [Pump; 2] {
         let work: [pump::Work; 2] = [Box::new(|_| {}), Box::new(|_| {})];
         Pump::start(End { tun, offload, udp, peer, work, single })
     })
+}
+
+#[test]
+fn frames_arrive_as_they_were_sent() {
+    need_lab!();
+    let [here, there] = two_hosts("");
+    let (mut sender, mut end) = (ether(&here), ether(&there));
+    let (mac, other) = (mac(&there), mac(&here));
+    let to = Address::Ethernet(mac);
+    let mut batch = Batch::new();
+    // Shorter than the shortest frame, as long as the longest, one byte longer, to somebody else, to everybody.
+    let longest = 1500 - cheaproute::linux::ether::LENGTH;
+    let sizes = [1, 40, longest, longest + 1, 0, 700];
+    (0..).zip(sizes).for_each(|(fill, size)| assert!(batch.push(&to, &vec![fill; size])));
+    assert!(batch.push(&Address::Ethernet([2, 0, 0, 0, 0, 0x99]), b"not yours"));
+    assert!(batch.push(&Address::Ethernet([255; 6]), b"nobody's"));
+    assert!(batch.push(&Address::udp(([10, 5, 0, 2], 1).into()), b"no frame"));
+    (0..100u8).for_each(|fill| assert!(batch.push(&to, &[fill; 1000])));
+    there.sh("ip link set eth0 promisc on");
+    let sent = sender.send(&mut batch);
+    assert_eq!((sent.datagrams, sent.too_long, sent.lost, sent.error), (107, 1, 1, libc::EAFNOSUPPORT), "{sent:?}");
+    let (mut arena, mut got, start) = (Arena::new(), Vec::new(), Instant::now());
+    while got.len() < 105 && start.elapsed() < PATIENCE {
+        end.receive(&mut arena, &mut |from, bytes| got.push((*from, bytes.to_vec()))).expect("a socket that works");
+    }
+    let mut wanted: Vec<Vec<u8>> = (0..).zip(sizes).map(|(fill, size)| vec![fill; size]).collect();
+    wanted.remove(3);
+    wanted.extend((0..100u8).map(|fill| vec![fill; 1000]));
+    assert!(got.iter().all(|(from, _)| *from == Address::Ethernet(other)));
+    assert!(got.into_iter().map(|(_, bytes)| bytes).eq(wanted));
+    // A device that goes down and comes back: the socket goes on.
+    there.sh("ip link set eth0 down");
+    assert!(end.receive(&mut arena, &mut |_, _| {}).is_ok());
+    there.sh("ip link set eth0 up");
+    assert!(batch.push(&to, b"again"));
+    eventually("frames after the device came back", || {
+        assert!(batch.push(&to, b"again"));
+        sender.send(&mut batch);
+        let mut heard = false;
+        end.receive(&mut arena, &mut |_, bytes| heard |= bytes == b"again").is_ok() && heard
+    });
+}
+
+#[test]
+fn a_device_of_our_own_has_what_it_is_told() {
+    need_lab!();
+    let host = Namespace::new("host");
+    let (_tun, mut system) = host
+        .run(|| (Tun::open_large("bond0", Offload::ALL, true).expect("a device"), System::open().expect("netlink")));
+    // The second queue of the same device.
+    let _second = host.run(|| Tun::open_large("bond0", Offload::ALL, true)).expect("another queue");
+    let addresses = |list: &[&str]| -> Vec<(IpAddr, u8)> {
+        list.iter()
+            .map(|text| text.split_once('/').unwrap())
+            .map(|(ip, n)| (ip.parse().unwrap(), n.parse().unwrap()))
+            .collect()
+    };
+    let shown = || host.sh("ip -o address show dev bond0 scope global | awk '{ print $4 }'");
+    let first = ["10.9.0.2/24", "10.9.0.3/24", "10.9.7.1/32", "fd09::2/64"];
+    host.run(|| system.set_up("bond0", 1400, &addresses(&first))).expect("addresses");
+    let lines: Vec<String> = shown().lines().map(str::to_owned).collect();
+    assert!(first.iter().all(|wanted| lines.iter().any(|line| line == wanted)), "{lines:?}");
+    // Twice is as good as once, and what is no longer wanted goes.
+    for wanted in [&first[..], &first[1..2], &["fd09::5/64"]] {
+        host.run(|| system.set_up("bond0", 1380, &addresses(wanted))).expect("addresses");
+        let mut lines: Vec<String> = shown().lines().map(str::to_owned).collect();
+        lines.sort();
+        let mut wanted: Vec<String> = wanted.iter().map(|text| (*text).to_owned()).collect();
+        wanted.sort();
+        assert_eq!(lines, wanted);
+    }
+    assert!(host.sh("ip link show dev bond0").contains("mtu 1380"));
+    let device = host.sh("cat /sys/class/net/bond0/ifindex 2>/dev/null || ip -o link show bond0 | cut -d: -f1");
+    let route = |to: &str| Route {
+        destination: addresses(&[to])[0],
+        gateway: None,
+        device: device.trim().parse().unwrap(),
+        metric: 0,
+    };
+    for to in ["0.0.0.0/0", "192.0.2.0/24", "::/0", "2001:db8::/32"] {
+        let ipv6 = to.contains(':');
+        let family = if ipv6 { "-6" } else { "-4" };
+        system.add_route(4100, &route(to)).expect("a route");
+        assert!(host.sh(&format!("ip {family} route show table 4100")).contains("dev bond0 proto 206"));
+        system.remove_route(4100, &route(to)).expect("no route");
+        system.remove_route(4100, &route(to)).expect("no route, as it was");
+        assert_eq!(host.sh(&format!("ip {family} route show table 4100 2>/dev/null || true")), "");
+    }
+    for ipv6 in [false, true] {
+        let rule = Rule { preference: 4090, source: None, mark: 0, mask: 0, table: 254, suppress: Some(0) };
+        system.add_rule(ipv6, &rule).expect("a rule");
+        assert!(system.rules(ipv6).unwrap().contains(&(rule, 206)));
+        let shown = host.sh(if ipv6 { "ip -6 rule" } else { "ip rule" });
+        assert!(shown.contains("4090:\tfrom all lookup main suppress_prefixlength 0"), "{shown}");
+        assert_eq!(rule.to_string(), "pref 4090 lookup 254 suppress_prefixlength 0");
+        system.remove_rule(ipv6, &rule).expect("no rule");
+        assert!(!system.rules(ipv6).unwrap().contains(&(rule, 206)));
+    }
+    assert!(host.run(|| system.set_up("none", 1400, &[])).is_err());
+}
+
+fn ether(host: &Namespace) -> Ether {
+    host.run(|| Ether::open("eth0")).expect("a socket")
+}
+
+fn mac(host: &Namespace) -> [u8; 6] {
+    let shown = host.sh("ip -o link show eth0");
+    let text = shown.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+    let mut bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16).expect("hexadecimal"));
+    std::array::from_fn(|_| bytes.next().expect("six bytes"))
 }
