@@ -123,9 +123,9 @@ impl Ether {
         let got = match got {
             Ok(got) => got as usize,
             Err(error) => match fault(&error) {
-                Fault::Blocked | Fault::TooLong => return Ok(false),
-                Fault::Again | Fault::Lost(libc::ENETDOWN) => return Ok(true),
-                Fault::Lost(_) => return Err(error),
+                Fault::Lost(libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK) => return Err(error),
+                // A device that went down says so once.
+                _ => return Ok(false),
             },
         };
         for ((message, name), room) in messages.iter().zip(&names).zip(arena.parts(ROOM)).take(got) {

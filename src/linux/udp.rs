@@ -255,10 +255,8 @@ impl Udp {
             Ok(got) => got as usize,
             // A device that went down says so once; what is wrong with a path is for its probes to find out.
             Err(error) => match fault(&error) {
-                Fault::Blocked | Fault::TooLong => return Ok(false),
-                Fault::Again => return Ok(true),
                 Fault::Lost(libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK) => return Err(error),
-                Fault::Lost(_) => return Ok(true),
+                _ => return Ok(false),
             },
         };
         for ((message, (name, note)), room) in
