@@ -24,6 +24,8 @@
 
 pub mod address;
 pub mod control;
+pub mod checksum;
+pub mod coalesce;
 pub mod flow;
 pub mod frame;
 pub mod handshake;
@@ -37,6 +39,7 @@ pub mod path;
 pub mod peer;
 pub mod pieces;
 pub mod rate;
+pub mod offload;
 pub mod replay;
 pub mod schedule;
 pub mod session;

@@ -105,6 +105,7 @@ impl<K: Control> Installation<K> {
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
+            suppress: None,
         };
         let split = |table: &Table| Rule {
             preference: table.number,
@@ -112,6 +113,7 @@ impl<K: Control> Installation<K> {
             mark: 0,
             mask: 0,
             table: table.number,
+            suppress: None,
         };
         plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split)).collect()
     }

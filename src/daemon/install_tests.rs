@@ -32,7 +32,7 @@ fn what_is_put_up_is_taken_down() {
     kernel.set("net/ipv4/conf/all/rp_filter", "0").unwrap();
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     kernel.set("net/ipv4/conf/wan2/rp_filter", "0").unwrap();
-    let foreign = Rule { preference: 100, source: None, mark: 0, mask: 0, table: 77 };
+    let foreign = Rule { preference: 100, source: None, mark: 0, mask: 0, table: 77, suppress: None };
     kernel.rules.push((false, foreign, 3));
     let before = kernel.clone();
     let (config, links) = (config(), links());
@@ -121,7 +121,7 @@ fn only_what_changed_is_loaded() {
 #[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
-    let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009 };
+    let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };
     kernel.add_rule(false, &stale).unwrap();
     kernel.set_default(4009, 9, None, false).unwrap();
     let (config, links) = (config(), links());
@@ -166,7 +166,7 @@ fn a_missing_module_is_named_by_its_package() {
 
 #[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
-    let rule = |preference, mark, mask| Rule { preference, source: None, mark, mask, table: 1 };
+    let rule = |preference, mark, mask| Rule { preference, source: None, mark, mask, table: 1, suppress: None };
     for (rule, word) in [
         (rule(2001, 0x100, 0x3F00), "mwan3 is running"),
         (rule(30, 0x0100_0000, 0xFF00_0000), "mark_mask"),

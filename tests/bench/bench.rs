@@ -14,11 +14,14 @@ mod leftovers;
 mod memory;
 mod packets;
 mod plain;
+#[path = "../support/pump.rs"]
+mod pump;
 mod split;
 mod stats;
 mod sys;
 mod table;
 mod throughput;
+mod tunnel;
 
 use std::time::Instant;
 
@@ -39,7 +42,7 @@ impl Effort {
 
 type Part = (&'static str, fn(Effort) -> Vec<Row>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("latency", latency::rows),
     ("capacity", capacity::rows),
     ("throughput", throughput::rows),
@@ -48,6 +51,7 @@ const PARTS: [Part; 8] = [
     ("detection", detection::rows),
     ("idle", idle::rows),
     ("split", split::rows),
+    ("tunnel", tunnel::rows),
 ];
 
 fn main() {
