@@ -93,6 +93,7 @@ fn mode(mode: Mode) -> &'static str {
         Mode::Race => "race",
         Mode::Weighted => "weighted",
         Mode::Failover => "failover",
+        Mode::Aggregate => "aggregate",
         Mode::Blackhole => "blackhole",
         Mode::Unreachable => "unreachable",
     }

@@ -293,7 +293,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             say(reasons, format_args!("policy '{name}' refuses (mode unreachable)"));
             return Way::Refused;
         }
-        Mode::Race | Mode::Weighted | Mode::Failover => {}
+        Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
     match (question.to, question.from) {
         (IpAddr::V6(_), None) => {
@@ -313,7 +313,9 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             LastResort::Unreachable => (Way::Refused, "it is refused"),
             LastResort::Blackhole => (Way::Dropped, "it is dropped"),
         };
-        say(reasons, format_args!("no link of policy '{name}' can carry it; its last_resort: {what}"));
+        let whose = if policy.mode == Mode::Aggregate { "the peer" } else { "no link" };
+        let can = if policy.mode == Mode::Aggregate { "cannot" } else { "can" };
+        say(reasons, format_args!("{whose} of policy '{name}' {can} carry it; its last_resort: {what}"));
         return way;
     };
     if sharing > 1 {
@@ -339,6 +341,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         }
     }
     let why = match (policy.mode, links.len()) {
+        (Mode::Aggregate, _) => format!("policy '{name}' aggregates: it takes peer {} by {}", first.name, first.device),
         (_, 1) => format!("{} is the only link of policy '{name}' that can carry it", first.name),
         (Mode::Failover, _) if first.metric > 0 => {
             format!("policy '{name}' takes the lowest metric: {} has {}", first.name, first.metric)
