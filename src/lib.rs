@@ -32,6 +32,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod bond;
 pub mod config;
 pub mod control;
 pub mod import;

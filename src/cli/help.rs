@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 18] = [
+pub const COMMANDS: [Command; 19] = [
     Command {
         name: "run",
         words: &[],
@@ -106,9 +106,18 @@ pub const COMMANDS: [Command; 18] = [
         examples: "cheaproute policies\n",
     },
     Command {
+        name: "peers",
+        words: &[],
+        short: "show peers, and each link's part in reaching them",
+        takes: "sjC",
+        long: "DOWN and UP are what a link is found to carry. A server shows its clients, each with\n\
+               the ways that it comes by.\n",
+        examples: "cheaproute peers\n",
+    },
+    Command {
         name: "events",
         words: &[],
-        short: "show when links went up and down, and reloads",
+        short: "show when links and peers went up and down, and reloads",
         takes: "sjC",
         long: "The last 64, the newest first. Programs need not ask: they can subscribe to the\n\
                object cheaproute on ubus.\n",

@@ -60,6 +60,26 @@ pub fn number(config: &Config, old: &[(String, LinkId)]) -> Vec<LinkId> {
     config.links.iter().map_while(|link| known(&link.name).or_else(|| free.next())).collect()
 }
 
+/// Numbers for the peers that connections can take, from those that links leave over; as with links, a peer keeps its own.
+pub fn number_peers(config: &Config, links: &[LinkId], old: &[(String, LinkId)]) -> Vec<(String, LinkId)> {
+    let mut taken: LinkSet = links.iter().copied().collect();
+    let ways = || config.peers.iter().filter(|peer| peer.is_way());
+    let known = |name: &str| old.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+    let kept: Vec<(String, LinkId)> = ways()
+        .filter_map(|peer| Some((peer.name.clone(), known(&peer.name)?)))
+        .filter(|(_, id)| !links.contains(id))
+        .collect();
+    kept.iter().for_each(|(_, id)| taken.insert(*id));
+    // From the far end, so that a link that comes later gets the number that its place suggests.
+    let mut free = (1..).map_while(LinkId::new).collect::<Vec<_>>().into_iter().rev().filter(|id| !taken.contains(*id));
+    ways()
+        .filter_map(|peer| {
+            let own = kept.iter().find(|(name, _)| *name == peer.name).map(|(_, id)| *id);
+            Some((peer.name.clone(), own.or_else(|| free.next())?))
+        })
+        .collect()
+}
+
 /// What the main table reaches without a default route; and who a split's packets are for, which take its two paths.
 pub fn direct(now: &Snapshot, splits: &[SplitConfig]) -> Vec<Prefix> {
     let specific = now.routes.iter().filter(|route| route.destination.1 > 0);
