@@ -3,10 +3,10 @@
 
 use std::io;
 
-use crate::kernel::{Control, Failure, PROTOCOL, Rule};
+use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
 use crate::split::place::Table;
-use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table};
+use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, Tunnel, table, tunnel};
 
 pub struct Installation<K> {
     pub kernel: K,
@@ -17,6 +17,8 @@ pub struct Installation<K> {
     loaded: Option<Ruleset>,
     /// The splits' tables as they stand.
     tables: Vec<Table>,
+    /// The peers' routes as they stand.
+    routes: Vec<Route>,
     /// Settings that we changed, and what they were.
     settings: Vec<(String, String)>,
 }
@@ -36,8 +38,8 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, tables, settings) = (None, Vec::new(), Vec::new());
-        Ok(Installation { kernel, marks, queueing, families, loaded, tables, settings })
+        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Vec::new());
+        Ok(Installation { kernel, marks, queueing, families, loaded, tables, routes, settings })
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -79,6 +81,7 @@ impl<K: Control> Installation<K> {
         }
         self.loaded = None;
         self.tables.clear();
+        self.routes.clear();
         for ipv6 in self.families.clone() {
             let removed = self.remove_rules(ipv6, &[]).and_then(|()| self.kernel.remove_routes(ipv6, &|_| false));
             if let Err(error) = removed {
@@ -99,6 +102,7 @@ impl<K: Control> Installation<K> {
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
+            suppress: false,
         };
         let split = |table: &Table| Rule {
             preference: table.number,
@@ -106,6 +110,7 @@ impl<K: Control> Installation<K> {
             mark: 0,
             mask: 0,
             table: table.number,
+            suppress: false,
         };
         plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split)).collect()
     }
@@ -113,12 +118,16 @@ impl<K: Control> Installation<K> {
     fn route(&mut self, plan: &Plan) -> io::Result<()> {
         let (rules, wanted) = (self.rules(plan), split_tables(plan));
         let renewed = self.tables != wanted;
+        let peers: Vec<Route> = [true, false].into_iter().flat_map(|ipv4| tunnel::routes(plan, ipv4)).collect();
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in plan.links {
                 if self.set_default(link, ipv6) {
                     tables.push(table(link.id));
                 }
+            }
+            if self.routes == peers {
+                tables.push(tunnel::TABLE);
             }
             if !renewed {
                 tables.extend(wanted.iter().map(|table| table.number));
@@ -131,11 +140,17 @@ impl<K: Control> Installation<K> {
                     let _ = done.inspect_err(|error| log::debug!("split: no route for {}: {error}", table.source));
                 }
             }
+            for route in peers.iter().filter(|route| route.destination.0.is_ipv6() == ipv6) {
+                let done = self.kernel.add_route(tunnel::TABLE, route);
+                let _ = done.inspect_err(|error| log::debug!("no route to {}: {error}", route.destination.0));
+            }
+            let rules: Vec<Rule> = rules.iter().copied().chain(tunnel::rules(plan, !ipv6)).collect();
             let of_family = |rule: &&Rule| rule.source.is_none_or(|source| source.is_ipv6() == ipv6);
             rules.iter().filter(of_family).try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
             self.remove_rules(ipv6, &rules)?;
         }
         self.tables = wanted.to_vec();
+        self.routes = peers;
         Ok(())
     }
 
@@ -179,7 +194,9 @@ impl<K: Control> Installation<K> {
         let place = plan.splits;
         let split: &[String] = place.map_or(&[], |place| &place.devices);
         let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
-        for device in links.chain(split) {
+        // A peer's device has no default route in the main table either; those of servers are no links.
+        let servers = plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() && tunnel.index != 0);
+        for device in links.chain(split).chain(servers.map(|tunnel| &tunnel.device)) {
             let name = format!("net/ipv4/conf/{device}/rp_filter");
             let Ok(own) = self.kernel.setting(&name) else { continue };
             if own == "1" || (strict && own == "0") {
@@ -193,6 +210,29 @@ impl<K: Control> Installation<K> {
         }
         if place.is_some_and(|place| place.forwards) {
             self.switch_on("net/ipv4/ip_forward".into(), "only connections of this host are split");
+        }
+        self.forward(plan.tunnels);
+    }
+
+    /// Clients that are masqueraded are forwarded.
+    fn forward(&mut self, tunnels: &[Tunnel]) {
+        let any =
+            |ipv4: bool| tunnels.iter().flat_map(|tunnel| &tunnel.masquerade).any(|prefix| prefix.is_ipv4() == ipv4);
+        let else_ = "a peer's clients reach this host only";
+        if any(true) {
+            self.switch_on("net/ipv4/ip_forward".into(), else_);
+        }
+        let name = "net/ipv6/conf/all/forwarding";
+        if any(false) && self.kernel.setting(name).is_ok_and(|own| own == "0") {
+            // A host that forwards heeds no router's advertisements, and would lose its own default route, unless told to
+            // (Documentation/networking/ip-sysctl.rst: accept_ra).
+            for device in self.kernel.snapshot().map(|snapshot| snapshot.devices).unwrap_or_default() {
+                let heeds = format!("net/ipv6/conf/{}/accept_ra", device.name);
+                if self.kernel.setting(&heeds).is_ok_and(|own| own == "1") {
+                    self.change(heeds, "1".into(), "2", "its IPv6 default route may be lost");
+                }
+            }
+            self.switch_on(name.into(), else_);
         }
     }
 

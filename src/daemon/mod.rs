@@ -350,21 +350,23 @@ impl Daemon {
         }
         self.tell(&before);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
+        let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
         // The race first: it knows its policies before the rules send it their packets.
         self.racing.set_policies(&raced);
         self.racing.set_links(&links);
-        let direct = direct(&snapshot, &self.config.splits);
+        let direct = direct(&snapshot, &self.config.splits, &tunnels);
         self.place(&links, &snapshot);
         let queueing = self.installation.queueing();
-        self.flows.note(&links);
+        self.flows.note(&ways);
         let (config, lost) = (&self.config, self.flows.lost());
         let plan = Plan {
             config,
-            links: &links,
+            links: &ways,
             lost,
             queueing,
             direct: &direct,
+            tunnels: &tunnels,
             splits: Some(&self.place),
             races: self.races,
         };

@@ -7,6 +7,7 @@ use crate::bond::status::{PathStatus, PeerStatus, RemoteStatus, State};
 use crate::config::{Config, PeerConfig, Role, Scheduler};
 use crate::control::Value;
 use crate::link::{Link, LinkId, Side};
+use crate::steer::Tunnel;
 use crate::time::{Span, Time};
 
 /// Where the data thread posts how peers are, at every change and otherwise about once a second; the main loop takes it from
@@ -92,6 +93,12 @@ impl Peers {
         })
     }
 
+    /// Their devices, for routes and rules.
+    pub fn tunnels(&self, config: &Config) -> Vec<Tunnel> {
+        let status = |peer: &PeerConfig| self.peers.iter().find(|status| status.name() == peer.name);
+        config.peers.iter().filter_map(|peer| Some(tunnel(peer, status(peer)?, &self.ids))).collect()
+    }
+
     /// Such as `down: no answer from 192.0.2.1:7420`, for a number of ours.
     pub fn state_of(&self, id: LinkId) -> Option<String> {
         let (name, _) = self.ids.iter().find(|(_, known)| *known == id)?;
@@ -149,6 +156,29 @@ fn way(peer: &PeerStatus, id: LinkId) -> Link {
         handicap: Span::ZERO,
         delegated: Vec::new(),
         up: peer.is_up(),
+    }
+}
+
+fn tunnel(peer: &PeerConfig, status: &PeerStatus, ids: &[(String, LinkId)]) -> Tunnel {
+    let is_server = peer.role == Role::Server;
+    let mut routes = peer.route.clone();
+    let mut masquerade = Vec::new();
+    if is_server {
+        routes.extend(peer.remotes.iter().flat_map(|remote| remote.allowed_ips.iter().copied()));
+    }
+    if is_server && peer.masquerade {
+        masquerade.extend(peer.address.iter().filter_map(|own| own.network()));
+        masquerade.extend(peer.remotes.iter().flat_map(|remote| remote.allowed_ips.iter().copied()));
+    }
+    Tunnel {
+        name: peer.name.clone(),
+        device: peer.device.clone(),
+        index: status.index,
+        up: status.is_up(),
+        mtu: status.mtu,
+        way: ids.iter().find(|(name, _)| *name == peer.name).map(|(_, id)| *id),
+        routes,
+        masquerade,
     }
 }
 

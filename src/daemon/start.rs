@@ -32,11 +32,20 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         }
         links.push(Link { up: attached.lacks.is_none(), ..attached.link });
     }
-    let direct = direct(&snapshot, &config.splits);
+    let direct = direct(&snapshot, &config.splits, &[]);
     let place = place(&config.splits, &links, &snapshot);
     let races = capacity(sysctl::memory());
     let (lost, queueing) = (LinkSet::EMPTY, installation.queueing());
-    let plan = Plan { config: &config, links: &links, lost, queueing, direct: &direct, splits: Some(&place), races };
+    let plan = Plan {
+        config: &config,
+        links: &links,
+        lost,
+        queueing,
+        direct: &direct,
+        tunnels: &[],
+        splits: Some(&place),
+        races,
+    };
     for rule in installation.rules(&plan) {
         text += &format!("# ip rule, both families: {rule}\n");
     }

@@ -164,6 +164,8 @@ pub struct Rule {
     pub mark: u32,
     pub mask: u32,
     pub table: u32,
+    /// The table's default routes are left out (`suppress_prefixlength 0`).
+    pub suppress: bool,
 }
 
 /// As the `ip rule` command words it.
@@ -171,6 +173,10 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(source) = self.source {
             return write!(f, "pref {} from {source} lookup {}", self.preference, self.table);
+        }
+        if self.mask == 0 {
+            let without = if self.suppress { " suppress_prefixlength 0" } else { "" };
+            return write!(f, "pref {} lookup {}{without}", self.preference, self.table);
         }
         write!(f, "pref {} fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)
     }

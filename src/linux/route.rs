@@ -123,6 +123,9 @@ impl Routing {
         if let Some(source) = rule.source {
             message.address(FRA_SRC, source);
         }
+        if rule.suppress {
+            message.u32(FRA_SUPPRESS_PREFIXLEN, 0);
+        }
         self.socket.request(message)
     }
 }
@@ -174,6 +177,7 @@ const ACTION_TO_TABLE: u8 = 1;
 const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
@@ -294,7 +298,7 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
     }
     let table = u32::from(*answer.body.get(4)?);
     let length = *answer.body.get(2)?;
-    let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table };
+    let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table, suppress: false };
     let mut protocol = 0;
     for (kind, value) in answer.attributes(12) {
         match kind {
@@ -302,6 +306,7 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
             FRA_PRIORITY => rule.preference = number(value)?,
             FRA_FWMARK => rule.mark = number(value)?,
             FRA_FWMASK => rule.mask = number(value)?,
+            FRA_SUPPRESS_PREFIXLEN => rule.suppress = number(value)? == 0,
             FRA_TABLE => rule.table = number(value)?,
             FRA_PROTOCOL => protocol = *value.first()?,
             _ => {}

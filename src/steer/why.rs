@@ -115,16 +115,28 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
     if facts.own.contains(&to) || to.is_loopback() {
         return spare(Way::Here, format_args!("{to} is the router's own address"));
     }
+    // After what the main table knows; a router's own connections come here by an ip rule.
+    let everyone = match to {
+        IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
+        IpAddr::V6(_) => false,
+    };
+    let is_next_door = plan.direct.iter().any(|prefix| prefix.contains(to));
+    if !(to.is_multicast() || everyone || is_next_door)
+        && let Some((tunnel, route)) = plan.by_route(to)
+        && let Some(way) = tunnel.way
+    {
+        let (name, device) = (&tunnel.name, &tunnel.device);
+        return spare(
+            Way::Links(vec![(way, 100)]),
+            format_args!("route {route} of peer {name} leads there, before all policies: by {device}"),
+        );
+    }
     if question.own && !main.local_traffic {
         return spare(
             Way::Main,
             format_args!("the router's own connections are not steered: option local_traffic is off"),
         );
     }
-    let everyone = match to {
-        IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
-        IpAddr::V6(_) => false,
-    };
     if to.is_multicast() || everyone {
         return spare(Way::Main, format_args!("{to} is no single host's address: never steered"));
     }
@@ -373,7 +385,8 @@ fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, re
     for link in policy.link.iter().filter_map(known) {
         let name = &link.name;
         if !link.up {
-            say(reasons, format_args!("link {name} is {}", (facts.state)(link.id)));
+            let kind = if policy.mode == Mode::Aggregate { "peer" } else { "link" };
+            say(reasons, format_args!("{kind} {name} is {}", (facts.state)(link.id)));
         } else if !used.iter().any(|other| other.id == link.id) {
             say(reasons, format_args!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
         } else if link.metered && used.first().is_some_and(|first| !first.metered) {
