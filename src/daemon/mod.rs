@@ -56,8 +56,8 @@ use install::Installation;
 use peers::{Peers, Turn};
 use probes::Probes;
 use racing::Racing;
-pub use start::dry_run;
 use start::{cannot, capacity, load};
+pub use start::{dry_run, open_keys};
 
 /// Where things are.
 #[derive(Clone, PartialEq, Eq, Debug)]

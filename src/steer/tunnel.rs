@@ -139,7 +139,7 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     if plan.tunnels.iter().all(|tunnel| tunnel.masquerade.is_empty()) {
         return;
     }
-    out.chain("masquerade", Some("nat hook postrouting priority srcnat"));
+    out.chain("from_clients", Some("nat hook postrouting priority srcnat"));
     for Tunnel { device, masquerade, .. } in plan.tunnels.iter().filter(|tunnel| !tunnel.masquerade.is_empty()) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let family = if ipv4 { "ipv4" } else { "ipv6" };

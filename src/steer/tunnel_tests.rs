@@ -140,7 +140,7 @@ fn sizes_fit_and_clients_are_masqueraded() {
         ]
     );
     assert_eq!(
-        chain(&plan_, "masquerade")[1..],
+        chain(&plan_, "from_clients")[1..],
         [
             "ip saddr { 10.9.0.0/24 } oifname != \"bond1\" masquerade",
             "ip6 saddr { fd09::/64 } oifname != \"bond1\" masquerade"
