@@ -3,6 +3,7 @@
 mod args;
 mod help;
 mod import;
+mod keys;
 mod live;
 mod mask;
 pub mod playback;
@@ -47,6 +48,7 @@ fn act(action: Action) -> Result<(), Exit> {
         }
         Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Keys(wanted) => keys::show(wanted),
         Action::Split(request) => split::act(request),
         Action::Why { asked, common } => {
             let words = why::words(&asked)?;

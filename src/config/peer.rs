@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::section::Known;
 use super::values::{Invalid, Prefix, is_device, is_name, number};
+use crate::bond::keys::Secret;
 use crate::time::Span;
 
 /// A section `peer`: one device, behind which is a server, or are clients.
@@ -118,32 +119,11 @@ impl fmt::Debug for Key {
     }
 }
 
-/// RFC 4648, section 4. 32 bytes are 43 characters and one `=`; the last character has two bits to spare, which must be 0.
 impl FromStr for Key {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let digits = text.strip_suffix('=').filter(|digits| digits.len() == 43).ok_or(Invalid)?;
-        let mut bytes = [0; 32];
-        let mut to = bytes.iter_mut();
-        let (mut held, mut bits) = (0u32, 0);
-        for digit in digits.bytes() {
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return Err(Invalid),
-            };
-            (held, bits) = (held << 6 | u32::from(value), bits + 6);
-            if bits >= 8 {
-                bits -= 8;
-                *to.next().ok_or(Invalid)? = (held >> bits) as u8;
-                held &= (1 << bits) - 1;
-            }
-        }
-        if held == 0 { Ok(Key(bytes)) } else { Err(Invalid) }
+        Secret::read(text).map(|key| Key(*key.bytes())).ok_or(Invalid)
     }
 }
 

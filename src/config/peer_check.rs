@@ -6,6 +6,7 @@ use super::fault::{Fault, shown};
 use super::peer::Wire;
 use super::section::Known;
 use super::{ClientConfig, Key, LinkConfig, MAX_CLIENTS, MAX_PEERS, PeerConfig, Prefix, Role, Transport};
+use crate::bond::keys::Secret;
 use crate::link::MAX_LINKS;
 
 pub struct Peers<'c, 'a> {
@@ -227,6 +228,11 @@ fn keys(known: &Known, faults: &mut Vec<Fault>) {
     }
     let [private, public, preshared]: [Option<Key>; 3] =
         ["private_key", "public_key", "preshared_key"].map(|option| known.one(option));
+    let own = private.zip(public).is_some_and(|(private, public)| Secret::new(private.0).public().0 == public.0);
+    if own {
+        let text = "is this end's own: it takes the other end's, as 'cheaproute pubkey' prints it there";
+        faults.push(known.fault_of("public_key", text.into()));
+    }
     if private.is_some() && private == public {
         let text = "is this end's private key: it takes the other end's public one, of 'cheaproute pubkey'";
         faults.push(known.fault_of("public_key", text.into()));

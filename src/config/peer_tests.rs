@@ -127,6 +127,10 @@ fn what_does_not_fit_is_said() {
             "f:3: peer 'vps': option 'private_key' is missing: 'cheaproute genkey'",
         ),
         (client("option private_key_file /x"), "f:8: peer 'vps': option 'private_key_file': cannot stand beside"),
+        (
+            client("").replace(KEYS[1], &crate::bond::keys::Secret::new(core::array::from_fn(|at| at as u8)).public().to_string()),
+            "f:5: peer 'vps': option 'public_key': is this end's own",
+        ),
         (client("option listen_port 0"), "f:8: peer 'vps': option 'listen_port': must be a whole number from 1"),
         (client("option preshared_key x"), "f:8: peer 'vps': option 'preshared_key': must be a key of 44 characters"),
         (client(&format!("option preshared_key {a}")), "f:8: peer 'vps': option 'preshared_key': must be a key of its own"),

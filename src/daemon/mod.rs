@@ -459,6 +459,7 @@ impl Daemon {
             ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
             ["policies"] => Ok(self.policies()),
             ["peers"] => Ok(self.peers.document(now())),
+            ["genkey"] => peers::key_pair(),
             ["link", name, "up"] => self.set_link(name, true),
             ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),

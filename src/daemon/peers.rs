@@ -3,10 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bond::keys::{KEY, Secret};
 use crate::bond::status::{PathStatus, PeerStatus, RemoteStatus, State};
 use crate::config::{Config, PeerConfig, Role, Scheduler};
-use crate::control::Value;
+use crate::control::{Code, Exit, Value};
 use crate::link::{Link, LinkId, Side};
+use crate::linux::random;
 use crate::steer::Tunnel;
 use crate::time::{Span, Time};
 
@@ -112,6 +114,15 @@ impl Peers {
     pub fn document(&self, now: Time) -> Value {
         Value::Map(vec![("peers", self.peers.iter().map(|peer| told(peer, now)).collect::<Vec<_>>().into())])
     }
+}
+
+/// A new key and its public part, for the form of LuCI: it is kept nowhere else.
+pub fn key_pair() -> Result<Value, Exit> {
+    let mut numbers = [0; KEY];
+    let filled = random::fill(&mut numbers);
+    filled.map_err(|error| Exit::new(Code::System, format!("cannot get random numbers: {error}")))?;
+    let key = Secret::private(numbers);
+    Ok(Value::Map(vec![("private_key", key.written().into()), ("public_key", key.public().to_string().into())]))
 }
 
 fn unknown(peer: &PeerConfig, now: Time) -> PeerStatus {

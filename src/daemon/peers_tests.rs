@@ -90,6 +90,14 @@ fn peers_keep_their_numbers_and_leave_links_theirs() {
 }
 
 #[test]
+fn keys_are_new_each_time_and_fit_together() {
+    let (one, two) = (key_pair().unwrap(), key_pair().unwrap());
+    assert_ne!(one, two);
+    let private = Secret::read(one.text("private_key")).unwrap();
+    assert_eq!(private.public().to_string(), one.text("public_key"));
+}
+
+#[test]
 fn documents_tell_all() {
     let server = format!(
         "config peer s\noption role server\noption listen_port 1\noption private_key {KEY}\nlist address 10.9.0.1/24\n"

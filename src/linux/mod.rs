@@ -2,7 +2,7 @@
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
 //! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
-//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
+//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`], [`random`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -23,6 +23,7 @@ pub mod peer;
 pub mod poll;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod raw;
 pub mod route;
 pub mod signal;
