@@ -226,8 +226,8 @@ pub static OPTIONS: &[Spec] = &[
         "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the \
          best link."),
     one(Main, "hook", Shape::Path, Default(&["/etc/cheaproute.user"]),
-        "A script to run when a link comes (ACTION=connected) or goes (ACTION=disconnected), with LINK, DEVICE, \
-         INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
+        "A script to run when a link or a peer comes (ACTION=connected) or goes (ACTION=disconnected), with LINK or PEER, \
+         DEVICE, INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
 
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
         "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),

@@ -91,6 +91,17 @@ fn a_server_needs_no_link_and_has_many_clients() {
 }
 
 #[test]
+fn the_example_for_a_vps_can_be_used() {
+    let text = include_str!("../../files/cheaproute.vps.config");
+    assert_eq!(good(text).peers[0].remotes.len(), 1);
+    let all: String = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+        .collect();
+    assert_eq!(good(&all).peers[0].remotes.len(), 2);
+}
+
+#[test]
 fn two_hosts_on_the_same_wires() {
     let [private, public, _] = KEYS;
     let config = good(&format!(

@@ -107,10 +107,10 @@ pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
             files.push(file);
         }
     }
-    let others = |file: &&Path| fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    let others = |file: &&Path| fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
     let hint = |file: &Path| {
         let name = file.display();
-        format!("{name} holds a private key that other users can read: chmod 600 {name}")
+        format!("{name} holds a private key that everybody can read: chmod o= {name}")
     };
     files.into_iter().filter(others).map(hint).collect()
 }

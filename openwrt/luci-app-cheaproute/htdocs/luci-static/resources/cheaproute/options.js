@@ -32,7 +32,7 @@ return baseclass.extend({
 				must: _('a port from 1 to 65535 or a range such as 8000-8100'),
 				usual: [ '53', '443' ] },
 			{ name: 'hook', shape: 'text', list: false,
-				doc: _('A script to run when a link comes (ACTION=connected) or goes (ACTION=disconnected), with LINK, DEVICE, INTERFACE and REASON in its environment. Nothing happens if there is no such file.'),
+				doc: _('A script to run when a link or a peer comes (ACTION=connected) or goes (ACTION=disconnected), with LINK or PEER, DEVICE, INTERFACE and REASON in its environment. Nothing happens if there is no such file.'),
 				must: _('a file\'s path from / on, such as /etc/cheaproute.user'),
 				usual: [ '/etc/cheaproute.user' ] },
 		] },
