@@ -86,6 +86,7 @@ install:
 	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
 	@chmod 0644 $(UNITS)/cheaproute.service
 	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
+	@install -D -m 0644 files/cheaproute.vps.config $(DESTDIR)$(PREFIX)/share/doc/cheaproute/vps.config
 	@[ -e $(DESTDIR)/etc/config/cheaproute ] || install -m 0640 files/cheaproute.config $(DESTDIR)/etc/config/cheaproute
 	@[ -e $(DESTDIR)/etc/cheaproute.user ] || install -m 0644 files/cheaproute.user $(DESTDIR)/etc/cheaproute.user
 	@[ -n '$(DESTDIR)' ] || { \
@@ -97,6 +98,7 @@ uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
 	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/bin/playbacktun
 	@rm -f $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@rm -rf $(DESTDIR)$(PREFIX)/share/doc/cheaproute
 	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:

@@ -166,6 +166,7 @@ impl Initiator {
 }
 
 /// What is to be done about an initiation.
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, and there is one")]
 pub enum Verdict {
     /// `message` goes back where it came from; `session` is pending until something arrives under it.
     Answer {

@@ -23,9 +23,9 @@
 //! receiver's public key gets an answer; nobody who lacks a peer's private key gets anything into a session.
 
 pub mod address;
-pub mod control;
 pub mod checksum;
 pub mod coalesce;
+pub mod control;
 pub mod flow;
 pub mod frame;
 pub mod handshake;
@@ -34,12 +34,12 @@ pub mod item;
 pub mod keys;
 pub mod mtu;
 pub mod noise;
+pub mod offload;
 pub mod order;
 pub mod path;
 pub mod peer;
 pub mod pieces;
 pub mod rate;
-pub mod offload;
 pub mod replay;
 pub mod schedule;
 pub mod session;
@@ -84,3 +84,4 @@ pub trait Output {
     /// Random bytes, unpredictable.
     fn random(&mut self, bytes: &mut [u8]);
 }
+pub mod status;

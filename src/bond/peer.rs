@@ -157,6 +157,7 @@ impl Peer {
 
     /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
     /// largest UDP payload that the link itself takes.
+    #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
     pub fn set_path(
         &mut self,
         id: PathId,

@@ -202,8 +202,8 @@ impl Rate {
     fn turn(&mut self, now: Time) {
         let delay = self.delay();
         let queue = self.queue.clamp(0, 1_000_000) as u64;
-        if self.sent > 0 {
-            self.loss = (self.loss * 7 + self.lost * 1_000 / self.sent) / 8;
+        if let Some(loss) = (self.lost * 1_000).checked_div(self.sent) {
+            self.loss = (self.loss * 7 + loss) / 8;
         }
         if self.starting && queue > QUEUE {
             self.starting = false;

@@ -1,5 +1,6 @@
 //! Which path a packet takes.
 
+pub use crate::config::Scheduler;
 use crate::time::{Span, Time};
 
 use super::frame::MAX_PATHS;
@@ -7,20 +8,6 @@ use super::path::Path;
 
 /// The paths of a peer, by their number.
 pub type Paths = [Option<Box<Path>>; MAX_PATHS];
-
-/// How packets are spread; the option `scheduler`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Scheduler {
-    /// Every path carries every packet.
-    Redundant,
-    /// By the links' weights, whatever the paths do.
-    Weighted,
-    /// One path, the first in order that is well.
-    Failover,
-    /// The path by which a packet arrives first; all of them where one is not enough.
-    #[default]
-    Adaptive,
-}
 
 /// What to do with a packet now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

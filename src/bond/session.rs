@@ -184,7 +184,7 @@ impl Sessions {
         if let Some(held) = used {
             return held.session.open(datagram);
         }
-        let (at, held) = self.pending.iter_mut().enumerate().find(|(_, held)| fits(&held))?;
+        let (at, held) = self.pending.iter_mut().enumerate().find(|(_, held)| fits(held))?;
         let opened = held.session.open(datagram)?;
         // The initiator has the keys, and uses them.
         let confirmed = self.pending.remove(at);

@@ -27,6 +27,7 @@ pub mod peer;
 pub mod poll;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod raw;
 pub mod route;
 pub mod signal;
