@@ -11,6 +11,7 @@ mod congestion;
 mod ends;
 mod link;
 mod packet;
+mod random;
 mod receiver;
 mod report;
 mod scenario;
@@ -66,6 +67,8 @@ pub struct Counts {
     pub memory: usize,
     /// Packets that were sent again because they were missing.
     pub repaired: u64,
+    /// Packets of ordered flows that it gave up waiting for and delivered late nevertheless.
+    pub late: u64,
 }
 
 /// What an end wants done.

@@ -12,7 +12,10 @@ pub struct Report {
     pub repaired: u64,
     /// Packets that found a device's queue full.
     pub dropped: u64,
+    /// TCP segments that came out after a later one.
     pub disordered: u64,
+    /// What the ends say of that.
+    pub late: u64,
     pub most_memory: usize,
 }
 

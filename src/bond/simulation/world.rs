@@ -128,7 +128,7 @@ pub struct World {
     lateness: Span,
     marked: Time,
     pub delivered: u64,
-    /// Packets that came out after a later one of the same app.
+    /// TCP segments that came out after a later one of their stream.
     pub disordered: u64,
     pub most_memory: usize,
 }
@@ -181,12 +181,18 @@ impl World {
         self.apps.iter_mut().for_each(|app| app.stop());
     }
 
+    /// Everybody leaves: what is under way is delivered to nobody.
+    pub fn silence(&mut self) {
+        self.apps.clear();
+    }
+
     pub fn report(&self) -> Report {
         let mut report = Report { lasted: self.now.since(self.marked), ..Report::default() };
         self.apps.iter().for_each(|app| app.measure(self.now, &mut report));
         report.disordered = self.disordered;
         report.most_memory = self.most_memory;
         report.repaired = self.ends.iter().map(|end| end.counts().repaired).sum();
+        report.late = self.ends.iter().map(|end| end.counts().late).sum();
         report.dropped = self.io.devices.iter().map(|device| device.dropped).sum();
         report
     }
@@ -317,7 +323,7 @@ impl World {
             let same = if handshake { Parsed::verify(packet) } else { sent == packet };
             assert!(same, "came out another than it went in: {parsed:?}, {sent:02x?}, {packet:02x?}");
             let last = device.last.entry(parsed.app).or_default();
-            self.disordered += u64::from(place < *last);
+            self.disordered += u64::from(place < *last && matches!(parsed.body, Body::Tcp(_)));
             *last = place.max(*last);
         } else {
             assert!(!self.ends[side].strict(), "came out twice, or nobody sent it: {parsed:?}");
