@@ -40,6 +40,8 @@ pub mod rate;
 pub mod replay;
 pub mod schedule;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 pub mod squeeze;
 pub mod store;
 pub mod tally;

@@ -23,6 +23,7 @@ mod receiving;
 mod sending;
 
 pub use receiving::destination;
+pub use sending::device_mtu;
 
 /// A path that answers nothing is asked ten times a second.
 const URGENT: Span = Span::from_millis(100);
@@ -310,7 +311,9 @@ impl Peer {
         if self.sessions.current(now).is_some() {
             for path in self.paths.iter().flatten() {
                 at(path.patience());
-                at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
+                if path.address.is_some() {
+                    at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
+                }
             }
             for tally in self.tallies.iter().flatten() {
                 at(tally.due());

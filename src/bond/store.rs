@@ -142,7 +142,7 @@ mod tests {
         store.left(slot);
         assert!(!store.settled(slot, true));
         assert_eq!(store.used(), 0);
-        assert_eq!(store.item(slot), []);
+        assert!(store.item(slot).is_empty());
     }
 
     #[test]

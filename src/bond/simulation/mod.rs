@@ -6,6 +6,7 @@
 //! - The [`world::World`] moves packets and datagrams, and panics where a packet comes out that did not go in, or comes out twice.
 //! - A [`report::Report`] is what people would have noticed.
 
+mod bonded;
 mod bulk;
 mod congestion;
 mod ends;
@@ -77,6 +78,7 @@ pub struct Out {
     pub datagrams: Vec<(u8, SocketAddr, Vec<u8>)>,
     /// Packets for the device.
     pub packets: Vec<Vec<u8>>,
+    pub events: Vec<super::Event>,
     /// For keys and the like.
     pub dice: Dice,
 }

@@ -28,6 +28,7 @@ fn way() -> impl Strategy<Value = Way> {
     (500_000..8_000_000u64, times, loss, 5_000..300_000u64, some(50_000)).prop_map(
         |(rate, (delay, jitter, overtake), loss, queue, twice)| Way {
             rate,
+            mtu: 1_500,
             delay: Span(delay),
             jitter: Span(jitter),
             overtake,

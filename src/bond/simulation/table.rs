@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::bonded::Bonded;
 use super::congestion::Control;
 use super::link::percent;
 use super::scenario::{Outcome, Scenario, all};
@@ -91,6 +92,14 @@ pub fn goodput(name: &str, make: Make) -> String {
         text.push('\n');
     }
     text
+}
+
+/// With all that it shows, for a person who looks for a fault.
+#[test]
+#[ignore = "prints only"]
+fn what_the_bond_does() {
+    println!("{}", scenarios(Some(("bond", &Bonded::usual))));
+    println!("{}", goodput("bond", &Bonded::usual));
 }
 
 #[test]
