@@ -99,6 +99,10 @@ impl End for Numbered {
     fn ready(&self, _now: Time) -> bool {
         true
     }
+
+    fn overhead(&self) -> usize {
+        self.end.overhead()
+    }
 }
 
 /// An end that takes a packet only so often.
@@ -138,6 +142,10 @@ impl<E: End> End for Slow<E> {
 
     fn ready(&self, now: Time) -> bool {
         self.next <= now
+    }
+
+    fn overhead(&self) -> usize {
+        self.end.overhead()
     }
 
     fn strict(&self) -> bool {
