@@ -317,7 +317,6 @@ impl Peer {
         if self.sessions.current(now).is_some() {
             for path in self.paths.iter().flatten() {
                 at(path.patience());
-                // One that has not shown where it leads is not asked.
                 if path.address.is_some() {
                     at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
                 }

@@ -62,6 +62,49 @@ impl End for Dealer {
     }
 }
 
+/// One path whose packets are numbered: none comes out twice, or after a later one.
+pub struct Numbered {
+    end: Dealer,
+    sent: u64,
+    came: u64,
+}
+
+impl Numbered {
+    pub fn new(side: Side) -> Self {
+        Numbered { end: Dealer::bare(side, 0), sent: 0, came: 0 }
+    }
+}
+
+impl End for Numbered {
+    fn packet(&mut self, packet: &[u8], now: Time, out: &mut Out) {
+        self.sent += 1;
+        self.end.packet(&[packet, &self.sent.to_be_bytes()].concat(), now, out);
+    }
+
+    fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out) {
+        let Some((packet, number)) = datagram.split_last_chunk_mut() else { return };
+        let number = u64::from_be_bytes(*number);
+        if number > self.came {
+            self.came = number;
+            self.end.datagram(path, from, packet, now, out);
+        }
+    }
+
+    fn tick(&mut self, _now: Time, _out: &mut Out) {}
+
+    fn deadline(&self) -> Time {
+        NEVER
+    }
+
+    fn ready(&self, _now: Time) -> bool {
+        true
+    }
+
+    fn overhead(&self) -> usize {
+        self.end.overhead()
+    }
+}
+
 /// An end that takes a packet only so often.
 pub struct Slow<E> {
     end: E,
@@ -99,6 +142,10 @@ impl<E: End> End for Slow<E> {
 
     fn ready(&self, now: Time) -> bool {
         self.next <= now
+    }
+
+    fn overhead(&self) -> usize {
+        self.end.overhead()
     }
 
     fn strict(&self) -> bool {

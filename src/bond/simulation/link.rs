@@ -10,6 +10,8 @@ use crate::time::{Span, Time};
 pub struct Way {
     /// Bits a second, Ethernet headers included.
     pub rate: u64,
+    /// The largest IP packet, in bytes; what is larger vanishes.
+    pub mtu: u64,
     pub delay: Span,
     /// Up to this much more delay, each datagram its own.
     pub jitter: Span,
@@ -42,6 +44,7 @@ impl Way {
     pub fn new(megabits: u64, delay: Span) -> Self {
         Way {
             rate: megabits * 1_000_000,
+            mtu: 1_500,
             delay,
             jitter: Span::ZERO,
             overtake: false,
@@ -152,7 +155,7 @@ impl Link {
             Loss::Bursts { end, .. } if state.bursting => !self.dice.hits(end),
             Loss::Bursts { begin, .. } => self.dice.hits(begin),
         };
-        if state.bursting || self.dead {
+        if state.bursting || self.dead || size > way.mtu + 14 {
             carried.lost += 1;
             return (source, arrivals);
         }

@@ -12,6 +12,7 @@ mod congestion;
 mod ends;
 mod link;
 mod packet;
+mod random;
 mod receiver;
 mod report;
 mod scenario;
@@ -67,6 +68,8 @@ pub struct Counts {
     pub memory: usize,
     /// Packets that were sent again because they were missing.
     pub repaired: u64,
+    /// Packets of ordered flows that it gave up waiting for and delivered late nevertheless.
+    pub late: u64,
 }
 
 /// What an end wants done.
@@ -75,6 +78,7 @@ pub struct Out {
     pub datagrams: Vec<(u8, SocketAddr, Vec<u8>)>,
     /// Packets for the device.
     pub packets: Vec<Vec<u8>>,
+    pub events: Vec<super::Event>,
     /// For keys and the like.
     pub dice: Dice,
 }

@@ -118,6 +118,11 @@ impl Parsed {
         out
     }
 
+    /// Whether the IPv4 header's checksum is good.
+    pub fn verify_header(packet: &[u8]) -> bool {
+        packet.len() > 20 && fold(sum(&packet[..20], 0)) == 0xffff
+    }
+
     /// Whether both checksums are good.
     pub fn verify(packet: &[u8]) -> bool {
         packet.len() > 20 && fold(sum(&packet[..20], 0)) == 0xffff && transport_sum(packet) == 0xffff

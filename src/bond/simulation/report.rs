@@ -12,7 +12,10 @@ pub struct Report {
     pub repaired: u64,
     /// Packets that found a device's queue full.
     pub dropped: u64,
+    /// TCP segments that came out after a later one.
     pub disordered: u64,
+    /// What the ends say of that.
+    pub late: u64,
     pub most_memory: usize,
 }
 
@@ -30,9 +33,8 @@ pub struct Stream {
 pub struct Voice {
     pub sent: u64,
     pub received: u64,
-    /// RFC 3550's estimate at the end, and the delay of one way: mean and longest.
+    /// RFC 3550's estimate at the end, and the longest delay of one way.
     pub jitter: Span,
-    pub mean: Span,
     pub longest: Span,
 }
 
@@ -49,7 +51,6 @@ pub struct Ping {
     pub mean: Span,
     /// Of a hundred, five took longer.
     pub slow: Span,
-    pub longest: Span,
 }
 
 impl Report {

@@ -29,7 +29,6 @@ pub struct Outcome {
     /// Goodput in thousandths of the links' summed rates, of all directions that have a stream.
     pub share: u64,
     /// What the load adds to a ping.
-    pub idle: Span,
     pub added: Span,
     pub report: Report,
     /// By link and side.
@@ -83,7 +82,7 @@ impl Scenario {
         let rate: u64 = sides.map(|side| world.links.iter().map(|link| link.rate(side)).sum::<u64>()).sum();
         let loaded = report.pings.first().map(|ping| ping.mean).unwrap_or_default();
         let carried = world.links.iter().map(|link| link.carried).collect();
-        Outcome { share: report.share(rate), idle, added: Span(loaded.0.saturating_sub(idle.0)), report, carried }
+        Outcome { share: report.share(rate), added: Span(loaded.0.saturating_sub(idle.0)), report, carried }
     }
 
     /// What its fastest link does alone, without a tunnel.

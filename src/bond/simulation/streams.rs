@@ -76,12 +76,11 @@ impl App for Voice {
 
     /// What is still under way counts as lost: stop, and wait before measuring.
     fn measure(&self, _now: Time, report: &mut Report) {
-        let (mean, _, longest) = summary(&self.delays);
+        let longest = self.delays.iter().max().copied().unwrap_or_default();
         report.voices.push(report::Voice {
             sent: self.sent - self.marked,
             received: self.delays.len() as u64,
             jitter: Span(self.jitter / 16),
-            mean,
             longest,
         });
     }
@@ -148,18 +147,17 @@ impl App for Ping {
     }
 
     fn measure(&self, _now: Time, report: &mut Report) {
-        let (mean, slow, longest) = summary(&self.times);
+        let (mean, slow) = summary(&self.times);
         let (sent, received) = (self.sent - self.marked, self.times.len() as u64);
-        report.pings.push(report::Ping { sent, received, mean, slow, longest });
+        report.pings.push(report::Ping { sent, received, mean, slow });
     }
 }
 
-/// Mean, 95th percentile, longest.
-fn summary(times: &[Span]) -> (Span, Span, Span) {
+/// Mean and 95th percentile.
+fn summary(times: &[Span]) -> (Span, Span) {
     let mut sorted = times.to_vec();
     sorted.sort();
     let sum: u64 = sorted.iter().map(|time| time.0).sum();
-    let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
-    let count = sorted.len();
-    (Span(sum / count.max(1) as u64), at((count * 95 / 100).min(count.saturating_sub(1))), at(count.saturating_sub(1)))
+    let slow = sorted.get(sorted.len() * 95 / 100).copied().unwrap_or_default();
+    (Span(sum / sorted.len().max(1) as u64), slow)
 }

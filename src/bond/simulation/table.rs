@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::bonded::Bonded;
 use super::congestion::Control;
 use super::link::percent;
 use super::scenario::{Outcome, Scenario, all};
@@ -32,13 +33,15 @@ fn line(name: &str, outcome: &Outcome, out: &mut String) {
     let report = &outcome.report;
     let lost: u64 = report.voices.iter().map(|voice| voice.lost()).sum();
     let jitter = report.voices.iter().map(|voice| voice.jitter).max().unwrap_or_default();
+    let longest = report.voices.iter().map(|voice| voice.longest).max().unwrap_or_default();
     let stalled = report.streams.iter().map(|stream| stream.stalled).max().unwrap_or_default();
     let again: u64 = report.streams.iter().map(|stream| stream.retransmitted).sum();
-    let voice = if report.voices.is_empty() { "-".to_owned() } else { format!("{lost} / {jitter}") };
+    let timeouts: u64 = report.streams.iter().map(|stream| stream.timeouts).sum();
+    let voice = if report.voices.is_empty() { "-".to_owned() } else { format!("{lost} / {jitter} / {longest}") };
     let kilobytes = report.most_memory / 1_000;
     writeln!(
         out,
-        "  {name:<8} {} {:>8} {:>9} {again:>6} {:>8} {:>6} {voice:>14} {kilobytes:>7}",
+        "  {name:<8} {} {:>8} {:>9} {again:>6} {timeouts:>4} {:>6} {:>6} {voice:>23} {kilobytes:>7}",
         cell(outcome),
         outcome.report.pings[0].slow.to_string(),
         stalled.to_string(),
@@ -50,9 +53,10 @@ fn line(name: &str, outcome: &Outcome, out: &mut String) {
 
 const HEAD: &str = "\
 Share: goodput of TCP over the links' summed rates. Added: what a ping takes longer under load, ms. Slow: 95 of 100 pings took less.
-Stall: the longest time in which a stream did not move. Again: segments sent again. Late: packets out of order. Held: KB in the ends.
+Stall: the longest time in which a stream did not move. Again: segments sent again, out: by
+timeouts. Late: packets out of order. Held: KB in the ends.
 
-             share  added     slow     stall  again     late repair   voice lost, ±    held
+             share  added     slow     stall  again  out   late repair   voice lost, ±, longest    held
 ";
 
 /// Each scenario with the best link alone and with a contender.
@@ -91,6 +95,14 @@ pub fn goodput(name: &str, make: Make) -> String {
         text.push('\n');
     }
     text
+}
+
+/// With all that it shows, for a person who looks for a fault.
+#[test]
+#[ignore = "prints only"]
+fn what_the_bond_does() {
+    println!("{}", scenarios(Some(("bond", &Bonded::usual))));
+    println!("{}", goodput("bond", &Bonded::usual));
 }
 
 #[test]

@@ -12,7 +12,8 @@ use super::{CLIENT, SERVER};
 use crate::time::Span;
 
 fn dealt(plan: Plan, control: Control) -> u64 {
-    let scenario = Scenario::new("", plan).with(control).seconds(4);
+    // Room for the tunnel's header.
+    let scenario = Scenario::new("", Plan { mtu: 1_440, ..plan }).with(control).seconds(4);
     scenario.run(&|side, _| Box::new(Dealer::new(side, &[(0, 3), (1, 1)]))).share
 }
 

@@ -8,6 +8,7 @@ use super::link::{Change, Link, Way};
 use super::packet::{Body, Parsed, SYN};
 use super::report::Report;
 use super::{App, CLIENT, Dice, End, NEVER, Out, SERVER, Side};
+use crate::bond::peer::device_mtu;
 use crate::time::{Span, Time};
 
 /// What a device does whose queue is full.
@@ -45,7 +46,7 @@ impl Plan {
             changes: Vec::new(),
             device: 100,
             full: Full::Drops,
-            mtu: 1440,
+            mtu: usize::from(device_mtu(1_472)),
             // The second wraps in 32 bits of microseconds within the first five seconds.
             clocks: [Span::from_secs(77), Span(u32::MAX as u64 - 4_700_000)],
             lateness: Span::from_micros(60),
@@ -71,8 +72,8 @@ struct Device {
     /// Was full for an app that waits.
     asked: bool,
     dropped: u64,
-    /// Packets on their way from this side, by app, kind and number, with their place among all.
-    underway: BTreeMap<(usize, u8, u16), (u64, Vec<u8>)>,
+    /// Packets on their way from this side, by their first bytes, with their place among all. Some are alike.
+    underway: BTreeMap<Vec<u8>, VecDeque<(u64, Vec<u8>)>>,
     entered: u64,
     /// Of each app's packets from this side, the last that came out.
     last: BTreeMap<usize, u64>,
@@ -116,6 +117,8 @@ pub struct World {
     pub ends: [Box<dyn End>; 2],
     out: [Out; 2],
     wakes: [Time; 2],
+    /// What the ends said, and when.
+    pub said: Vec<(Time, Side, super::super::Event)>,
     /// Ticks at this very moment.
     ticks: u32,
     pub links: Vec<Link>,
@@ -128,7 +131,7 @@ pub struct World {
     lateness: Span,
     marked: Time,
     pub delivered: u64,
-    /// Packets that came out after a later one of the same app.
+    /// TCP segments that came out after a later one of their stream.
     pub disordered: u64,
     pub most_memory: usize,
 }
@@ -139,12 +142,18 @@ pub type Make<'m> = &'m dyn Fn(Side, &Plan) -> Box<dyn End>;
 impl World {
     pub fn new(plan: &Plan, make: Make) -> Self {
         let links = (0..).zip(&plan.links).map(|(number, ways)| Link::new(number, ways.clone(), plan.seed)).collect();
-        let out = |side: u64| Out { datagrams: Vec::new(), packets: Vec::new(), dice: Dice(!plan.seed ^ side) };
+        let out = |side: u64| Out {
+            datagrams: Vec::new(),
+            packets: Vec::new(),
+            events: Vec::new(),
+            dice: Dice(!plan.seed ^ side),
+        };
         let mut world = World {
             now: Time(0),
             ends: [make(CLIENT, plan), make(SERVER, plan)],
             out: [out(0), out(1)],
             wakes: [Time(0); 2],
+            said: Vec::new(),
             ticks: 0,
             links,
             io: Io { devices: Default::default(), limit: plan.device, full: plan.full, mtu: plan.mtu },
@@ -181,12 +190,18 @@ impl World {
         self.apps.iter_mut().for_each(|app| app.stop());
     }
 
+    /// Everybody leaves: what is under way is delivered to nobody.
+    pub fn silence(&mut self) {
+        self.apps.clear();
+    }
+
     pub fn report(&self) -> Report {
         let mut report = Report { lasted: self.now.since(self.marked), ..Report::default() };
         self.apps.iter().for_each(|app| app.measure(self.now, &mut report));
         report.disordered = self.disordered;
         report.most_memory = self.most_memory;
         report.repaired = self.ends.iter().map(|end| end.counts().repaired).sum();
+        report.late = self.ends.iter().map(|end| end.counts().late).sum();
         report.dropped = self.io.devices.iter().map(|device| device.dropped).sum();
         report
     }
@@ -292,6 +307,8 @@ impl World {
         for packet in core::mem::take(&mut self.out[side].packets) {
             self.leave(side, &packet);
         }
+        let events = core::mem::take(&mut self.out[side].events);
+        self.said.extend(events.into_iter().map(|event| (self.now, side, event)));
         let deadline = self.ends[side].deadline();
         self.wakes[side] = match deadline {
             NEVER => NEVER,
@@ -302,22 +319,31 @@ impl World {
     }
 
     fn enter(&mut self, side: Side, packet: &[u8]) {
-        let Some(parsed) = Parsed::read(packet) else { panic!("an app sent nonsense: {packet:02x?}") };
         let device = &mut self.io.devices[side];
         device.entered += 1;
-        device.underway.insert((parsed.app, packet[9], parsed.id), (device.entered, packet.to_vec()));
+        let alike = device.underway.entry(name(packet)).or_default();
+        alike.push_back((device.entered, bare(packet)));
     }
 
     fn leave(&mut self, side: Side, packet: &[u8]) {
         let Some(parsed) = Parsed::read(packet) else { panic!("nobody sent this: {packet:02x?}") };
         let device = &mut self.io.devices[1 - side];
-        if let Some((place, sent)) = device.underway.remove(&(parsed.app, packet[9], parsed.id)) {
+        let name = name(packet);
+        let alike = device.underway.get_mut(&name).map(|alike| (alike.pop_front(), alike.is_empty()));
+        if alike.as_ref().is_some_and(|(_, last)| *last) {
+            device.underway.remove(&name);
+        }
+        if let Some((Some((place, sent)), _)) = alike {
             // An end may lower the segment size of a handshake.
             let handshake = matches!(&parsed.body, Body::Tcp(tcp) if tcp.flags & SYN != 0);
-            let same = if handshake { Parsed::verify(packet) } else { sent == packet };
+            let same = if handshake { true } else { sent == bare(packet) };
+            assert!(
+                Parsed::verify_header(packet) && (!handshake || Parsed::verify(packet)),
+                "wrong checksum: {parsed:?}"
+            );
             assert!(same, "came out another than it went in: {parsed:?}, {sent:02x?}, {packet:02x?}");
             let last = device.last.entry(parsed.app).or_default();
-            self.disordered += u64::from(place < *last);
+            self.disordered += u64::from(place < *last && matches!(parsed.body, Body::Tcp(_)));
             *last = place.max(*last);
         } else {
             assert!(!self.ends[side].strict(), "came out twice, or nobody sent it: {parsed:?}");
@@ -333,4 +359,22 @@ impl World {
         self.waiting.insert(self.scheduled, event);
         self.events.push(Reverse((at, self.scheduled)));
     }
+}
+
+/// A packet without what may change on the way: the identification of IPv4 packets that are never fragmented (RFC 6864, 4.1).
+fn bare(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    packet[4..6].fill(0);
+    packet[10..12].fill(0);
+    packet
+}
+
+/// Enough to know it by: all headers. Of a handshake not the segment size, which an end may lower, and its checksum.
+fn name(packet: &[u8]) -> Vec<u8> {
+    let mut name = bare(&packet[..packet.len().min(80)]);
+    if name[9] == 6 && name.len() > 44 && name[33] & SYN != 0 {
+        name[36..38].fill(0);
+        name[40..44].fill(0);
+    }
+    name
 }
