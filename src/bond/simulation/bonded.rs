@@ -143,14 +143,16 @@ impl Output for Out {
 fn show() {
     let only = std::env::var("ONLY").unwrap_or_default();
     for scenario in super::scenario::all() {
-        if !scenario.name.contains(&only) {
+        let name = scenario.name;
+        if !scenario.name.starts_with(&only) && !(only.is_empty()) {
             continue;
         }
-        let outcome = scenario.run(&Bonded::usual);
+        let seconds = std::env::var("SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(scenario.seconds);
+        let outcome = scenario.seconds(seconds).run(&Bonded::usual);
         let report = &outcome.report;
         println!(
             "{:<45} {:>4} added {:>9} slow {:>9} stall {} again {:?} late {} repair {} voice {:?} held {} KB dropped {}",
-            scenario.name,
+            name,
             outcome.share,
             outcome.added.to_string(),
             report.pings[0].slow.to_string(),
