@@ -21,6 +21,7 @@ use super::{Event, Output, Via};
 
 mod receiving;
 mod sending;
+mod telling;
 
 pub use receiving::destination;
 pub use sending::device_mtu;

@@ -203,6 +203,11 @@ impl Sessions {
         self.current.as_ref().filter(|held| held.lives(now)).map(|held| &held.session)
     }
 
+    /// When the keys in use were agreed on.
+    pub fn since(&self, now: Time) -> Option<Time> {
+        self.current.as_ref().filter(|held| held.lives(now)).map(|held| held.since)
+    }
+
     /// Whether it is time for us to begin a handshake for the sake of the keys' age. With no session at all it is not: whether one is
     /// wanted then, the caller knows.
     pub fn stale(&self, now: Time) -> bool {

@@ -7,7 +7,7 @@ mod keys;
 mod live;
 mod mask;
 pub mod playback;
-mod resolve;
+pub(crate) mod resolve;
 mod split;
 mod support;
 mod why;

@@ -34,6 +34,7 @@ use crate::ubus::serve::Object;
 mod admin;
 mod asking;
 pub mod attach;
+mod bond;
 mod choices;
 pub mod events;
 pub mod field;
@@ -49,6 +50,7 @@ mod why;
 
 use admin::Asked;
 use attach::{Attached, Lack, Netifd, attach, direct, number, number_peers};
+use bond::Bond;
 use events::{Event, Events, Kind};
 use flows::Flows;
 use hooks::Hooks;
@@ -106,6 +108,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let result = daemon.serve(&server, &signals);
     daemon.hooks.stop();
     daemon.installation.remove();
+    daemon.bond.stop();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
 }
@@ -137,6 +140,7 @@ struct Daemon {
     flows: Flows,
     /// Far ends that join links.
     peers: Peers,
+    bond: Bond,
     events: Events,
     hooks: Hooks,
     /// Our object on ubus.
@@ -163,6 +167,8 @@ impl Daemon {
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
         let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
+        let peers = Peers::default();
+        let bond = Bond::new(peers.board.clone(), bell.clone());
         let mut daemon = Daemon {
             config,
             marks,
@@ -183,7 +189,8 @@ impl Daemon {
             ubus: options.ubus.clone(),
             place: Place::default(),
             flows: Flows::default(),
-            peers: Peers::default(),
+            peers,
+            bond,
             events: Events::default(),
             hooks: Hooks::default(),
             object: None,
@@ -209,6 +216,7 @@ impl Daemon {
         let ways = number_peers(&self.config, &self.ids, &self.names);
         self.names = named.chain(ways.iter().cloned()).collect();
         self.peers.adopt(&self.config, ways, now());
+        self.bond.adopt(&self.config);
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
@@ -258,6 +266,10 @@ impl Daemon {
                 }
             }
             self.bell.reset();
+            // Before requests: who asks is told the latest.
+            if self.hear_of_peers() {
+                self.settle = Some(now());
+            }
             if let Some((_, updates)) = &self.follower {
                 for update in std::iter::from_fn(|| updates.take()) {
                     self.netifd = match update {
@@ -276,7 +288,7 @@ impl Daemon {
             if changed && self.changes.drain() {
                 self.settle.get_or_insert(now() + SETTLE);
             }
-            if self.probe() || self.hear_of_peers() {
+            if self.probe() {
                 self.settle = Some(now());
             }
             self.answer_asked();
@@ -334,7 +346,7 @@ impl Daemon {
     /// Takes what the data thread posted, and tells of it; `true` if connections are to take other ways.
     fn hear_of_peers(&mut self) -> bool {
         let turns = self.peers.learn();
-        let any = !turns.is_empty();
+        let any = !turns.is_empty() | self.peers.have_moved();
         for Turn { name, device, up, reason } in turns {
             log::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
             let kind = if up { Kind::PeerUp } else { Kind::PeerDown };
@@ -364,6 +376,7 @@ impl Daemon {
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
         }
         self.tell(&before);
+        self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();

@@ -15,15 +15,16 @@ use crate::time::{Span, Time};
 /// Where the data thread posts how peers are, at every change and otherwise about once a second; the main loop takes it from
 /// here. Nobody waits for anybody: either holds it for the time of a copy.
 #[derive(Clone, Default)]
-pub struct Board(Arc<Mutex<Vec<PeerStatus>>>);
+pub struct Board(Arc<Mutex<Option<Vec<PeerStatus>>>>);
 
 impl Board {
     pub fn post(&self, peers: Vec<PeerStatus>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(peers);
     }
 
-    pub fn read(&self) -> Vec<PeerStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was posted since the last call.
+    pub fn take(&self) -> Option<Vec<PeerStatus>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -34,6 +35,8 @@ pub struct Peers {
     peers: Vec<PeerStatus>,
     /// Those that are ways for connections, with the number of their mark.
     ids: Vec<(String, LinkId)>,
+    /// A device is another one, or its MTU is.
+    moved: bool,
 }
 
 /// A change that is worth telling.
@@ -65,7 +68,7 @@ impl Peers {
     /// Looks at the board; the peers and clients that came up or went down since the last look.
     pub fn learn(&mut self) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for status in self.board.read() {
+        for status in self.board.take().unwrap_or_default() {
             // What is no longer in the configuration is about to go.
             let Some(known) = self.peers.iter_mut().find(|known| known.name() == status.name()) else { continue };
             if known.is_up() != status.is_up() {
@@ -78,9 +81,15 @@ impl Peers {
                     turns.push(turn(&status, client, format!("{}/{}", status.name(), client.name), is));
                 }
             }
+            self.moved |= (known.index, known.mtu) != (status.index, status.mtu);
             *known = status;
         }
         turns
+    }
+
+    /// Whether a device or its MTU changed since the last call: routes and rules name both.
+    pub fn have_moved(&mut self) -> bool {
+        core::mem::take(&mut self.moved)
     }
 
     pub fn status(&self) -> &[PeerStatus] {

@@ -129,6 +129,15 @@ impl Tun {
         }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernel's number of it.
+    pub fn index(&self) -> io::Result<u32> {
+        super::index_of(&self.name)
+    }
+
     /// Gives the device an address, with the length of its network.
     pub fn add_address(&self, address: IpAddr, length: u8) -> io::Result<()> {
         address::add(&self.name, address, length)
