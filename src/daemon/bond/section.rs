@@ -31,6 +31,8 @@ const TURNS: usize = 8;
 const RETRY: Span = Span::from_secs(5);
 /// A metered link without a limit comes in when the others have carried nothing for so long.
 const ALONE: Span = Span::from_secs(1);
+/// Deadlines of the core are met this much apart: packets that leave at a pace leave by twos and threes, at a wake-up each.
+const BREATH: Span = Span::from_micros(100);
 /// The kernel's buffers are full: a little later they are not.
 const BLOCKED: Span = Span::from_millis(1);
 /// Silences of a server before a person is asked to have a look, and between two such lines.
@@ -57,6 +59,8 @@ pub struct Section {
     chatter: Chatter,
     /// Paths, sockets or the device are to be looked at.
     stale: bool,
+    /// The core had its turn last.
+    ticked: Time,
     /// There are other descriptors than before.
     pub rewired: bool,
     /// There is something to tell.
@@ -87,6 +91,7 @@ impl Section {
             tries: 0,
             chatter: Chatter::default(),
             stale: true,
+            ticked: Time(0),
             rewired: true,
             changed: true,
             device_readable: false,
@@ -118,7 +123,7 @@ impl Section {
     }
 
     pub fn deadline(&self, now: Time) -> Option<Time> {
-        let hub = self.hub.as_ref().and_then(Hub::deadline);
+        let hub = self.hub.as_ref().and_then(Hub::deadline).map(|at| at.max(self.ticked + BREATH));
         let device = self.out.device.as_ref().and_then(Device::deadline);
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
@@ -149,6 +154,7 @@ impl Section {
         let now = clock::now();
         if let Some(hub) = self.hub.as_mut().filter(|hub| hub.deadline().is_some_and(|at| at <= now)) {
             hub.tick(now, &mut self.out);
+            self.ticked = now;
         }
         self.out.flush();
         self.take_events(now);
@@ -264,7 +270,7 @@ impl Section {
             let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
             log::info!("peer {}: no answer from {before}; trying {next}", self.name());
         }
-        if self.tries == TRIES || self.tries % MANY_TRIES == 0 {
+        if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
             log::warn!("peer {}: {}", self.name(), self.no_answer());
         }
     }
