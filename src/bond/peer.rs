@@ -97,6 +97,8 @@ pub struct Peer {
     instance: Option<u16>,
     /// The session by which paths count.
     session: Option<u32>,
+    /// Until when a lost packet should have been sent again: meanwhile those behind it wait.
+    repair_by: Option<Time>,
     /// Datagrams' largest size by any path in use.
     size: u16,
     pub(super) is_up: bool,
@@ -144,6 +146,7 @@ impl Peer {
             pieces: Pieces::default(),
             instance: None,
             session: None,
+            repair_by: None,
             size: mtu::LEAST,
             is_up: false,
             since: now,
@@ -292,6 +295,10 @@ impl Peer {
             self.tend(id, now, out);
         }
         self.report(now, out);
+        if self.repair_by.is_some_and(|by| by <= now) {
+            self.repair_by = None;
+            self.set_wait();
+        }
         if self.order.deadline().is_some_and(|deadline| deadline <= now) {
             self.deliver(now, out, |order, each| order.expire(now, each));
         }
@@ -309,6 +316,7 @@ impl Peer {
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
         at(self.sessions.deadline(now));
         at(self.order.deadline());
+        at(self.repair_by);
         if !self.backlog.is_empty() || !self.repairs.is_empty() {
             at(self.opens);
         }

@@ -11,8 +11,8 @@ use crate::time::{Span, Time};
 const QUEUE: u64 = 4_000;
 /// A window below this stalls on the other end's wait before it reports.
 const LEAST: u64 = 8 * 1_500;
-/// Of a path that nothing is known of: as TCP begins (RFC 6928), and half again.
-const FIRST: u64 = 16 * 1_500;
+/// Of a path that nothing is known of: ahead of TCP, which begins with ten packets (RFC 6928) and would find a queue here.
+const FIRST: u64 = 48 * 1_500;
 /// The most in flight: 4 Gbit/s at 16 ms, 1 Gbit/s at 64 ms.
 const MOST: u64 = 8 << 20;
 /// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
@@ -137,6 +137,11 @@ impl Rate {
         if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
     }
 
+    /// It is not known yet what the path carries.
+    pub fn is_starting(&self) -> bool {
+        self.starting
+    }
+
     /// Permille of packets lost of late.
     pub fn loss(&self) -> u32 {
         self.loss
@@ -217,12 +222,14 @@ impl Rate {
             self.window = wanted.clamp(self.window - self.window / 4, self.window + self.window / 4);
         }
         let known = self.samples.iter().copied().max().unwrap_or(0);
-        if known > 0 {
+        if known > 0 && self.limited {
+            // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
             let arrives = known * 1_000 / (1_000 - u64::from(self.loss.min(500)));
-            let most = arrives * (delay + QUEUE) / 1_000_000 * if self.starting { 3 } else { 2 };
-            self.window = self.window.min(most);
+            let most = arrives * (delay + QUEUE) / 1_000_000;
+            self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }
         self.window = self.window.clamp(LEAST, MOST);
+        #[cfg(test)] #[allow(clippy::all)] { if std::env::var_os("DBG").is_some() { std::eprintln!("DBG {} w {} q {} delay {} known {} lim {} loss {} start {} rxb {}", now.0/1000, self.window, queue, delay, known*8/1000, self.limited, self.loss, self.starting, self.sent); } }
         (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
         self.round = now + Span::from_micros(delay.max(2_000));
     }

@@ -58,6 +58,11 @@ impl Schedule {
         }
     }
 
+    /// Whether it is not known yet what the quickest path carries.
+    pub fn is_starting(&self, paths: &Paths, now: Time) -> bool {
+        up(paths).min_by_key(|path| path.arrival(1_500, 0, now)).is_some_and(|path| path.rate.is_starting())
+    }
+
     /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         self.adaptive(paths, Load { size, urgent: false, busy: true }, now)

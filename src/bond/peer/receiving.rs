@@ -14,10 +14,12 @@ use super::super::schedule::Choice;
 use super::super::squeeze::Expander;
 use super::super::tally::Tally;
 use super::super::{Event, Output, Via};
-use super::{Candidate, Peer, Search, Totals, URGENT, mtu};
+use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
 
 /// Time that a repair takes beside the round trip: three later packets, a report, a free path.
-const TURN: u64 = 20_000;
+const TURN: u64 = 10_000;
+/// Paths whose delays differ by no more are as one.
+const SPREAD: u64 = 5_000;
 
 impl Peer {
     /// A datagram that names one of this peer's sessions. One that is forged, replayed or cut changes nothing.
@@ -38,7 +40,9 @@ impl Peer {
                 *tally = Some(Box::new(Tally::new(id, session)));
             }
             if let Some(tally) = tally {
-                tally.received(counter, length, !is_control, now);
+                if tally.received(counter, length, !is_control, now) {
+                    self.expect_repair(now);
+                }
             }
         }
         self.check_address(id, via, now, out);
@@ -158,12 +162,39 @@ impl Peer {
         self.update(now, out);
     }
 
-    /// How long a packet waits for those before it: for a repair of the slowest path.
-    fn set_wait(&mut self) {
-        let up = || self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt);
-        let slowest = up().map(|(rtt, deviation)| rtt + 4 * deviation).max().unwrap_or(0);
-        let quickest = up().map(|(rtt, _)| rtt).min().unwrap_or(0);
-        self.order.set_wait(Span::from_micros(slowest + slowest.saturating_sub(quickest) / 2 + TURN));
+    /// A packet was lost: it comes again, and those behind it should wait for it.
+    fn expect_repair(&mut self, now: Time) {
+        let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
+        self.repair_by = Some(now + Span::from_micros(quickest + 4 * deviation + TURN));
+        self.set_wait();
+    }
+
+    /// The paths' round trips, with their deviations.
+    fn turns(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
+    }
+
+    /// How long a packet waits for those before it. What is on its way by a slower path is only waited for where that takes no
+    /// longer than a queue does: TCP knows better what to do about packets that overtake than about a round trip that grows.
+    pub(super) fn set_wait(&mut self) {
+        let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
+        let (slowest, most) = self.turns().max().unwrap_or((0, 0));
+        let spread = slowest.saturating_sub(quickest) / 2;
+        #[cfg(test)]
+        #[allow(clippy::all)]
+        if let Some(full) = std::env::var_os("FULL") {
+            let x: u64 = full.to_str().unwrap().parse().unwrap();
+            if x == 0 { return self.order.set_wait(Span::ZERO); }
+            return self.order.set_wait(Span::from_micros(slowest + 4 * most + spread + x));
+        }
+        let wait = if self.repair_by.is_some() || self.settings.scheduler == Scheduler::Redundant {
+            quickest + 4 * deviation + spread + TURN
+        } else if spread <= SPREAD {
+            spread + most + SPREAD
+        } else {
+            0
+        };
+        self.order.set_wait(Span::from_micros(wait));
     }
 
     fn reported(&mut self, report: &Report, now: Time) {
@@ -197,14 +228,13 @@ impl Peer {
             if tally.due().is_none_or(|due| due > now) {
                 continue;
             }
-            let gap = tally.has_gap();
             let mut map = [0; MAP];
             let Some(report) = tally.report(&mut map, now) else { continue };
-            let own = self.paths[at].as_ref().filter(|path| path.is_up() && !gap).map(|path| path.id);
-            let by = own.or_else(|| match self.schedule.quickest(&mut self.paths, 0, now) {
+            // Always by the quickest: the sooner a loss is known, and the steadier the time that this takes, the better.
+            let by = match self.schedule.quickest(&mut self.paths, 0, now) {
                 Choice::Take(paths) => PathId::new(paths.trailing_zeros() as u8),
                 _ => self.paths[at].as_ref().map(|path| path.id),
-            });
+            };
             let Some(path) = by.and_then(|by| self.paths[by.index()].as_ref()) else { continue };
             if let Some(via) = path.address {
                 self.say(path.id, &via, &Control::Report(report), 0, now, out);

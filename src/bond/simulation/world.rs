@@ -44,7 +44,7 @@ impl Plan {
             seed: 1,
             links: links.iter().map(|link| [way(link), way(link)]).collect(),
             changes: Vec::new(),
-            device: 100,
+            device: 300,
             full: Full::Drops,
             mtu: usize::from(device_mtu(1_472)),
             // The second wraps in 32 bits of microseconds within the first five seconds.
