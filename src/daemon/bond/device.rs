@@ -39,10 +39,10 @@ impl Device {
         Ok(Device { tun, index, coalescer, addresses, mtu: 0, lower: None, muted: false })
     }
 
-    /// Gives it its addresses, and sets it up.
-    pub fn set(&mut self, addresses: &[OwnAddress], mtu: u16) -> io::Result<()> {
+    /// Gives it its addresses, and the MTU if one is wanted, and sets it up.
+    pub fn set(&mut self, addresses: &[OwnAddress], mtu: Option<u16>) -> io::Result<()> {
         let addresses: Vec<(IpAddr, u8)> = addresses.iter().map(|own| (own.address, own.length)).collect();
-        let mtu = mtu.max(LEAST);
+        let mtu = mtu.unwrap_or(self.mtu.max(LEAST));
         if (self.mtu, &self.addresses) != (mtu, &addresses) {
             address::set_up(self.tun.name(), mtu.into(), &addresses)?;
             (self.mtu, self.addresses, self.lower) = (mtu, addresses, None);
