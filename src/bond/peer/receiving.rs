@@ -184,7 +184,9 @@ impl Peer {
         #[allow(clippy::all)]
         if let Some(full) = std::env::var_os("FULL") {
             let x: u64 = full.to_str().unwrap().parse().unwrap();
-            if x == 0 { return self.order.set_wait(Span::ZERO); }
+            if x == 0 {
+                return self.order.set_wait(Span::ZERO);
+            }
             return self.order.set_wait(Span::from_micros(slowest + 4 * most + spread + x));
         }
         let wait = if self.repair_by.is_some() || self.settings.scheduler == Scheduler::Redundant {

@@ -138,7 +138,8 @@ impl Peer {
             }
         }
         while let Some(slot) = self.backlog.front().copied() {
-            let standing = if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
+            let standing =
+                if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
             let busy = self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
             let size = self.store.item(slot).len() + HEADER + TAG;
             let load = Load { size, urgent: self.store.is_urgent(slot), busy };
