@@ -97,8 +97,6 @@ pub struct Peer {
     instance: Option<u16>,
     /// The session by which paths count.
     session: Option<u32>,
-    /// Until when a lost packet should have been sent again: meanwhile those behind it wait.
-    repair_by: Option<Time>,
     /// Datagrams' largest size by any path in use.
     size: u16,
     pub(super) is_up: bool,
@@ -116,7 +114,9 @@ pub struct Peer {
 struct Candidate {
     via: Via,
     token: u32,
+    /// First, and last.
     asked: Time,
+    again: Time,
 }
 
 impl Peer {
@@ -146,7 +146,6 @@ impl Peer {
             pieces: Pieces::default(),
             instance: None,
             session: None,
-            repair_by: None,
             size: mtu::LEAST,
             is_up: false,
             since: now,
@@ -295,10 +294,6 @@ impl Peer {
             self.tend(id, now, out);
         }
         self.report(now, out);
-        if self.repair_by.is_some_and(|by| by <= now) {
-            self.repair_by = None;
-            self.set_wait();
-        }
         if self.order.deadline().is_some_and(|deadline| deadline <= now) {
             self.deliver(now, out, |order, each| order.expire(now, each));
         }
@@ -316,7 +311,6 @@ impl Peer {
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
         at(self.sessions.deadline(now));
         at(self.order.deadline());
-        at(self.repair_by);
         if !self.backlog.is_empty() || !self.repairs.is_empty() {
             at(self.opens);
         }

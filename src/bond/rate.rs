@@ -158,6 +158,12 @@ impl Rate {
         self.full = true;
     }
 
+    /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
+    /// slow start.
+    pub fn is_used(&mut self, flying: u64) {
+        self.limited |= self.starting && flying >= self.window / 2;
+    }
+
     /// The session is new: its counts begin anew.
     pub fn restart(&mut self) {
         self.anchor = None;
