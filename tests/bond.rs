@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use cheaproute::bond::keys::Secret;
-use lab::{Dual, Namespace, SERVER4, Server, Shape};
+use lab::{Dual, Namespace, SERVER4, SERVER6, Server, Shape};
 use support::{Daemon, config, eventually, ms, settled};
 
 const PORT: u16 = 7420;
@@ -322,4 +322,25 @@ fn a_key_that_cannot_be_read_stops_nothing_else() {
     client.reload(&client_config(""), "reloaded");
     eventually("an answer", || answers(lab.router(), THERE));
     drop(server);
+}
+
+#[test]
+fn it_works_over_ipv6_from_a_port_of_choice_and_with_a_shared_secret() {
+    need_lab!();
+    let lab = Dual::new();
+    let secret = format!("option preshared_key '{}'", key(9).written());
+    // The server sends to its client's networks, and takes from them.
+    let networks = "list allowed_ips '10.74.20.2'\n list allowed_ips '10.77.0.0/24'";
+    let server = start_server(lab.internet(), &server_config(&format!("{secret}\n{networks}")));
+    let text = client_config_to(
+        &format!("list endpoint '[{SERVER6}]:{PORT}'"),
+        &format!("option listen_port '7430'\n list route '10.99.0.0/16'\n{secret}"),
+    );
+    let client = Daemon::start(lab.router(), &text);
+    eventually("it is up", || peers(&client, lab.router()).contains(r#""reason":"overwan1,wan2""#));
+    eventually("the port is seen", || peers(&server, lab.internet()).contains(r#""remote":"[fd77:2::2]:7430""#));
+    fetch(lab.router(), lab.internet(), THERE, MEGABYTE);
+    // A client of the router's goes by the peer's route.
+    lab.internet().sh("ip address add 10.99.0.1/32 dev lo");
+    fetch(lab.client(), lab.internet(), [10, 99, 0, 1].into(), MEGABYTE);
 }
