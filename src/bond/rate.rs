@@ -235,24 +235,6 @@ impl Rate {
             self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }
         self.window = self.window.clamp(LEAST, MOST);
-        #[cfg(test)]
-        #[allow(clippy::all)]
-        {
-            if std::env::var_os("DBG").is_some() {
-                std::eprintln!(
-                    "DBG {} w {} q {} delay {} known {} lim {} loss {} start {} rxb {}",
-                    now.0 / 1000,
-                    self.window,
-                    queue,
-                    delay,
-                    known * 8 / 1000,
-                    self.limited,
-                    self.loss,
-                    self.starting,
-                    self.sent
-                );
-            }
-        }
         (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
         self.round = now + Span::from_micros(delay.max(2_000));
     }

@@ -179,8 +179,6 @@ impl Peer {
         let (slowest, most) = self.turns().max().unwrap_or((0, 0));
         let spread = slowest.saturating_sub(quickest) / 2;
         let wait = slowest + spread + 4 * deviation.max(most) + TURN;
-        #[cfg(test)]
-        let wait = std::env::var("FULL").map_or(wait, |x| x.parse::<u64>().unwrap());
         let hurry = spread > SPREAD && self.settings.scheduler != Scheduler::Redundant;
         self.order.set_wait(Span::from_micros(wait), hurry);
     }

@@ -34,6 +34,9 @@ impl Device {
     pub fn open(name: &str) -> io::Result<Self> {
         let (tun, offload) = Tun::open_large(name, Offload::ALL, false)?;
         tun.set_queue(QUEUE)?;
+        if let Err(error) = address::share(name) {
+            log::debug!("{name}: no fq_codel: {error}; large flows delay small ones");
+        }
         let index = tun.index()?;
         let (coalescer, addresses) = (Coalescer::new(offload), Vec::new());
         Ok(Device { tun, index, coalescer, addresses, mtu: 0, lower: None, muted: false })
