@@ -262,9 +262,9 @@ pub fn idle(of: &Scenario, effort: Effort) -> Vec<Row> {
     let most = memory[0].max(memory[1]);
     let detail = format!("client {:.2}, server {:.2} MB, with two paths", memory[0], memory[1]);
     vec![
-        Row::goal("bond idle: memory", format!("{most:.2} MB"), "<= 3 MB", most <= 3.0, detail),
+        Row::goal("bond resting: memory", format!("{most:.2} MB"), "<= 3 MB", most <= 3.0, detail),
         Row::info(
-            "bond idle: processor time",
+            "bond resting: processor time",
             format!("{:.2} ms/s", busy[0].max(busy[1])),
             format!("client {:.2}, server {:.2} ms/s", busy[0], busy[1]),
         ),
