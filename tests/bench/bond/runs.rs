@@ -154,12 +154,14 @@ fn spoken(what: &str, heard: &Heard) -> Row {
 fn timing(heard: &Heard) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     format!(
-        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled",
+        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled; {} lost in a row after {:.1} s",
         millis(heard.jitter()),
         millis(heard.late(0.99)),
         millis(heard.late(1.0)),
         heard.overtaken,
-        heard.doubled
+        heard.doubled,
+        heard.gap.1,
+        f64::from(heard.gap.0) / 200.0
     )
 }
 
