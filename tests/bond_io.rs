@@ -157,12 +157,12 @@ fn a_paths_datagrams_leave_by_its_device_with_its_mark() {
         nft add rule t out oifname eth0 meta mark 0x1234 accept");
     there.sh("ip address add 10.6.0.1/32 dev lo");
     let mut end = there.run(|| server(Ipv4Addr::UNSPECIFIED.into()));
-    let mut socket = here.run(|| Udp::of_device("eth0", 0x1234, false)).unwrap();
+    let mut socket = here.run(|| Udp::of_device("eth0", 0x1234, false, 0)).unwrap();
     let mut batch = Batch::new();
     assert!(batch.push(&Address::udp(SocketAddr::new([10, 6, 0, 1].into(), end.port().unwrap())), b"here"));
     assert_eq!(socket.send(&mut batch).datagrams, 1);
     assert_eq!(collect(&mut end, 1)[0].1, b"here");
-    assert!(here.run(|| Udp::of_device("none", 1, true)).is_err());
+    assert!(here.run(|| Udp::of_device("none", 1, true, 0)).is_err());
 }
 
 #[test]

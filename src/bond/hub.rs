@@ -208,10 +208,11 @@ impl Hub {
     }
 
     fn tend(&mut self, number: usize, now: Time, out: &mut dyn Output) {
-        let index = self.free_index(out);
         let Some(place) = self.places.get_mut(number) else { return };
         place.peer.tick(now, out);
         if place.peer.greets(now) {
+            let index = self.free_index(out);
+            let Some(place) = self.places.get_mut(number) else { return };
             let member = &place.member;
             let random = &mut |bytes: &mut [u8]| out.random(bytes);
             let begun = Initiator::begin(&member.identity, &member.remote, &member.psk, index, random);

@@ -2,14 +2,17 @@
 //!
 //! Each flow tag has a sequence of its own, so one flow's loss stalls no other. Of an ordered flow, what comes in order passes at
 //! once, without a copy. What comes too early waits until the gap before it is filled, or until it has waited as long as is allowed:
-//! then the gap is given up. What was given up and comes nevertheless within [`HOLE_LIFE`] passes at once: to TCP, late is better
+//! then the gap is given up. What was given up and comes nevertheless within [`holes::LIFE`] passes at once: to TCP, late is better
 //! than lost. Of the other flows everything passes as it comes, once.
 
 use super::flow::{self, ORDERED};
 use super::item::SEQUENCES;
 use crate::time::{Span, Time};
 
+mod holes;
 mod queue;
+
+use holes::Holes;
 use queue::{Key, Queue};
 
 /// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
@@ -22,9 +25,12 @@ pub const MAX_WAITING_BYTES: usize = 4 << 20;
 const AHEAD: u32 = 2 * MAX_WAITING as u32;
 /// Sequences of an unordered flow whose duplicates are known, behind the highest; what is older is taken for one.
 const BEHIND: u32 = 4096;
-/// What was given up is known for so long, and so many of them. The time is far below what 2^24 packets of one flow take.
-const HOLE_LIFE: Span = Span::from_secs(1);
-const HOLES: usize = 256;
+/// Of a jump of sequences, the nearest ones are those that may still come.
+const NEAREST: i32 = 512;
+/// A flow that is younger, or was silent for a second, finds out how fast it can be: TCP's slow start ends at the first sign of
+/// a delay (HyStart, RFC 9406), and waiting for a slower path's packets would be one. TCP bears packets that overtake.
+const YOUNG: u32 = 2_000;
+const PAUSE: u32 = 1_000;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
 /// What became of packets.
@@ -59,9 +65,9 @@ pub struct Order {
     queue: Queue,
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
-    holes: Vec<Hole>,
-    /// Where in `holes` the next one goes.
-    hole: usize,
+    holes: Holes,
+    /// Young flows do not wait.
+    hurry: bool,
     counters: Counters,
 }
 
@@ -73,6 +79,9 @@ struct Bucket {
     /// After the highest that arrived; `next` if nothing waits.
     top: u32,
     waiting: u16,
+    /// When its present burst began, and when it was seen last: milliseconds, wrapping.
+    since: u32,
+    seen: u32,
     /// Something has come.
     begun: bool,
 }
@@ -83,13 +92,6 @@ struct Window {
     highest: u32,
     /// Bit `s % BEHIND`: whether sequence s came.
     map: Option<Box<[u32; BEHIND as usize / 32]>>,
-}
-
-/// A sequence that was given up.
-#[derive(Clone, Copy, Debug)]
-struct Hole {
-    key: Key,
-    at: Time,
 }
 
 /// How far `a` is ahead of `b`, of 24 bits; negative: behind.
@@ -111,15 +113,17 @@ impl Order {
             unordered: vec![Window::default(); 256 - usize::from(ORDERED)],
             queue: Queue::default(),
             emptied: None,
-            holes: Vec::new(),
-            hole: 0,
+            holes: Holes::default(),
+            hurry: false,
             counters: Counters::default(),
         }
     }
 
     /// The longest that a packet waits for the gap before it, from now on: the paths' spread of delays, four times their jitter and
     /// one turn of repair.
-    pub fn set_wait(&mut self, wait: Span) {
+    /// `hurry`: young flows do not wait.
+    pub fn set_wait(&mut self, wait: Span, hurry: bool) {
+        self.hurry = hurry;
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT).min(self.limit);
     }
 
@@ -153,7 +157,13 @@ impl Order {
             // This end began anew, and the peer goes on with its numbers.
             (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
         }
+        let clock = (now.0 / 1_000) as u32;
+        if !bucket.begun || clock.wrapping_sub(bucket.seen) >= PAUSE {
+            bucket.since = clock;
+        }
+        bucket.seen = clock;
         bucket.begun = true;
+        let hurries = self.hurry && clock.wrapping_sub(bucket.since) < YOUNG;
         if gap < 0 {
             return self.accept_late(Key::new(flow, sequence), item, now, deliver);
         }
@@ -172,7 +182,7 @@ impl Order {
         } else {
             bucket.top = after(sequence);
         }
-        if gap == 0 || gap as u32 >= AHEAD {
+        if gap == 0 || gap as u32 >= AHEAD || hurries {
             self.advance(flow, sequence, now, deliver);
             self.pass(flow, sequence);
             self.deliver(item, deliver);
@@ -203,7 +213,6 @@ impl Order {
         }
         if self.emptied.is_some_and(|at| now >= at + REST) {
             (self.queue, self.emptied) = (Queue::default(), None);
-            (self.holes, self.hole) = (Vec::new(), 0);
         }
     }
 
@@ -229,17 +238,13 @@ impl Order {
 
     /// Before what is next: it was delivered, or given up.
     fn accept_late(&mut self, key: Key, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
-        let known = |hole: &Hole| hole.key == key && now.since(hole.at) < HOLE_LIFE;
-        match self.holes.iter().position(known) {
-            Some(at) => {
-                self.holes.swap_remove(at);
-                // Older ones may now be overwritten a little later than newer ones: no harm.
-                self.hole = self.hole.min(self.holes.len());
+        match self.holes.fill(key, now) {
+            true => {
                 self.counters.late += 1;
                 self.counters.reordered += 1;
                 self.deliver(item, deliver)
             }
-            None => {
+            false => {
                 self.counters.duplicates += 1;
                 Fate::Duplicate
             }
@@ -258,7 +263,7 @@ impl Order {
                 // The nearest ones are those that may still come.
                 bucket.next = sequence;
                 self.counters.given_up += missing as u64;
-                for back in (1..=missing.min(HOLES as i32)).rev() {
+                for back in (1..=missing.min(NEAREST)).rev() {
                     self.give_up(Key::new(flow, sequence.wrapping_sub(back as u32) % SEQUENCES), now);
                 }
                 return;
@@ -296,13 +301,9 @@ impl Order {
     }
 
     fn give_up(&mut self, key: Key, now: Time) {
-        let hole = Hole { key, at: now };
-        match self.holes.get_mut(self.hole) {
-            Some(place) => *place = hole,
-            None => self.holes.push(hole),
-        }
-        self.hole = (self.hole + 1) % HOLES;
+        self.holes.add(key, now);
     }
+
     /// Delivers a packet if it waits.
     fn take(&mut self, key: Key, now: Time, deliver: &mut dyn FnMut(&[u8])) -> bool {
         let Some((slot, item)) = self.queue.take(key) else { return false };

@@ -19,7 +19,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let mut order = Order::new(Span::from_millis(100));
-        order.set_wait(Span::from_millis(20));
+        order.set_wait(Span::from_millis(20), false);
         Run { order, out: Vec::new() }
     }
 
@@ -105,7 +105,7 @@ fn a_jump_far_ahead_stalls_nothing() {
     assert_eq!(run.accept(FLOW, 8_000_001, 0), Fate::Delivered);
     assert_eq!(run.accept(FLOW, 7_999_999, 0), Fate::Delivered, "a late one");
     assert_eq!(run.order.counters().given_up, 8_000_000 - 3);
-    assert!(run.order.holes.len() <= HOLES);
+    assert!(run.order.holes.len() <= holes::MOST);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn memory_is_given_back_after_a_rest() {
 #[test]
 fn a_rest_takes_little_memory() {
     let windows = (256 - usize::from(ORDERED)) * (size_of::<Window>() + BEHIND as usize / 8);
-    let all = windows + usize::from(ORDERED) * size_of::<Bucket>() + 2 * 1024 + HOLES * size_of::<Hole>();
+    let all = windows + usize::from(ORDERED) * size_of::<Bucket>() + 2 * 1024;
     assert!(all + size_of::<Order>() <= 60_000, "{all}");
 }
 
@@ -187,7 +187,7 @@ fn the_wait_has_bounds() {
     let mut run = Run::new();
     run.accept(FLOW, 1, 0);
     for (wait, bound) in [(0, 2), (50, 50), (900, 100)] {
-        run.order.set_wait(Span::from_millis(wait));
+        run.order.set_wait(Span::from_millis(wait), false);
         assert_eq!(run.order.deadline(), Some(at(bound)));
     }
 }
@@ -215,7 +215,7 @@ impl Model {
                 out.push((flow, sequence));
             }
         } else if sequence < state.next {
-            if state.given_up.remove(&sequence).is_some_and(|at| now.since(at) < HOLE_LIFE) {
+            if state.given_up.remove(&sequence).is_some_and(|at| now.since(at) < holes::LIFE) {
                 out.push((flow, sequence));
             }
         } else {
@@ -283,7 +283,7 @@ proptest! {
             }
         }
         let mut order = Order::new(Span::from_millis(100));
-        order.set_wait(wait);
+        order.set_wait(wait, false);
         let mut model = Model::default();
         for flow in FLOWS {
             model.flows.insert(flow, ModelFlow { next: start, ..ModelFlow::default() });
@@ -345,7 +345,7 @@ proptest! {
             let (flow, sequence) = if narrow { (flow % 2, sequence % 9_000) } else { (*flow, *sequence) };
             order.accept(flow, sequence, &[1], now, &mut |_| delivered += 1);
             order.expire(now, &mut |_| delivered += 1);
-            prop_assert!(order.holes.len() <= HOLES && order.queue.length() <= MAX_WAITING);
+            prop_assert!(order.holes.len() <= holes::MOST && order.queue.length() <= MAX_WAITING);
         }
         now = now + Span::from_secs(3);
         order.expire(now, &mut |_| delivered += 1);

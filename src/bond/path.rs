@@ -160,6 +160,7 @@ impl Path {
         self.flying += size as u64;
         self.sent.push_back(Sent { at: now, size: size as u16, slot, fate: Fate::Flying, missing: None });
         if size > 0 {
+            self.rate.is_used(self.flying);
             self.free = self.free.max(now) + duration(size, self.rate.estimate());
             // Late is no debt: a thread that slept sends a little faster, yet not in a burst.
             let begun = self.next.max(now - Span::from_millis(1));

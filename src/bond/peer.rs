@@ -26,6 +26,8 @@ mod telling;
 pub use receiving::destination;
 pub use sending::device_mtu;
 
+/// Something is always due some time.
+const IDLE: Span = Span::from_secs(10);
 /// A path that answers nothing is asked ten times a second.
 const URGENT: Span = Span::from_millis(100);
 /// ... until it has been silent for so long; then once a second.
@@ -80,6 +82,8 @@ pub struct Peer {
     candidates: [Option<Candidate>; MAX_PATHS],
     pub(super) schedule: Schedule,
     pub(super) store: Store,
+    /// What somebody waits for, and it is little: it leaves before the others, and by the quickest path.
+    express: VecDeque<Slot>,
     backlog: VecDeque<Slot>,
     backlog_bytes: u64,
     waiting: Option<(Time, Time)>,
@@ -97,8 +101,6 @@ pub struct Peer {
     instance: Option<u16>,
     /// The session by which paths count.
     session: Option<u32>,
-    /// Until when a lost packet should have been sent again: meanwhile those behind it wait.
-    repair_by: Option<Time>,
     /// Datagrams' largest size by any path in use.
     size: u16,
     pub(super) is_up: bool,
@@ -116,7 +118,9 @@ pub struct Peer {
 struct Candidate {
     via: Via,
     token: u32,
+    /// First, and last.
     asked: Time,
+    again: Time,
 }
 
 impl Peer {
@@ -133,6 +137,7 @@ impl Peer {
             tallies: Default::default(),
             candidates: Default::default(),
             store: Store::default(),
+            express: VecDeque::new(),
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             waiting: None,
@@ -146,7 +151,6 @@ impl Peer {
             pieces: Pieces::default(),
             instance: None,
             session: None,
-            repair_by: None,
             size: mtu::LEAST,
             is_up: false,
             since: now,
@@ -295,10 +299,6 @@ impl Peer {
             self.tend(id, now, out);
         }
         self.report(now, out);
-        if self.repair_by.is_some_and(|by| by <= now) {
-            self.repair_by = None;
-            self.set_wait();
-        }
         if self.order.deadline().is_some_and(|deadline| deadline <= now) {
             self.deliver(now, out, |order, each| order.expire(now, each));
         }
@@ -312,12 +312,11 @@ impl Peer {
 
     /// When [`Peer::tick`] has something to do.
     pub fn deadline(&self, now: Time) -> Time {
-        let mut first = now + CALM;
+        let mut first = now + IDLE;
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
         at(self.sessions.deadline(now));
         at(self.order.deadline());
-        at(self.repair_by);
-        if !self.backlog.is_empty() || !self.repairs.is_empty() {
+        if !self.backlog.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
             at(self.opens);
         }
         if self.settings.client && (!self.is_up || self.sessions.stale(now)) {

@@ -158,6 +158,12 @@ impl Rate {
         self.full = true;
     }
 
+    /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
+    /// slow start.
+    pub fn is_used(&mut self, flying: u64) {
+        self.limited |= self.starting && flying >= self.window / 2;
+    }
+
     /// The session is new: its counts begin anew.
     pub fn restart(&mut self) {
         self.anchor = None;
@@ -229,24 +235,6 @@ impl Rate {
             self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }
         self.window = self.window.clamp(LEAST, MOST);
-        #[cfg(test)]
-        #[allow(clippy::all)]
-        {
-            if std::env::var_os("DBG").is_some() {
-                std::eprintln!(
-                    "DBG {} w {} q {} delay {} known {} lim {} loss {} start {} rxb {}",
-                    now.0 / 1000,
-                    self.window,
-                    queue,
-                    delay,
-                    known * 8 / 1000,
-                    self.limited,
-                    self.loss,
-                    self.starting,
-                    self.sent
-                );
-            }
-        }
         (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
         self.round = now + Span::from_micros(delay.max(2_000));
     }

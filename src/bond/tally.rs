@@ -45,8 +45,8 @@ impl Tally {
         self.session
     }
 
-    /// A packet came. `wants`: the other end waits to hear of it. Whether it shows that another is lost.
-    pub fn received(&mut self, counter: u64, bytes: usize, wants: bool, now: Time) -> bool {
+    /// A packet came. `wants`: the other end waits to hear of it.
+    pub fn received(&mut self, counter: u64, bytes: usize, wants: bool, now: Time) {
         self.bytes = self.bytes.wrapping_add(bytes as u32);
         match self.highest {
             Some((highest, _)) if counter <= highest => {
@@ -72,9 +72,7 @@ impl Tally {
         }
         // The packet that has just become a loss, GAP below the highest.
         let fresh = self.highest.is_some_and(|(highest, _)| counter == highest && highest >= GAP);
-        let lost = fresh && self.seen[0] >> GAP & 1 == 0;
-        self.gap |= lost;
-        lost
+        self.gap |= fresh && self.seen[0] >> GAP & 1 == 0;
     }
 
     /// When a report is due, if any packet waits for one.

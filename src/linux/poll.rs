@@ -142,3 +142,32 @@ impl AsFd for Waker {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::now;
+    use super::*;
+
+    #[test]
+    fn a_timer_wakes_once_and_not_before() -> io::Result<()> {
+        let (poll, mut timer) = (Poll::new()?, Timer::new()?);
+        poll.add(&timer, 7, false)?;
+        let at = now() + Span::from_micros(1_500);
+        timer.set(at)?;
+        let mut keys = Vec::new();
+        poll.wait(Some(Span::from_secs(5)), |key| keys.push(key))?;
+        assert!(keys == [7] && now() >= at);
+        timer.reset();
+        poll.wait(Some(Span::ZERO), |_| panic!("it was reset"))?;
+        // The past is now.
+        timer.set(Time(0))?;
+        poll.wait(Some(Span::from_secs(5)), |key| keys.push(key))?;
+        assert_eq!(keys, [7, 7]);
+        poll.mute(&timer)?;
+        poll.wait(Some(Span::ZERO), |_| panic!("it is muted"))?;
+        poll.change(&timer, 8, false)?;
+        poll.wait(Some(Span::ZERO), |key| keys.push(key))?;
+        assert_eq!(keys, [7, 7, 8]);
+        Ok(())
+    }
+}

@@ -30,10 +30,11 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// A path's socket: its datagrams leave by `device` with `mark`, and it hears that device only. Any free port.
-    pub fn of_device(device: &str, mark: u32, ipv6: bool) -> io::Result<Self> {
+    /// A path's socket: its datagrams leave by `device` with `mark`, and it hears that device only. Port 0: any that
+    /// is free; another may be that of several devices' sockets.
+    pub fn of_device(device: &str, mark: u32, ipv6: bool, port: u16) -> io::Result<Self> {
         let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        Self::open(SocketAddr::new(any, 0), |fd| bind_to(fd, device, mark))
+        Self::open(SocketAddr::new(any, port), |fd| bind_to(fd, device, mark))
     }
 
     /// A server's socket for one family. On an unspecified address it hears all of the host's; a `mark` of 0 is none.

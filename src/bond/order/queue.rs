@@ -9,7 +9,7 @@ const CHAINS: usize = 1024;
 const NONE: u16 = u16::MAX;
 
 /// Flow and sequence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Key(u32);
 
 impl Key {

@@ -18,6 +18,10 @@ use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
 
 /// Time that a repair takes beside the round trip: three later packets, a report, a free path.
 const TURN: u64 = 10_000;
+/// How long an address may take to show that it is the peer's.
+const PROOF: Span = Span::from_secs(5);
+/// Between questions to different addresses.
+const BETWEEN: Span = Span::from_millis(20);
 /// Paths whose delays differ by no more are as one.
 const SPREAD: u64 = 5_000;
 
@@ -40,9 +44,7 @@ impl Peer {
                 *tally = Some(Box::new(Tally::new(id, session)));
             }
             if let Some(tally) = tally {
-                if tally.received(counter, length, !is_control, now) {
-                    self.expect_repair(now);
-                }
+                tally.received(counter, length, !is_control, now);
             }
         }
         self.check_address(id, via, now, out);
@@ -96,17 +98,21 @@ impl Peer {
             return;
         }
         let candidate = &mut self.candidates[id.index()];
-        if candidate.is_some_and(|candidate| candidate.via == *via && now.since(candidate.asked) < URGENT) {
-            return;
-        }
-        // One at a time: a flood from many addresses, each with a packet that was overheard, gets no more.
-        if candidate.is_some_and(|candidate| now.since(candidate.asked) < Span::from_millis(20)) {
-            return;
-        }
-        let mut token = [0; 4];
-        out.random(&mut token);
-        let token = u32::from_be_bytes(token);
-        *candidate = Some(Candidate { via: *via, token, asked: now });
+        let known = candidate.filter(|candidate| candidate.via == *via && now.since(candidate.asked) < PROOF);
+        let token = match known {
+            Some(candidate) if now.since(candidate.again) < URGENT => return,
+            // The same question once more: its first answer may yet be on its way.
+            Some(candidate) => candidate.token,
+            // One at a time: a flood from many addresses, each with a packet that was overheard, gets no more.
+            None if candidate.is_some_and(|candidate| now.since(candidate.again) < BETWEEN) => return,
+            None => {
+                let mut token = [0; 4];
+                out.random(&mut token);
+                u32::from_be_bytes(token)
+            }
+        };
+        let asked = known.map_or(now, |candidate| candidate.asked);
+        *candidate = Some(Candidate { via: *via, token, asked, again: now });
         self.say(id, via, &Control::Probe { token }, 0, now, out);
     }
 
@@ -162,41 +168,19 @@ impl Peer {
         self.update(now, out);
     }
 
-    /// A packet was lost: it comes again, and those behind it should wait for it.
-    fn expect_repair(&mut self, now: Time) {
-        let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
-        self.repair_by = Some(now + Span::from_micros(quickest + 4 * deviation + TURN));
-        self.set_wait();
-    }
-
     /// The paths' round trips, with their deviations.
     fn turns(&self) -> impl Iterator<Item = (u64, u64)> {
         self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
     }
 
-    /// How long a packet waits for those before it. What is on its way by a slower path is only waited for where that takes no
-    /// longer than a queue does: TCP knows better what to do about packets that overtake than about a round trip that grows.
+    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, young flows do not.
     pub(super) fn set_wait(&mut self) {
         let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
         let (slowest, most) = self.turns().max().unwrap_or((0, 0));
         let spread = slowest.saturating_sub(quickest) / 2;
-        #[cfg(test)]
-        #[allow(clippy::all)]
-        if let Some(full) = std::env::var_os("FULL") {
-            let x: u64 = full.to_str().unwrap().parse().unwrap();
-            if x == 0 {
-                return self.order.set_wait(Span::ZERO);
-            }
-            return self.order.set_wait(Span::from_micros(slowest + 4 * most + spread + x));
-        }
-        let wait = if self.repair_by.is_some() || self.settings.scheduler == Scheduler::Redundant {
-            quickest + 4 * deviation + spread + TURN
-        } else if spread <= SPREAD {
-            spread + most + SPREAD
-        } else {
-            0
-        };
-        self.order.set_wait(Span::from_micros(wait));
+        let wait = slowest + spread + 4 * deviation.max(most) + TURN;
+        let hurry = spread > SPREAD && self.settings.scheduler != Scheduler::Redundant;
+        self.order.set_wait(Span::from_micros(wait), hurry);
     }
 
     fn reported(&mut self, report: &Report, now: Time) {

@@ -144,7 +144,7 @@ fn show() {
     let only = std::env::var("ONLY").unwrap_or_default();
     for scenario in super::scenario::all() {
         let name = scenario.name;
-        if !scenario.name.starts_with(&only) && !(only.is_empty()) {
+        if !scenario.name.starts_with(&only) {
             continue;
         }
         let seconds = std::env::var("SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(scenario.seconds);

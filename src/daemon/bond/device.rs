@@ -34,15 +34,18 @@ impl Device {
     pub fn open(name: &str) -> io::Result<Self> {
         let (tun, offload) = Tun::open_large(name, Offload::ALL, false)?;
         tun.set_queue(QUEUE)?;
+        if let Err(error) = address::share(name) {
+            log::debug!("{name}: no fq_codel: {error}; large flows delay small ones");
+        }
         let index = tun.index()?;
         let (coalescer, addresses) = (Coalescer::new(offload), Vec::new());
         Ok(Device { tun, index, coalescer, addresses, mtu: 0, lower: None, muted: false })
     }
 
-    /// Gives it its addresses, and sets it up.
-    pub fn set(&mut self, addresses: &[OwnAddress], mtu: u16) -> io::Result<()> {
+    /// Gives it its addresses, and the MTU if one is wanted, and sets it up.
+    pub fn set(&mut self, addresses: &[OwnAddress], mtu: Option<u16>) -> io::Result<()> {
         let addresses: Vec<(IpAddr, u8)> = addresses.iter().map(|own| (own.address, own.length)).collect();
-        let mtu = mtu.max(LEAST);
+        let mtu = mtu.unwrap_or(self.mtu.max(LEAST));
         if (self.mtu, &self.addresses) != (mtu, &addresses) {
             address::set_up(self.tun.name(), mtu.into(), &addresses)?;
             (self.mtu, self.addresses, self.lower) = (mtu, addresses, None);

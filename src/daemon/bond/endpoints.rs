@@ -124,3 +124,55 @@ impl Endpoints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints(list: &[&str]) -> (Endpoints, Arc<Shared>) {
+        let waker = crate::linux::poll::Waker::new().unwrap();
+        let list = list.iter().map(|text| text.parse().unwrap()).collect();
+        (Endpoints::new(list, Time(0)), Arc::new(Shared { letters: Default::default(), waker }))
+    }
+
+    fn port(endpoints: &Endpoints) -> Option<u16> {
+        endpoints.address(true, false).map(|address| address.port())
+    }
+
+    #[test]
+    fn one_after_the_other() {
+        let (mut own, shared) = endpoints(&["192.0.2.1:1", "192.0.2.1:2"]);
+        assert!(own.address(true, true).is_none() && own.turn("a", &shared, Time(0)));
+        assert_eq!((port(&own), own.address(false, true)), (Some(1), None));
+        for expected in [2, 1] {
+            own.advance(Time(5));
+            assert!(port(&own).is_none(), "the last one is left");
+            assert!(own.turn("a", &shared, Time(5)) && !own.turn("a", &shared, Time(5)));
+            assert_eq!(port(&own), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_and_again() {
+        let (mut own, shared) = endpoints(&["localhost:9"]);
+        assert!(!own.turn("a", &shared, Time(0)), "not here");
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while shared.letters().found.is_empty() {
+            assert!(std::time::Instant::now() < limit, "nobody looked");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let Found { section, name, addresses } = shared.letters().found.remove(0);
+        assert_eq!((&*section, &*name), ("a", "localhost"));
+        assert!(!own.found("other", Ok(vec![]), Time(1)), "a late answer");
+        assert!(own.found(&name, addresses, Time(1)));
+        assert_eq!(port(&own), Some(9));
+        // What was known stays until there is better.
+        own.advance(Time(2));
+        assert_eq!((port(&own), own.again), (Some(9), Some(Time(2))));
+        for nothing in [Err("nobody answers".into()), Ok(vec![])] {
+            assert!(!own.found("localhost", nothing, Time(3)));
+            assert!(own.trouble.as_ref().is_some_and(|why| why.starts_with("cannot resolve localhost: ")));
+            assert_eq!((port(&own), own.again), (Some(9), Some(Time(3) + AGAIN)));
+        }
+    }
+}

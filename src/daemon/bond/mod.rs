@@ -23,6 +23,7 @@ mod outlet;
 mod runner;
 mod section;
 mod telling;
+mod upkeep;
 
 use endpoints::Found;
 use orders::{Wanted, ways};

@@ -50,7 +50,7 @@ impl AsFd for Socket {
 /// What a socket was opened for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    Path { device: String, index: u32, mark: u32, ipv6: bool },
+    Path { device: String, index: u32, mark: u32, ipv6: bool, port: u16 },
     Server(SocketAddr),
     Wire { device: String, index: u32 },
 }
@@ -58,7 +58,9 @@ pub enum Purpose {
 impl Purpose {
     fn open(&self) -> io::Result<Socket> {
         match self {
-            Purpose::Path { device, mark, ipv6, .. } => Udp::of_device(device, *mark, *ipv6).map(Socket::Udp),
+            Purpose::Path { device, mark, ipv6, port, .. } => {
+                Udp::of_device(device, *mark, *ipv6, *port).map(Socket::Udp)
+            }
             Purpose::Server(address) => Udp::server(*address, 0).map(Socket::Udp),
             Purpose::Wire { device, .. } => Ether::open(device).map(Socket::Ether),
         }

@@ -1,11 +1,8 @@
 //! A peer section at work: its core, its sockets and its device, and what becomes of them as links and names change.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::bond::address::Address;
-use crate::bond::frame::PathId;
 use crate::bond::handshake::Identity;
 use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::{KEY, PublicKey, Secret};
@@ -15,24 +12,27 @@ use crate::bond::{Event, Output, Via};
 use crate::config::{Key, PeerConfig, Role, Transport};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
-use crate::linux::ether;
 use crate::time::{Span, Time};
 
 use super::Shared;
 use super::device::Device;
 use super::endpoints::{Endpoints, Found};
 use super::orders::{Wanted, Way};
-use super::outlet::{Outlet, Purpose};
+use super::outlet::Outlet;
 use super::telling::{Chatter, Standing};
 
 /// Packets read from the device, and system calls that take datagrams, before the other side has its turn.
 const TURNS: usize = 8;
 /// What could not be opened is tried again after this.
-const RETRY: Span = Span::from_secs(5);
+pub const RETRY: Span = Span::from_secs(5);
 /// A metered link without a limit comes in when the others have carried nothing for so long.
-const ALONE: Span = Span::from_secs(1);
+pub const ALONE: Span = Span::from_secs(1);
+/// Deadlines of the core are met this much apart: packets that leave at a pace leave by twos and threes, at a wake-up each.
+const BREATH: Span = Span::from_micros(100);
 /// The kernel's buffers are full: a little later they are not.
 const BLOCKED: Span = Span::from_millis(1);
+/// A server asks idle paths itself so seldom: it is up to clients to keep their NAT awake, or to save their bytes.
+const SERVERS: Span = Span::from_secs(25);
 /// Silences of a server before a person is asked to have a look, and between two such lines.
 const TRIES: u32 = 3;
 const MANY_TRIES: u32 = 300;
@@ -44,10 +44,10 @@ pub struct Section {
     pub endpoints: Endpoints,
     /// Why it carries nothing, if that is our own fault.
     pub fault: Option<String>,
-    retry: Option<Time>,
+    pub retry: Option<Time>,
     /// The reserve is called in; since when no other path is up.
-    reserve: bool,
-    alone: Option<Time>,
+    pub reserve: bool,
+    pub alone: Option<Time>,
     /// What each remote's paths carry, where that is known.
     sizes: Vec<Option<u16>>,
     pub remotes: Vec<Standing>,
@@ -57,6 +57,8 @@ pub struct Section {
     chatter: Chatter,
     /// Paths, sockets or the device are to be looked at.
     stale: bool,
+    /// The core had its turn last.
+    ticked: Time,
     /// There are other descriptors than before.
     pub rewired: bool,
     /// There is something to tell.
@@ -67,6 +69,9 @@ pub struct Section {
 impl Section {
     /// `device`: one that was there before, by the same name.
     pub fn new(wanted: Wanted, device: Option<Device>, now: Time) -> Self {
+        if let Transport::Ethernet { plain: true, .. } = &wanted.config.transport {
+            log::warn!("peer {}: 'plain' is not supported yet: it stays encrypted", wanted.config.name);
+        }
         let mut out = Outlet::default();
         out.device = device;
         let hub = match &wanted.key {
@@ -87,6 +92,7 @@ impl Section {
             tries: 0,
             chatter: Chatter::default(),
             stale: true,
+            ticked: Time(0),
             rewired: true,
             changed: true,
             device_readable: false,
@@ -118,7 +124,7 @@ impl Section {
     }
 
     pub fn deadline(&self, now: Time) -> Option<Time> {
-        let hub = self.hub.as_ref().and_then(Hub::deadline);
+        let hub = self.hub.as_ref().and_then(Hub::deadline).map(|at| at.max(self.ticked + BREATH));
         let device = self.out.device.as_ref().and_then(Device::deadline);
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
@@ -149,6 +155,7 @@ impl Section {
         let now = clock::now();
         if let Some(hub) = self.hub.as_mut().filter(|hub| hub.deadline().is_some_and(|at| at <= now)) {
             hub.tick(now, &mut self.out);
+            self.ticked = now;
         }
         self.out.flush();
         self.take_events(now);
@@ -264,7 +271,7 @@ impl Section {
             let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
             log::info!("peer {}: no answer from {before}; trying {next}", self.name());
         }
-        if self.tries == TRIES || self.tries % MANY_TRIES == 0 {
+        if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
             log::warn!("peer {}: {}", self.name(), self.no_answer());
         }
     }
@@ -280,158 +287,6 @@ impl Section {
             _ => {
                 format!("no answer from {endpoint}: is the peer running, are both keys right, is UDP port {port} open?")
             }
-        }
-    }
-
-    /// Brings device, sockets and paths in line with what is wanted.
-    fn maintain(&mut self, now: Time) {
-        let before = self.fault.take();
-        if let Err(why) = &self.wanted.key {
-            self.fault = Some(why.clone());
-        }
-        if let Err(why) = self.keep_device() {
-            self.fails(why, now);
-        }
-        self.call_reserve(now);
-        if !self.is_client() && matches!(self.wanted.config.transport, Transport::Udp { .. }) {
-            self.listen(now);
-        } else {
-            self.place_paths(now);
-        }
-        // A key that cannot be read was told of when it was read.
-        if let Some(fault) = self.fault.as_ref().filter(|_| self.fault != before && self.wanted.key.is_ok()) {
-            log::error!("peer {}: {fault}", self.name());
-        }
-        self.changed = true;
-    }
-
-    fn fails(&mut self, why: String, now: Time) {
-        self.fault.get_or_insert(why);
-        self.retry = Some(now + RETRY);
-    }
-
-    fn keep_device(&mut self) -> Result<(), String> {
-        let config = &self.wanted.config;
-        let name = &config.device;
-        if self.out.device.is_none() {
-            let device = Device::open(name).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => format!("cannot make device {name}: no TUN; install kmod-tun"),
-                io::ErrorKind::ResourceBusy | io::ErrorKind::InvalidInput => {
-                    format!("cannot make device {name}: another program has one of that name")
-                }
-                _ => format!("cannot make device {name}: {error}"),
-            })?;
-            self.out.device = Some(device);
-            self.rewired = true;
-        }
-        let Some(device) = self.out.device.as_mut() else { return Ok(()) };
-        let mtu = config.mtu.unwrap_or(device.mtu);
-        device.set(&config.address, mtu).map_err(|error| format!("cannot set up device {name}: {error}"))
-    }
-
-    /// Metered links without a limit, if no other does.
-    fn call_reserve(&mut self, now: Time) {
-        let ways = &self.wanted.ways;
-        let Some(peer) = self.hub.as_ref().and_then(|hub| hub.peers().next()) else { return };
-        let up = |at: usize| PathId::new(at as u8).is_some_and(|id| peer.path_is_up(id));
-        let mut others = ways.iter().enumerate().filter(|(_, way)| !way.reserve);
-        if !ways.iter().any(|way| way.reserve) || others.clone().any(|(at, _)| up(at)) {
-            (self.reserve, self.alone) = (false, None);
-            return;
-        }
-        let since = *self.alone.get_or_insert(now);
-        self.reserve |= since + ALONE <= now || others.all(|(_, way)| way.index == 0);
-    }
-
-    fn listen(&mut self, now: Time) {
-        let port = self.wanted.config.listen_port;
-        let addresses =
-            [SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)];
-        for (at, address) in addresses.into_iter().enumerate() {
-            match self.open(at, Purpose::Server(address)) {
-                // A host may have no IPv6.
-                Err(error) if address.is_ipv4() || error.kind() == io::ErrorKind::AddrInUse => {
-                    let why = match error.kind() {
-                        io::ErrorKind::AddrInUse => "another program has it".into(),
-                        _ => error.to_string(),
-                    };
-                    self.fails(format!("cannot listen on UDP port {port}: {why}"), now);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Opens a socket, unless it is. Whether that was needed.
-    fn open(&mut self, at: usize, purpose: Purpose) -> io::Result<bool> {
-        while self.out.ports.len() <= at {
-            self.out.ports.push(Default::default());
-        }
-        let Some(port) = self.out.ports.get_mut(at) else { return Ok(false) };
-        if port.purpose.as_ref() == Some(&purpose) {
-            return Ok(false);
-        }
-        self.rewired = true;
-        port.open(purpose).map(|()| true)
-    }
-
-    fn place_paths(&mut self, now: Time) {
-        let is_client = self.is_client();
-        let ethernet = matches!(self.wanted.config.transport, Transport::Ethernet { .. });
-        let ways = self.wanted.ways.clone();
-        for (at, id) in PathId::all().enumerate() {
-            let way = ways.get(at).filter(|way| way.index != 0 && (!way.reserve || self.reserve));
-            let to = way.and_then(|way| match way.remote {
-                Some(mac) => Some(Address::Ethernet(mac.0)),
-                None if ethernet => None,
-                None => self.endpoints.address(way.ipv4, way.ipv6).map(Address::udp),
-            });
-            let (device, index) = way.map_or(("", 0), |way| (&way.device, way.index));
-            let purpose = match to {
-                _ if ethernet && way.is_some() => Some(Purpose::Wire { device: device.into(), index }),
-                Some(Address::Udp { remote, .. }) => Some(Purpose::Path {
-                    device: device.into(),
-                    index,
-                    mark: way.map_or(0, |way| way.mark),
-                    ipv6: remote.is_ipv6(),
-                }),
-                _ => None,
-            };
-            let port = self.out.ports.get_mut(at).filter(|port| port.purpose.is_some());
-            if let Some(port) = port.filter(|port| port.purpose != purpose) {
-                port.close();
-                self.rewired = true;
-                self.set_path(id, None, None, now);
-            }
-            let Some(purpose) = purpose else { continue };
-            if let Err(error) = self.open(at, purpose) {
-                self.fails(format!("cannot use {device}: {error}"), now);
-                continue;
-            }
-            // A server learns where a client is.
-            let via = to.filter(|_| is_client).map(|to| Via { socket: at as u16, to });
-            if via.is_some() {
-                self.set_path(id, way, via, now);
-            }
-        }
-    }
-
-    fn set_path(&mut self, id: PathId, way: Option<&Way>, via: Option<Via>, now: Time) {
-        // What is in front of a datagram: IP and UDP, or its length.
-        let front = match via.map(|via| via.to) {
-            Some(Address::Udp { remote, .. }) => {
-                if remote.is_ipv4() {
-                    28
-                } else {
-                    48
-                }
-            }
-            _ => ether::LENGTH as u16,
-        };
-        let (weight, cap, mtu) = way.map_or((1, 0, 0), |way| (way.weight, way.cap, way.mtu));
-        let most = mtu.saturating_sub(front);
-        if let Some(hub) = self.hub.as_mut().filter(|_| self.wanted.config.role == Role::Client) {
-            hub.set_path(0, id, via, weight, cap, most, now, &mut self.out);
         }
     }
 }
@@ -450,8 +305,12 @@ fn members(config: &PeerConfig, key: &Key, out: &mut Outlet) -> Vec<Member> {
             scheduler: config.scheduler,
             limit: config.latency_limit,
             repair: config.repair,
-            // None is seldom enough.
-            keepalive: if config.keepalive == Span::ZERO { Span::from_secs(3600) } else { config.keepalive },
+            keepalive: match (config.role, config.keepalive) {
+                (Role::Server, _) => SERVERS,
+                // None is seldom enough.
+                (Role::Client, Span::ZERO) => Span::from_secs(3600),
+                (Role::Client, keepalive) => keepalive,
+            },
             client: config.role == Role::Client,
             allowed: remote.allowed_ips.clone(),
         },

@@ -220,3 +220,40 @@ fn sum(clients: &[RemoteStatus], mut all: RemoteStatus) -> RemoteStatus {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Time {
+        Time(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_state_falls_after_a_while() {
+        let mut own = Standing::new(at(10));
+        assert!(!own.look(false, false, at(11)) && own.state == State::Connecting);
+        assert!(own.look(true, false, at(11)) && own.since == at(11));
+        assert!(!own.look(false, false, at(20)) && !own.look(false, false, at(21)), "a moment's silence");
+        assert!(!own.look(true, false, at(21)) && !own.look(false, false, at(22)) && own.state == State::Up);
+        assert!(own.look(false, false, at(24)) && own.state == State::Down && own.since == at(24));
+        assert!(own.look(true, false, at(25)) && own.look(false, true, at(25)), "what cannot come back falls at once");
+    }
+
+    #[test]
+    fn a_meter_keeps_the_best() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.see(5_000_000, at(10)), None, "over what time?");
+        assert_eq!(meter.see(6_000_000, at(11)), Some(8_000_000));
+        assert_eq!(meter.see(6_000_001, at(11)), Some(8_000_000), "too soon");
+        assert_eq!(meter.see(6_000_001, at(12)), Some(7_500_000));
+        assert_eq!(meter.see(0, at(13)), Some(7_031_250), "the path is new");
+    }
+
+    #[test]
+    fn a_log_is_not_flooded() {
+        let mut chatter = Chatter::default();
+        assert_eq!((0..100).filter(|_| chatter.may(at(100))).count(), LINES as usize);
+        assert!(chatter.may(at(131)));
+    }
+}

@@ -4,15 +4,19 @@
 //! A crate of its own for one reason: the program is compiled for size, which makes the cipher several times slower. What is
 //! generic is compiled where it is used, so every use is here, in functions that are neither generic nor inlined.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use blake2::digest::consts::U16;
-use blake2::digest::{FixedOutput, Update};
+use blake2::digest::{FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Blake2sMac, Digest};
-use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, XChaCha20Poly1305};
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 use zeroize::Zeroize;
+
+use chacha::Stream;
+
+mod chacha;
+mod lanes;
+mod poly;
 
 /// Bytes of a tag.
 pub const TAG: usize = 16;
@@ -31,17 +35,21 @@ impl Key {
     /// Encrypts `text` in place. A nonce is for one text only.
     #[inline(never)]
     pub fn seal(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8]) -> [u8; TAG] {
-        let cipher = ChaCha20Poly1305::new((&self.0).into());
-        let tag = cipher.encrypt_inout_detached(nonce.into(), ad, InOutBuf::from(text));
-        // It fails for texts above 256 GB only.
-        tag.map_or([0; TAG], Into::into)
+        let stream = Stream::new(&self.0, nonce, text.len());
+        let key = stream.mac_key();
+        stream.apply(text);
+        poly::tag(&key, ad, text)
     }
 
     /// Decrypts `text` in place. False, and `text` is as it was, if anything was sealed otherwise.
     #[inline(never)]
     pub fn open(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8; TAG]) -> bool {
-        let cipher = ChaCha20Poly1305::new((&self.0).into());
-        cipher.decrypt_inout_detached(nonce.into(), ad, InOutBuf::from(text), tag.into()).is_ok()
+        let stream = Stream::new(&self.0, nonce, text.len());
+        let genuine = equal(&poly::tag(&stream.mac_key(), ad, text), tag);
+        if genuine {
+            stream.apply(text);
+        }
+        genuine
     }
 }
 
@@ -54,15 +62,23 @@ impl Drop for Key {
 /// As [`Key::seal`], with XChaCha20-Poly1305: its nonces are long enough to be random.
 #[inline(never)]
 pub fn long_seal(key: &[u8; KEY], nonce: &[u8; 24], ad: &[u8], text: &mut [u8]) -> [u8; TAG] {
-    let cipher = XChaCha20Poly1305::new(key.into());
-    cipher.encrypt_inout_detached(nonce.into(), ad, InOutBuf::from(text)).map_or([0; TAG], Into::into)
+    let (key, nonce) = shorten(key, nonce);
+    key.seal(&nonce, ad, text)
 }
 
 /// Undoes [`long_seal`], as [`Key::open`].
 #[inline(never)]
 pub fn long_open(key: &[u8; KEY], nonce: &[u8; 24], ad: &[u8], text: &mut [u8], tag: &[u8; TAG]) -> bool {
-    let cipher = XChaCha20Poly1305::new(key.into());
-    cipher.decrypt_inout_detached(nonce.into(), ad, InOutBuf::from(text), tag.into()).is_ok()
+    let (key, nonce) = shorten(key, nonce);
+    key.open(&nonce, ad, text, tag)
+}
+
+/// The key and the nonce that stand for one with a long nonce (draft-irtf-cfrg-xchacha-03, 2.3).
+fn shorten(key: &[u8; KEY], nonce: &[u8; 24]) -> (Key, [u8; 12]) {
+    let mut short = [0; 12];
+    let [first @ .., a, b, c, d, e, f, g, h] = nonce;
+    short[4..].copy_from_slice(&[*a, *b, *c, *d, *e, *f, *g, *h]);
+    (Key(chacha::derive(key, first)), short)
 }
 
 /// The public key of a private one, which may be any bytes: X25519 fixes the five bits that must not vary.

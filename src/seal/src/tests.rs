@@ -146,3 +146,46 @@ fn wiped_is_zero() {
     wipe(&mut secret);
     assert_eq!(secret, [0; 40]);
 }
+
+/// Another implementation agrees, whatever the key, and for every number of blocks and of bytes left over.
+mod oracle {
+    use chacha20poly1305::aead::inout::InOutBuf;
+    use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, XChaCha20Poly1305};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn same(key: [u8; 32], nonce: [u8; 24], ad: &[u8], plain: &[u8]) {
+        let [short @ .., _, _, _, _, _, _, _, _, _, _, _, _] = nonce;
+        let (mut ours, mut theirs) = (plain.to_vec(), plain.to_vec());
+        let tag = Key::new(&key).seal(&short, ad, &mut ours);
+        let cipher = ChaCha20Poly1305::new(&key.into());
+        let other = cipher.encrypt_inout_detached(&short.into(), ad, InOutBuf::from(&mut theirs[..])).unwrap();
+        assert_eq!((&ours, tag.as_slice()), (&theirs, other.as_slice()));
+        assert!(Key::new(&key).open(&short, ad, &mut theirs, &tag));
+        assert_eq!(theirs, plain);
+        let (mut ours, mut theirs) = (plain.to_vec(), plain.to_vec());
+        let tag = long_seal(&key, &nonce, ad, &mut ours);
+        let cipher = XChaCha20Poly1305::new(&key.into());
+        let other = cipher.encrypt_inout_detached(&nonce.into(), ad, InOutBuf::from(&mut theirs[..])).unwrap();
+        assert_eq!((&ours, tag.as_slice()), (&theirs, other.as_slice()));
+    }
+
+    #[test]
+    fn agrees_on_texts_of_every_size() {
+        let plain: Vec<u8> = (0..2200usize).map(|at| (at * at) as u8).collect();
+        for size in 0..plain.len() {
+            same(up_from(size as u8), up_from(9), &plain[..size % 50], &plain[..size]);
+        }
+        let long: Vec<u8> = (0..70_000usize).map(|at| (at * at >> 3) as u8).collect();
+        same(up_from(1), up_from(2), b"", &long);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_on_any_text(key: [u8; 32], nonce: [u8; 24],
+            ad in prop::collection::vec(any::<u8>(), 0..40), text in prop::collection::vec(any::<u8>(), 0..2000)) {
+            same(key, nonce, &ad, &text);
+        }
+    }
+}
