@@ -328,6 +328,12 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
             out.rule(&format!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+            // Nor does a peer's route lead it elsewhere.
+            for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
+                if !tunnel.routes(ipv4).is_empty() {
+                    out.rule(&format!("{ip} saddr {address} oifname \"{}\" goto link_{id}", tunnel.device));
+                }
+            }
             if local && !link.is_main(ipv4) {
                 out.rule(&format!("meta nfproto ipv{} oifname \"{device}\" goto link_{id}", if ipv4 { 4 } else { 6 }));
             }

@@ -109,6 +109,22 @@ fn routes_come_before_policies_the_longest_first() {
 }
 
 #[test]
+fn who_asks_for_a_links_address_leaves_by_that_link_in_spite_of_routes() {
+    let (config, links) = (config(), links(true));
+    let tunnels = [tunnel(&["0.0.0.0/0"])];
+    let asked = chain(&plan(&config, &links, &tunnels), "asked");
+    for number in 1..=2 {
+        assert!(
+            asked.iter().any(|rule| rule.ends_with(&format!("oifname \"bond0\" goto link_{number}"))),
+            "{asked:#?}"
+        );
+    }
+    assert!(!asked.iter().any(|rule| rule.ends_with("oifname \"bond0\" goto link_15")), "{asked:#?}");
+    let none = chain(&plan(&config, &links, &[tunnel(&[])]), "asked");
+    assert!(!none.iter().any(|rule| rule.contains("oifname \"bond0\"")), "{none:#?}");
+}
+
+#[test]
 fn the_table_has_the_routes_of_all() {
     let (config, links) = (config(), links(true));
     let tunnels = [tunnel(&["0.0.0.0/0", "::/0"]), server()];

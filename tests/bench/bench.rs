@@ -72,13 +72,16 @@ fn main() {
         return println!("skipped: {why}");
     }
     let names = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned();
-    let (parts, scenarios): (Vec<String>, Vec<String>) =
+    let (mut parts, scenarios): (Vec<String>, Vec<String>) =
         names.partition(|name| PARTS.iter().any(|(part, _)| part == name));
     if let Some(unknown) = scenarios.iter().find(|name| !bond::SCENARIOS.iter().any(|known| known.name == **name)) {
         let scenarios: Vec<&str> = bond::SCENARIOS.iter().map(|scenario| scenario.name).collect();
         let parts = PARTS.map(|(part, _)| part).join(", ");
         eprintln!("no part {unknown}; there are: {parts}; and scenarios of bond: {}", scenarios.join(", "));
         std::process::exit(2);
+    }
+    if !scenarios.is_empty() && !parts.iter().any(|part| part == "bond") {
+        parts.push("bond".to_owned());
     }
     let effort = Effort { quick: flag("--quick"), scenarios: scenarios.leak() };
     let mut rows = Vec::new();

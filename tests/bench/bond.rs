@@ -75,7 +75,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "hole-redundant", links: USUAL, scheduler: "redundant", what: What::Hole { lost: 0 } },
     Scenario { name: "bad-redundant", links: BAD, scheduler: "redundant", what: What::Call },
     Scenario { name: "unshaped", links: &[], scheduler: "adaptive", what: What::Unshaped },
-    Scenario { name: "idle", links: USUAL, scheduler: "adaptive", what: What::Idle },
+    Scenario { name: "resting", links: USUAL, scheduler: "adaptive", what: What::Idle },
 ];
 
 pub fn rows(effort: Effort) -> Vec<Row> {

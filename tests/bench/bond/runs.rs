@@ -154,12 +154,14 @@ fn spoken(what: &str, heard: &Heard) -> Row {
 fn timing(heard: &Heard) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     format!(
-        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled",
+        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled; {} lost in a row after {:.1} s",
         millis(heard.jitter()),
         millis(heard.late(0.99)),
         millis(heard.late(1.0)),
         heard.overtaken,
-        heard.doubled
+        heard.doubled,
+        heard.gap.1,
+        f64::from(heard.gap.0) / 200.0
     )
 }
 
@@ -262,9 +264,9 @@ pub fn idle(of: &Scenario, effort: Effort) -> Vec<Row> {
     let most = memory[0].max(memory[1]);
     let detail = format!("client {:.2}, server {:.2} MB, with two paths", memory[0], memory[1]);
     vec![
-        Row::goal("bond idle: memory", format!("{most:.2} MB"), "<= 3 MB", most <= 3.0, detail),
+        Row::goal("bond resting: memory", format!("{most:.2} MB"), "<= 3 MB", most <= 3.0, detail),
         Row::info(
-            "bond idle: processor time",
+            "bond resting: processor time",
             format!("{:.2} ms/s", busy[0].max(busy[1])),
             format!("client {:.2}, server {:.2} ms/s", busy[0], busy[1]),
         ),

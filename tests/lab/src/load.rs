@@ -86,6 +86,8 @@ pub struct Call {
 pub struct Heard {
     pub sent: u32,
     pub lost: u32,
+    /// The longest run of lost ones: its first, and its length.
+    pub gap: (u32, u32),
     /// Came more than once.
     pub doubled: u32,
     /// Came after a later one.
@@ -99,6 +101,22 @@ impl Heard {
     pub fn jitter(&self) -> Duration {
         let differences = self.transits.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
         differences.sum::<Duration>() / (self.transits.len().max(2) as u32 - 1)
+    }
+
+    fn judged(mut self, seen: &[bool]) -> Self {
+        let mut run = (0, 0);
+        for (number, seen) in (0..).zip(seen) {
+            if *seen {
+                run = (number + 1, 0);
+                continue;
+            }
+            self.lost += 1;
+            run.1 += 1;
+            if run.1 > self.gap.1 {
+                self.gap = run;
+            }
+        }
+        self
     }
 
     /// How much longer than the quickest datagram this share of them took at most.
@@ -149,8 +167,7 @@ fn receive(socket: &UdpSocket, epoch: Instant, count: u32, ended: &AtomicBool) -
         if ended.load(Ordering::Relaxed) {
             let start = *since.get_or_insert_with(Instant::now);
             if start.elapsed() > LAST || heard.transits.len() == seen.len() {
-                heard.lost = seen.iter().filter(|seen| !**seen).count() as u32;
-                return heard;
+                return heard.judged(&seen);
             }
         }
         let Ok(12..) = socket.recv(&mut buffer) else { continue };
