@@ -27,10 +27,6 @@ const AHEAD: u32 = 2 * MAX_WAITING as u32;
 const BEHIND: u32 = 4096;
 /// Of a jump of sequences, the nearest ones are those that may still come.
 const NEAREST: i32 = 512;
-/// A flow that is younger, or was silent for a second, finds out how fast it can be: TCP's slow start ends at the first sign of
-/// a delay (HyStart, RFC 9406), and waiting for a slower path's packets would be one. TCP bears packets that overtake.
-const YOUNG: u32 = 2_000;
-const PAUSE: u32 = 1_000;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
 /// What became of packets.
@@ -44,14 +40,6 @@ pub struct Counters {
     pub given_up: u64,
     /// Of those, arrived and delivered after all.
     pub late: u64,
-}
-
-/// Which ordered flows do not wait for those before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hurry {
-    Nobody,
-    Young,
-    All,
 }
 
 /// What became of one packet.
@@ -74,7 +62,8 @@ pub struct Order {
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
     holes: Holes,
-    hurry: Hurry,
+    /// Nothing waits.
+    hurry: bool,
     counters: Counters,
 }
 
@@ -86,9 +75,6 @@ struct Bucket {
     /// After the highest that arrived; `next` if nothing waits.
     top: u32,
     waiting: u16,
-    /// When its present burst began, and when it was seen last: milliseconds, wrapping.
-    since: u32,
-    seen: u32,
     /// Something has come.
     begun: bool,
 }
@@ -121,14 +107,14 @@ impl Order {
             queue: Queue::default(),
             emptied: None,
             holes: Holes::default(),
-            hurry: Hurry::Nobody,
+            hurry: false,
             counters: Counters::default(),
         }
     }
 
     /// The longest that a packet waits for the gap before it, from now on: the paths' spread of delays, four times their jitter and
     /// one turn of repair.
-    pub fn set_wait(&mut self, wait: Span, hurry: Hurry) {
+    pub fn set_wait(&mut self, wait: Span, hurry: bool) {
         self.hurry = hurry;
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT).min(self.limit);
     }
@@ -163,17 +149,7 @@ impl Order {
             // This end began anew, and the peer goes on with its numbers.
             (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
         }
-        let clock = (now.0 / 1_000) as u32;
-        if !bucket.begun || clock.wrapping_sub(bucket.seen) >= PAUSE {
-            bucket.since = clock;
-        }
-        bucket.seen = clock;
         bucket.begun = true;
-        let hurries = match self.hurry {
-            Hurry::Nobody => false,
-            Hurry::Young => clock.wrapping_sub(bucket.since) < YOUNG,
-            Hurry::All => true,
-        };
         if gap < 0 {
             return self.accept_late(Key::new(flow, sequence), item, now, deliver);
         }
@@ -192,7 +168,7 @@ impl Order {
         } else {
             bucket.top = after(sequence);
         }
-        if gap == 0 || gap as u32 >= AHEAD || hurries {
+        if gap == 0 || gap as u32 >= AHEAD || self.hurry {
             self.advance(flow, sequence, now, deliver);
             self.pass(flow, sequence);
             self.deliver(item, deliver);

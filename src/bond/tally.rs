@@ -84,8 +84,8 @@ impl Tally {
         Some(if self.unreported >= PACKETS || self.gap { soon } else { soon.max(self.since + LATEST) })
     }
 
-    /// Whether a report that is due tells of a loss: it had better take the fastest way.
-    pub fn has_gap(&self) -> bool {
+    #[cfg(test)]
+    fn has_gap(&self) -> bool {
         self.gap
     }
 

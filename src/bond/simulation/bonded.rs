@@ -137,32 +137,3 @@ impl Output for Out {
         self.dice.fill(bytes);
     }
 }
-
-#[test]
-#[ignore = "prints"]
-fn show() {
-    let only = std::env::var("ONLY").unwrap_or_default();
-    for scenario in super::scenario::all() {
-        let name = scenario.name;
-        if !scenario.name.starts_with(&only) {
-            continue;
-        }
-        let seconds = std::env::var("SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(scenario.seconds);
-        let outcome = scenario.seconds(seconds).run(&Bonded::usual);
-        let report = &outcome.report;
-        println!(
-            "{:<45} {:>4} added {:>9} slow {:>9} stall {} again {:?} late {} repair {} voice {:?} held {} KB dropped {}",
-            name,
-            outcome.share,
-            outcome.added.to_string(),
-            report.pings[0].slow.to_string(),
-            report.streams[0].stalled,
-            report.streams.iter().map(|s| s.retransmitted).collect::<Vec<_>>(),
-            report.disordered,
-            report.repaired,
-            report.voices.iter().map(|v| (v.lost(), v.jitter.to_string())).collect::<Vec<_>>(),
-            report.most_memory / 1000,
-            report.dropped,
-        );
-    }
-}

@@ -177,7 +177,7 @@ mod oracle {
         for size in 0..plain.len() {
             same(up_from(size as u8), up_from(9), &plain[..size % 50], &plain[..size]);
         }
-        let long: Vec<u8> = (0..70_000usize).map(|at| (at * at >> 3) as u8).collect();
+        let long: Vec<u8> = (0..70_000usize).map(|at| ((at * at) >> 3) as u8).collect();
         same(up_from(1), up_from(2), b"", &long);
     }
 

@@ -1,6 +1,7 @@
 //! With the processor's vectors. Their functions are unsafe for one reason, that a processor may lack them: none here takes a
 //! pointer.
 #![allow(unsafe_code)]
+#![expect(clippy::missing_transmute_annotations, reason = "the fields and signatures beside it say both types")]
 
 #[cfg(target_arch = "aarch64")]
 use core::arch::aarch64::*;
