@@ -16,7 +16,7 @@ use holes::Holes;
 use queue::{Key, Queue};
 
 /// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
-pub const SHORTEST_WAIT: Span = Span::ZERO;
+pub const SHORTEST_WAIT: Span = Span::from_millis(2);
 pub const LONGEST_WAIT: Span = Span::from_millis(150);
 /// Packets and bytes that may wait, over all flows: 300 Mbit/s for 100 ms, 2 Gbit/s for 15 ms. Beyond it the oldest gap is given up.
 pub const MAX_WAITING: usize = 4096;
