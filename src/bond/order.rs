@@ -46,6 +46,14 @@ pub struct Counters {
     pub late: u64,
 }
 
+/// Which ordered flows do not wait for those before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hurry {
+    Nobody,
+    Young,
+    All,
+}
+
 /// What became of one packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
@@ -66,8 +74,7 @@ pub struct Order {
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
     holes: Holes,
-    /// Young flows do not wait.
-    hurry: bool,
+    hurry: Hurry,
     counters: Counters,
 }
 
@@ -114,15 +121,14 @@ impl Order {
             queue: Queue::default(),
             emptied: None,
             holes: Holes::default(),
-            hurry: false,
+            hurry: Hurry::Nobody,
             counters: Counters::default(),
         }
     }
 
     /// The longest that a packet waits for the gap before it, from now on: the paths' spread of delays, four times their jitter and
     /// one turn of repair.
-    /// `hurry`: young flows do not wait.
-    pub fn set_wait(&mut self, wait: Span, hurry: bool) {
+    pub fn set_wait(&mut self, wait: Span, hurry: Hurry) {
         self.hurry = hurry;
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT).min(self.limit);
     }
@@ -163,7 +169,11 @@ impl Order {
         }
         bucket.seen = clock;
         bucket.begun = true;
-        let hurries = self.hurry && clock.wrapping_sub(bucket.since) < YOUNG;
+        let hurries = match self.hurry {
+            Hurry::Nobody => false,
+            Hurry::Young => clock.wrapping_sub(bucket.since) < YOUNG,
+            Hurry::All => true,
+        };
         if gap < 0 {
             return self.accept_late(Key::new(flow, sequence), item, now, deliver);
         }

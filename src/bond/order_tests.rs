@@ -19,7 +19,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let mut order = Order::new(Span::from_millis(100));
-        order.set_wait(Span::from_millis(20), false);
+        order.set_wait(Span::from_millis(20), Hurry::Nobody);
         Run { order, out: Vec::new() }
     }
 
@@ -187,7 +187,7 @@ fn the_wait_has_bounds() {
     let mut run = Run::new();
     run.accept(FLOW, 1, 0);
     for (wait, bound) in [(0, 2), (50, 50), (900, 100)] {
-        run.order.set_wait(Span::from_millis(wait), false);
+        run.order.set_wait(Span::from_millis(wait), Hurry::Nobody);
         assert_eq!(run.order.deadline(), Some(at(bound)));
     }
 }
@@ -283,7 +283,7 @@ proptest! {
             }
         }
         let mut order = Order::new(Span::from_millis(100));
-        order.set_wait(wait, false);
+        order.set_wait(wait, Hurry::Nobody);
         let mut model = Model::default();
         for flow in FLOWS {
             model.flows.insert(flow, ModelFlow { next: start, ..ModelFlow::default() });

@@ -101,6 +101,8 @@ pub struct Peer {
     instance: Option<u16>,
     /// The session by which paths count.
     session: Option<u32>,
+    /// The last loss that a path showed.
+    lossy: Time,
     /// Datagrams' largest size by any path in use.
     size: u16,
     pub(super) is_up: bool,
@@ -151,6 +153,7 @@ impl Peer {
             pieces: Pieces::default(),
             instance: None,
             session: None,
+            lossy: Time(0),
             size: mtu::LEAST,
             is_up: false,
             since: now,

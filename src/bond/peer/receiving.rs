@@ -7,7 +7,7 @@ use super::super::control::{self, Control, MAP, Report};
 use super::super::flow::Packet;
 use super::super::frame::PathId;
 use super::super::item::{self, Form, Item};
-use super::super::order::Order;
+use super::super::order::{Hurry, Order};
 use super::super::path::{Outcome, State};
 use super::super::pieces::{Piece, Pieces};
 use super::super::schedule::Choice;
@@ -20,6 +20,8 @@ use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
 const LIVELY: Span = Span::from_millis(25);
 /// Time that a repair takes beside the round trip: three later packets, a report, a free path.
 const TURN: u64 = 10_000;
+/// After this time without a loss the paths are clean.
+const CLEAN: Span = Span::from_secs(5);
 /// How long an address may take to show that it is the peer's.
 const PROOF: Span = Span::from_secs(5);
 /// Between questions to different addresses.
@@ -166,7 +168,7 @@ impl Peer {
         if !was_up {
             out.event(self.number, Event::PathUp(id));
         }
-        self.set_wait();
+        self.set_wait(now);
         self.update(now, out);
     }
 
@@ -176,12 +178,18 @@ impl Peer {
     }
 
     /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, young flows do not.
-    pub(super) fn set_wait(&mut self) {
+    pub(super) fn set_wait(&mut self, now: Time) {
         let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
         let (slowest, most) = self.turns().max().unwrap_or((0, 0));
         let spread = slowest.saturating_sub(quickest) / 2;
         let wait = slowest + spread + 4 * deviation.max(most) + TURN;
-        let hurry = spread > SPREAD && self.settings.scheduler != Scheduler::Redundant;
+        // What overtakes on a longer path TCP bears well, and a round trip that grows it does not; a loss it must not see.
+        let hurry = match self.settings.scheduler {
+            Scheduler::Redundant => Hurry::Nobody,
+            _ if spread <= SPREAD => Hurry::Nobody,
+            _ if now.since(self.lossy) < CLEAN => Hurry::Young,
+            _ => Hurry::All,
+        };
         self.order.set_wait(Span::from_micros(wait), hurry);
     }
 
@@ -211,10 +219,16 @@ impl Peer {
 
     /// Sends the reports that are due.
     pub(super) fn report(&mut self, now: Time, out: &mut dyn Output) {
+        let mut lost = false;
         for at in 0..self.tallies.len() {
             let Some(tally) = self.tallies[at].as_mut() else { continue };
             if tally.due().is_none_or(|due| due > now) {
                 continue;
+            }
+            if tally.has_gap() {
+                let clean = now.since(self.lossy) >= CLEAN;
+                self.lossy = now;
+                lost |= clean;
             }
             let mut map = [0; MAP];
             let Some(report) = tally.report(&mut map, now) else { continue };
@@ -232,6 +246,9 @@ impl Peer {
             if let Some(via) = path.address {
                 self.say(path.id, &via, &Control::Report(report), 0, now, out);
             }
+        }
+        if lost {
+            self.set_wait(now);
         }
     }
 }
