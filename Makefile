@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
+.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
+	@echo 'make demo-bond one download over two links to a server of your own; one link dies, it goes on (root, under a minute)'
 	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
@@ -16,11 +17,11 @@ help:
 	@echo 'make clean     removes what was built'
 
 # Without root it says so in one line: make would add one of its own to a failure.
-demo:
+demo demo-bond:
 	@if [ "$$(id -u)" -ne 0 ]; then \
-		echo 'cheaproute demo: it makes network namespaces: run it as root' >&2; \
+		echo 'cheaproute $@: it makes network namespaces: run it as root' >&2; \
 	else \
-		tests/setup.sh && $(CARGO) test --release --quiet --test demo; \
+		tests/setup.sh && $(CARGO) test --release --quiet --test $@; \
 	fi
 
 # Emulated routers last: what fails fast fails first.

@@ -16,6 +16,8 @@ use super::super::tally::Tally;
 use super::super::{Event, Output, Via};
 use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
 
+/// Reports go by a path that nothing came by for longer only if they are about it: shorter than the least patience of a sender.
+const LIVELY: Span = Span::from_millis(25);
 /// Time that a repair takes beside the round trip: three later packets, a report, a free path.
 const TURN: u64 = 10_000;
 /// How long an address may take to show that it is the peer's.
@@ -218,11 +220,16 @@ impl Peer {
             }
             let mut map = [0; MAP];
             let Some(report) = tally.report(&mut map, now) else { continue };
-            // Always by the quickest: the sooner a loss is known, and the steadier the time that this takes, the better.
-            let by = match self.schedule.quickest(&mut self.paths, 0, now) {
+            // By the quickest: the sooner a loss is known, and the steadier the time that this takes, the better. Unless nothing
+            // comes by it: it may be dead, which we, who send reports only, learn late; without reports, the sender would take
+            // every path for dead.
+            let quickest = match self.schedule.quickest(&mut self.paths, 0, now) {
                 Choice::Take(paths) => PathId::new(paths.trailing_zeros() as u8),
-                _ => self.paths[at].as_ref().map(|path| path.id),
+                _ => None,
             };
+            let heard = |id: &PathId| self.tallies[id.index()].as_ref().and_then(|tally| tally.heard());
+            let lively = quickest.filter(|id| heard(id).is_some_and(|at| now.since(at) <= LIVELY));
+            let by = lively.or_else(|| self.paths[at].as_ref().map(|path| path.id));
             let Some(path) = by.and_then(|by| self.paths[by.index()].as_ref()) else { continue };
             if let Some(via) = path.address {
                 self.say(path.id, &via, &Control::Report(report), 0, now, out);
