@@ -84,18 +84,13 @@ impl Tally {
         Some(if self.unreported >= PACKETS || self.gap { soon } else { soon.max(self.since + LATEST) })
     }
 
-<<<<<<< HEAD
-    #[cfg(test)]
-    fn has_gap(&self) -> bool {
-=======
     /// When the latest packet came.
     pub fn heard(&self) -> Option<Time> {
         self.highest.map(|(_, at)| at)
     }
 
-    /// Whether a report that is due tells of a loss: it had better take the fastest way.
-    pub fn has_gap(&self) -> bool {
->>>>>>> bond-lab
+    #[cfg(test)]
+    fn has_gap(&self) -> bool {
         self.gap
     }
 
