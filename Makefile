@@ -11,7 +11,7 @@ help:
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
 	@echo 'make test-vm   routers in emulators run them; part of make test (root, 5 minutes)'
-	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
+	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 15 minutes)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
 	@echo 'make clean     removes what was built'
