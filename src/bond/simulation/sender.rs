@@ -126,9 +126,10 @@ impl Sender {
             (self.backoff, self.probed) = (0, false);
             // The original came: what was sent again was not needed.
             if let Some(first) = self.doubt.take()
-                && (tcp.echo.wrapping_sub(milliseconds(first)) as i32) < 0 {
-                    self.undo();
-                }
+                && (tcp.echo.wrapping_sub(milliseconds(first)) as i32) < 0
+            {
+                self.undo();
+            }
         }
         if let Some(rtt) = rtt {
             self.measure(rtt, now);
