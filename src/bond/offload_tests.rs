@@ -46,6 +46,11 @@ impl Made {
         header.acknowledgment_number = 7;
         header.set_options_raw(&options).unwrap();
         builder.tcp_header(header).write(&mut bytes, payload).unwrap();
+        // As kernels do: all ones instead of zero, which says the same.
+        let sum = bytes.len() - payload.len() - 20 - options.len() + 16;
+        if bytes[sum..sum + 2] == [0, 0] {
+            bytes[sum..sum + 2].fill(0xff);
+        }
         bytes
     }
 

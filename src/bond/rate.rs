@@ -17,6 +17,10 @@ const FIRST: u64 = 48 * 1_500;
 const MOST: u64 = 8 << 20;
 /// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
 const MEMORY: Span = Span::from_secs(10);
+/// A queue below this is none; without one for this long, it is made to go, well before [`MEMORY`] forgets the last one (as
+/// BBR's ProbeRTT does).
+const DRAINED: u64 = 1_000;
+const DRAIN: Span = Span::from_secs(5);
 /// What is taken for a rate: not shorter, or a burst would be one.
 const SAMPLE: u64 = 20_000;
 /// Reports that are further apart tell nothing of a rate.
@@ -63,6 +67,8 @@ pub struct Rate {
     /// This round: its end, its least queue.
     round: Time,
     queue: i64,
+    /// When it was empty.
+    drained: Time,
     /// Bytes a second that arrived: the best of the last eight samples that tell.
     samples: [u64; 8],
     next: usize,
@@ -102,6 +108,7 @@ impl Rate {
             one_way: Least::new(),
             round: Time(0),
             queue: Least::NONE,
+            drained: Time(0),
             samples: [0; 8],
             next: 0,
             anchor: None,
@@ -219,10 +226,17 @@ impl Rate {
         if self.starting && queue > QUEUE {
             self.starting = false;
         }
+        if queue <= DRAINED {
+            self.drained = now;
+        }
         if self.starting {
             if self.limited {
                 self.window *= 2;
             }
+        } else if queue > DRAINED && now.since(self.drained) >= DRAIN {
+            // A queue that always stands would pass for the link's own delay: it is let run dry for a round.
+            self.window = self.window * delay * 3 / 4 / (delay + queue);
+            self.drained = now;
         } else if queue > QUEUE || self.limited {
             let wanted = self.window * (delay + QUEUE) / (delay + queue);
             self.window = wanted.clamp(self.window - self.window / 4, self.window + self.window / 4);
