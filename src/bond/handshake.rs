@@ -1,4 +1,4 @@
-//! The handshake: two messages of [`noise`](super::noise) between an initiator and a responder, and what keeps a flood of them
+//! The handshake: two messages of [`noise`] between an initiator and a responder, and what keeps a flood of them
 //! from costing much.
 //!
 //! | message | bytes |
