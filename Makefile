@@ -2,25 +2,26 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
+.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
+	@echo 'make demo-bond one download over two links to a server of your own; one link dies, it goes on (root, under a minute)'
 	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
 	@echo 'make test-vm   routers in emulators run them; part of make test (root, 5 minutes)'
-	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 6 minutes)'
+	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 15 minutes)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
 	@echo 'make clean     removes what was built'
 
 # Without root it says so in one line: make would add one of its own to a failure.
-demo:
+demo demo-bond:
 	@if [ "$$(id -u)" -ne 0 ]; then \
-		echo 'cheaproute demo: it makes network namespaces: run it as root' >&2; \
+		echo 'cheaproute $@: it makes network namespaces: run it as root' >&2; \
 	else \
-		tests/setup.sh && $(CARGO) test --release --quiet --test demo; \
+		tests/setup.sh && $(CARGO) test --release --quiet --test $@; \
 	fi
 
 # Emulated routers last: what fails fast fails first.
@@ -86,6 +87,7 @@ install:
 	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
 	@chmod 0644 $(UNITS)/cheaproute.service
 	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
+	@install -D -m 0644 files/cheaproute.vps.config $(DESTDIR)$(PREFIX)/share/doc/cheaproute/vps.config
 	@[ -e $(DESTDIR)/etc/config/cheaproute ] || install -m 0640 files/cheaproute.config $(DESTDIR)/etc/config/cheaproute
 	@[ -e $(DESTDIR)/etc/cheaproute.user ] || install -m 0644 files/cheaproute.user $(DESTDIR)/etc/cheaproute.user
 	@[ -n '$(DESTDIR)' ] || { \
@@ -97,6 +99,7 @@ uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
 	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/bin/playbacktun
 	@rm -f $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@rm -rf $(DESTDIR)$(PREFIX)/share/doc/cheaproute
 	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:

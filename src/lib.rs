@@ -6,6 +6,8 @@
 //! - **Race** ([`race`]): one opening, its copies, and the first answer, which decides. The others are **losers**.
 //! - **Policy** and **rule** ([`config`], [`steer`]): how a connection's link is chosen, and for which connections.
 //! - **Split** ([`split`]): a connection's packets over two paths, to a host with two addresses.
+//! - **Peer** ([`bond`]): another cheaproute, to which packets of even one connection go over several links. A **path** is one of
+//!   those links.
 //! - **Mark** ([`link::Marks`]): six bits of the packet mark that carry the choice through the kernel.
 //! - **Probe** ([`probe`]): a question to a host that answers if its link works.
 //!
@@ -24,7 +26,7 @@
 //!
 //! # The tree
 //! Cores take bytes, events and the time, and return actions and their next deadline: [`config`], [`packet`], [`race`],
-//! [`probe`], [`split`], [`steer`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
+//! [`probe`], [`split`], [`steer`], [`bond`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
 //! the feature `linux` prove it. [`kernel`] says what they need of the kernel, with a fake one beside; `linux` is the real
 //! one, the only place with system calls and unsafe. `daemon` wires them together; `control`, `ubus` and `cli` are how people
 //! look in. [`import`] makes configurations of other programs' ones. [`playback`] is the core of another program, `playbacktun`, which
@@ -32,6 +34,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod bond;
 pub mod config;
 pub mod control;
 pub mod import;

@@ -172,7 +172,8 @@ fn every_file_for_routers_is_installed() {
     let installs = feed_installs();
     for entry in fs::read_dir("files").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let for_servers = ["cheaproute.service", "cheaproute.sysusers"].contains(&name.as_str());
+        let for_servers =
+            ["cheaproute.service", "cheaproute.sysusers", "cheaproute.vps.config"].contains(&name.as_str());
         let installed = installs.iter().any(|(_, source, _)| *source == format!("files/{name}"));
         assert_eq!(installed, !for_servers, "files/{name}");
     }

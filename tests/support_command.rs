@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use support::{Bed, SERVERS, config};
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+const OTHER: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 
 fn peer() -> String {
     format!(
-        "config peer 'vps'\n option private_key '{KEY}'\n list password 'open sesame'\n# option preshared_key '{KEY}'\n"
+        "config peer 'vps'\n option enabled '0'\n option private_key '{KEY}'\n option public_key '{OTHER}'\n \
+         option endpoint '192.0.2.1:7420'\n# option password 'open sesame'\n# option preshared_key '{KEY}'\n"
     )
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use super::help::{COMMANDS, Command};
+use super::keys::Wanted;
 use super::split::{self, Request};
 use super::why::Asked;
 use crate::control::{Code, Exit, SOCKET};
@@ -21,6 +22,7 @@ pub enum Action {
     Ask { words: Vec<String>, common: Common },
     Support { config: PathBuf, socket: PathBuf, addresses: bool },
     Split(Request),
+    Keys(Wanted),
     ImportMwan3 { file: PathBuf, output: Option<PathBuf> },
     Why { asked: Asked, common: Common },
     Live { interval: Duration, count: Option<u32>, common: Common },
@@ -72,6 +74,9 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             Action::ImportMwan3 { file, output: given.output }
         }
         "split" => Action::Split(given.split.ok_or_else(|| usage("split takes one of -A, -F and -L"))?),
+        "genkey" => Action::Keys(Wanted::Private),
+        "pubkey" => Action::Keys(Wanted::Public),
+        "genpsk" => Action::Keys(Wanted::Shared),
         "support" => Action::Support { config, socket, addresses: given.addresses },
         "live" => {
             let interval = Duration::from_secs(given.interval.unwrap_or(2).into());
@@ -333,6 +338,9 @@ mod tests {
             ("import-mwan3", Action::ImportMwan3 { file: MWAN3.into(), output: None }),
             ("import-mwan3 -o b a", Action::ImportMwan3 { file: "a".into(), output: Some("b".into()) }),
             ("support -a -s x", Action::Support { config: CONFIG.into(), socket: "x".into(), addresses: true }),
+            ("genkey", Action::Keys(Wanted::Private)),
+            ("pubkey", Action::Keys(Wanted::Public)),
+            ("genpsk", Action::Keys(Wanted::Shared)),
             ("split -L", Action::Split(Request::List)),
             ("split --flush receiver", Action::Split(Request::Flush(Side::Receiver))),
             (
@@ -376,6 +384,8 @@ mod tests {
             ("links -C", "there is no option -C"),
             ("links -n 3", "links takes no option --count"),
             ("status -d", "status takes no option --dry-run"),
+            ("pubkey bond.key", "pubkey takes no argument, but there is 'bond.key'"),
+            ("genkey -o a", "genkey takes no option --output"),
             ("status wan", "status takes no argument, but there is 'wan'"),
             ("import-mwan3 a b", "it takes: cheaproute import-mwan3 [FILE]"),
             ("races -n 0", "--count takes a whole number from 1 to 100000, not '0'"),

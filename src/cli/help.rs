@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 18] = [
+pub const COMMANDS: [Command; 22] = [
     Command {
         name: "run",
         words: &[],
@@ -106,9 +106,18 @@ pub const COMMANDS: [Command; 18] = [
         examples: "cheaproute policies\n",
     },
     Command {
+        name: "peers",
+        words: &[],
+        short: "show peers, and each link's part in reaching them",
+        takes: "sjC",
+        long: "DOWN and UP are what a link is found to carry. A server shows its clients, each with\n\
+               the ways that it comes by.\n",
+        examples: "cheaproute peers\n",
+    },
+    Command {
         name: "events",
         words: &[],
-        short: "show when links went up and down, and reloads",
+        short: "show when links and peers went up and down, and reloads",
         takes: "sjC",
         long: "The last 64, the newest first. Programs need not ask: they can subscribe to the\n\
                object cheaproute on ubus.\n",
@@ -162,6 +171,32 @@ pub const COMMANDS: [Command; 18] = [
         examples: "cheaproute import-mwan3                            look at it first\n\
                    cheaproute import-mwan3 -o /etc/config/cheaproute  take it\n\
                    cheaproute import-mwan3 ./backup/mwan3\n",
+    },
+    Command {
+        name: "genkey",
+        words: &[],
+        short: "make a private key for a bond",
+        takes: "",
+        long: "One for each end, which never leaves it; the other end gets what pubkey makes of it.\n\
+               Keys are written as WireGuard's are.\n",
+        examples: "umask 077; cheaproute genkey > bond.key\n\
+                   cheaproute pubkey < bond.key\n",
+    },
+    Command {
+        name: "pubkey",
+        words: &[],
+        short: "print the public key of a private one, which it reads from stdin",
+        takes: "",
+        long: "",
+        examples: "cheaproute pubkey < bond.key\n",
+    },
+    Command {
+        name: "genpsk",
+        words: &[],
+        short: "make a pre-shared key, the same for both ends of a bond",
+        takes: "",
+        long: "Not needed; with one, what is recorded today stays secret even if X25519 is broken.\n",
+        examples: "umask 077; cheaproute genpsk > bond.psk\n",
     },
     Command {
         name: "support",

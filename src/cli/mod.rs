@@ -3,10 +3,11 @@
 mod args;
 mod help;
 mod import;
+mod keys;
 mod live;
 mod mask;
 pub mod playback;
-mod resolve;
+pub(crate) mod resolve;
 mod split;
 mod support;
 mod why;
@@ -47,6 +48,7 @@ fn act(action: Action) -> Result<(), Exit> {
         }
         Action::ImportMwan3 { file, output } => import::mwan3(&file, output.as_deref()),
         Action::Support { config, socket, addresses } => support::show(&config, &socket, addresses),
+        Action::Keys(wanted) => keys::show(wanted),
         Action::Split(request) => split::act(request),
         Action::Why { asked, common } => {
             let words = why::words(&asked)?;
@@ -80,11 +82,18 @@ fn check(path: &Path) -> Result<(), Exit> {
         let wrong = faults.iter().filter(|fault| fault.severity == config::Severity::Fault).count();
         return Err(Exit::new(Code::Config, format!("{} in {file}", some(wrong, "fault", "faults"))));
     };
+    for hint in daemon::open_keys(path, &config) {
+        let _ = writeln!(stderr, "warning: {hint}");
+    }
     let links = some(config.links.len(), "link", "links");
     let policies = some(config.policies.len(), "policy", "policies");
     let rules = some(config.rules.len(), "rule", "rules");
+    let peers = match config.peers.len() {
+        0 => String::new(),
+        number => format!(", {}", some(number, "peer", "peers")),
+    };
     let off = if config.main.enabled { "" } else { " (but cheaproute is not enabled: section main, option enabled)" };
-    print(&format!("{file}: OK, {links}, {policies}, {rules}{off}\n"))
+    print(&format!("{file}: OK, {links}, {policies}, {rules}{peers}{off}\n"))
 }
 
 fn form(common: &Common) -> Form {

@@ -9,7 +9,8 @@ use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
 use super::values::{Protocol, Target};
 use super::{
-    Attach, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PolicyConfig, RuleConfig, SplitConfig,
+    Attach, ClientConfig, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PeerConfig, PolicyConfig,
+    RuleConfig, SplitConfig, peer,
 };
 use crate::link::Marks;
 use crate::split::{Ratio, Side, Split};
@@ -53,6 +54,8 @@ struct All<'a> {
     policies: Vec<Read<'a, PolicyConfig>>,
     rules: Vec<Read<'a, RuleConfig>>,
     splits: Vec<Read<'a, SplitConfig>>,
+    peers: Vec<Read<'a, PeerConfig>>,
+    clients: Vec<Read<'a, ClientConfig>>,
 }
 
 impl<'a> All<'a> {
@@ -68,6 +71,8 @@ impl<'a> All<'a> {
                 Kind::Policy => self.policies.len(),
                 Kind::Rule => self.rules.len(),
                 Kind::Split => self.splits.len(),
+                Kind::Peer => self.peers.len(),
+                Kind::Client => self.clients.len(),
             };
             let known = Known::new(kind, section, index);
             known.check(&mut self.faults);
@@ -77,8 +82,11 @@ impl<'a> All<'a> {
                 Kind::Policy => self.policies.push(read_as(known, policy)),
                 Kind::Rule => self.rules.push(read_as(known, rule)),
                 Kind::Split => self.splits.push(read_as(known, split)),
+                Kind::Peer => self.peers.push(read_as(known, peer::peer)),
+                Kind::Client => self.clients.push(read_as(known, peer::client)),
             }
         }
+        peer::name_devices(self.peers.iter_mut().map(|peer| &mut peer.config));
     }
 
     fn finish(mut self) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
@@ -90,6 +98,8 @@ impl<'a> All<'a> {
             policies: &self.policies,
             rules: &self.rules,
             splits: &self.splits,
+            peers: &self.peers,
+            clients: &self.clients,
             complete: self.complete,
         };
         checks.run(&mut self.faults);
@@ -105,7 +115,9 @@ impl<'a> All<'a> {
         let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
         let mut policies: Vec<PolicyConfig> = enabled(self.policies)
             .map(|mut policy| {
-                if !policy.mode.uses_links() {
+                if policy.mode == Mode::Aggregate {
+                    policy.link = policy.peer.iter().cloned().collect();
+                } else if !policy.mode.uses_links() {
                     policy.link.clear();
                 } else if policy.link.is_empty() {
                     policy.link = names.clone();
@@ -119,7 +131,13 @@ impl<'a> All<'a> {
             policies.push(PolicyConfig { link: names, ..PolicyConfig::default() });
         }
         let (rules, splits) = (enabled(self.rules).collect(), enabled(self.splits).collect());
-        Ok((Config { main, links, policies, rules, splits }, self.faults))
+        let mut peers: Vec<PeerConfig> = enabled(self.peers).collect();
+        for client in enabled(self.clients) {
+            if let Some(peer) = peers.iter_mut().find(|peer| peer.name == client.peer) {
+                peer.remotes.push(client.remote);
+            }
+        }
+        Ok((Config { main, links, policies, rules, splits, peers }, self.faults))
     }
 }
 
@@ -247,6 +265,7 @@ fn policy(known: &Known) -> PolicyConfig {
         name: known.name.clone(),
         mode: known.one("mode").unwrap_or(other.mode),
         link: known.list("link"),
+        peer: known.one("peer"),
         remember: known.one("remember").unwrap_or(other.remember),
         tie: known.one("tie").unwrap_or(other.tie),
         sticky: known.one("sticky").unwrap_or(other.sticky),
@@ -261,6 +280,7 @@ impl Default for PolicyConfig {
             name: "fastest".into(),
             mode: Mode::Race,
             link: Vec::new(),
+            peer: None,
             remember: Span::ZERO,
             tie: Span::from_millis(2),
             sticky: Span::ZERO,

@@ -67,13 +67,17 @@ fn defaults_are_those_of_the_table() {
         name: name.into(),
         mode: Mode::Race,
         link: vec!["wan".into(), "wanb".into()],
+        peer: None,
         remember: Span::ZERO,
         tie: Span::from_millis(2),
         sticky: Span::ZERO,
         last_resort: LastResort::Default,
     };
     let links = vec![link("wan"), link("wanb")];
-    assert_eq!(config, Config { main, links, policies: vec![policy("fastest")], rules: vec![], splits: vec![] });
+    assert_eq!(
+        config,
+        Config { main, links, policies: vec![policy("fastest")], rules: vec![], splits: vec![], peers: vec![] }
+    );
 
     let rule = RuleConfig {
         name: "@rule[0]".into(),
@@ -145,7 +149,16 @@ fn every_word_of_the_table_has_a_meaning() {
                 Kind::Policy => "config policy p",
                 Kind::Rule => "config rule r\noption policy p",
                 Kind::Split => "config split s\noption primary 10.0.0.1:1\noption secondary 10.0.1.1:1",
+                Kind::Peer => {
+                    "config peer v\noption private_key_file /k\noption listen_port 1\noption link wan\n\
+                     option public_key AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\noption endpoint a:1\n\
+                     option remote_mac 02:00:00:00:00:01"
+                }
+                Kind::Client => continue,
             };
+            let peer = "config peer w\noption private_key_file /k\noption public_key AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\
+                        option endpoint a:1";
+            let section = if *word == "aggregate" { &format!("{peer}\n{section}\noption peer w") } else { section };
             let text = format!("{LINKS}config policy p\n{section}\noption {} {word}", spec.name);
             let config = read(&text).unwrap().0;
             assert!(!seen.contains(&config), "{} {word}", spec.name);
@@ -322,8 +335,8 @@ fn warnings() {
         &[
             ("config lnik c", "cheaproute:3: warning: unknown section type 'lnik' is ignored; did you mean 'link'?"),
             (
-                "config peer c",
-                "cheaproute:3: warning: unknown section type 'peer' is ignored; there are cheaproute, link, ",
+                "config tunnel c",
+                "cheaproute:3: warning: unknown section type 'tunnel' is ignored; there are cheaproute, link, ",
             ),
             (
                 "config link c\noption loss_down 20",

@@ -2,9 +2,13 @@
 
 use super::check::Read;
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
+use super::peer_check::{Peers, needs_links};
 use super::section::Known;
 use super::values::{Prefix, Protocol, span_text};
-use super::{Attach, Family, LinkConfig, MAX_RULES, Main, Mode, PolicyConfig, RuleConfig, SplitConfig};
+use super::{
+    Attach, ClientConfig, Family, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role, RuleConfig,
+    SplitConfig,
+};
 use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
@@ -18,6 +22,8 @@ pub struct Checks<'c, 'a> {
     pub policies: &'c [Read<'a, PolicyConfig>],
     pub rules: &'c [Read<'a, RuleConfig>],
     pub splits: &'c [Read<'a, SplitConfig>],
+    pub peers: &'c [Read<'a, PeerConfig>],
+    pub clients: &'c [Read<'a, ClientConfig>],
     /// Every header could be read: a name that is not here is not in the file.
     pub complete: bool,
 }
@@ -67,6 +73,8 @@ impl Checks<'_, '_> {
         }
         self.catch_all(faults);
         self.splits(faults);
+        let (links, peers, clients, complete) = (self.links, self.peers, self.clients, self.complete);
+        Peers { links, peers, clients, complete }.run(faults);
     }
 
     fn link_count(&self, faults: &mut Vec<Fault>) {
@@ -75,7 +83,10 @@ impl Checks<'_, '_> {
             let text = format!("at most {MAX_LINKS} links can be enabled; there are {}", used.clone().count());
             faults.push(link.known.fault(text));
         }
-        if used.count() == 0 && self.main.enabled && self.complete {
+        // A server of peers, or two hosts on the same wires, need none.
+        let mut peers = self.peers.iter().filter(|peer| peer.enabled).peekable();
+        let without = peers.peek().is_some() && peers.all(|peer| !needs_links(&peer.config));
+        if used.count() == 0 && self.main.enabled && self.complete && !without {
             let text = if self.links.is_empty() {
                 "there is no link: add config link 'wan' with option interface 'wan' for each WAN"
             } else {
@@ -119,8 +130,10 @@ impl Checks<'_, '_> {
             let unused: &[&str] = match config.mode {
                 Mode::Race => &[],
                 Mode::Weighted | Mode::Failover => &["remember", "tie"],
+                Mode::Aggregate => &["link", "remember", "tie", "sticky"],
                 Mode::Blackhole | Mode::Unreachable => &["link", "remember", "tie", "sticky", "last_resort"],
             };
+            self.aggregate(policy, faults);
             for option in unused.iter().filter(|option| known.is_given(option)) {
                 faults.push(warning(known.fault_of(option, "has no effect in this policy's mode".into())));
             }
@@ -129,6 +142,34 @@ impl Checks<'_, '_> {
                             or 'remember' for winners that are tried first";
                 faults.push(known.fault_of("sticky", text.into()));
             }
+        }
+    }
+
+    /// Whom a policy in mode aggregate sends its connections to.
+    fn aggregate(&self, policy: &Read<PolicyConfig>, faults: &mut Vec<Fault>) {
+        let Read { known, config, .. } = policy;
+        let peers = || self.peers.iter().map(|peer| peer.known.name.as_str());
+        match &config.peer {
+            Some(_) if config.mode != Mode::Aggregate => {
+                faults.push(warning(known.fault_of("peer", "has no effect in this policy's mode".into())));
+            }
+            Some(name) if self.complete => match self.peers.iter().find(|peer| peer.known.name == *name) {
+                None => faults.push(known.fault_of("peer", unknown("peer", name, peers()))),
+                Some(peer) if peer.config.role == Role::Server => {
+                    let text =
+                        format!("{} is of role server, which serves connections: name one of role client", shown(name));
+                    faults.push(known.fault_of("peer", text));
+                }
+                Some(peer) if !peer.enabled => {
+                    faults.push(warning(known.fault_of("peer", "is disabled: 'last_resort' decides".into())));
+                }
+                Some(_) => {}
+            },
+            None if config.mode == Mode::Aggregate && !known.is_given("peer") => {
+                let text = "option 'peer' is missing: mode aggregate needs the peer that the connections go to";
+                faults.push(known.fault(text.into()));
+            }
+            _ => {}
         }
     }
 
@@ -197,11 +238,11 @@ impl Checks<'_, '_> {
     }
 }
 
-fn warning(fault: Fault) -> Fault {
+pub(super) fn warning(fault: Fault) -> Fault {
     Fault { severity: Severity::Warning, ..fault }
 }
 
-fn unknown<'n>(kind: &str, name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+pub(super) fn unknown<'n>(kind: &str, name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
     let hint = match nearest(name, names.clone()) {
         Some(near) => format!("did you mean {}?", shown(near)),
         None => match names.take(MAX_LINKS).map(shown).collect::<Vec<_>>() {

@@ -10,6 +10,8 @@ mod cross;
 mod fault;
 #[cfg(test)]
 mod form;
+mod peer;
+mod peer_check;
 mod sample;
 mod section;
 mod values;
@@ -23,6 +25,10 @@ use crate::time::Span;
 pub(crate) use check::{sort_faults, syntax_faults};
 pub use fault::{Fault, Severity};
 pub(crate) use fault::{MAX_FAULTS, shown};
+pub use peer::{
+    ClientConfig, Endpoint, Key, MAX_CLIENTS, MAX_PEERS, Mac, OwnAddress, PeerConfig, PrivateKey, Remote, Role,
+    Scheduler, Transport, Wire,
+};
 pub(crate) use sample::comment;
 pub use values::{NftSet, PortRange, Prefix, Protocol, Target};
 pub(crate) use values::{is_name, parse_bool};
@@ -47,6 +53,8 @@ pub struct Config {
     pub rules: Vec<RuleConfig>,
     /// Those that are enabled: at most [`MAX_SPLITS`](crate::split::MAX_SPLITS).
     pub splits: Vec<SplitConfig>,
+    /// Those that are enabled, in the order of the file, with the clients of their own sections: at most [`MAX_PEERS`].
+    pub peers: Vec<PeerConfig>,
 }
 
 /// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
@@ -138,8 +146,10 @@ pub struct PolicyConfig {
     pub name: String,
     pub mode: Mode,
     /// Names in [`Config::links`], in order of preference; without disabled ones, so it may be empty: then
-    /// `last_resort` decides. Always empty in modes that use no link.
+    /// `last_resort` decides. Always empty in modes that use no link; in mode aggregate it is the peer's.
     pub link: Vec<String>,
+    /// Of mode aggregate: a name in [`Config::peers`], unless that is disabled.
+    pub peer: Option<String>,
     /// Zero: every connection is raced.
     pub remember: Span,
     pub tie: Span,
@@ -153,6 +163,7 @@ pub enum Mode {
     Race,
     Weighted,
     Failover,
+    Aggregate,
     Blackhole,
     Unreachable,
 }

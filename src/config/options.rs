@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::peer::{Endpoint, Key, Mac, OwnAddress, is_local, parse_rate};
 use super::values::{
     NftSet, PortRange, Prefix, Protocol, Target, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex,
     parse_span, span_text,
@@ -21,6 +22,8 @@ pub enum Kind {
     Policy,
     Rule,
     Split,
+    Peer,
+    Client,
 }
 
 /// An option of a section type.
@@ -70,6 +73,15 @@ pub enum Shape {
     /// A host's address and a port.
     Endpoint,
     Ratio,
+    Key,
+    /// A host's address or name, and a port.
+    Host,
+    /// An address of a device of ours, with its prefix's length.
+    Own,
+    /// A link's name or a device.
+    Local,
+    Mac,
+    Rate,
 }
 
 /// What holds while an option is not given.
@@ -102,10 +114,17 @@ pub enum Value {
     Mask(Marks),
     Endpoint(SocketAddr),
     Ratio(Ratio),
+    Key(Key),
+    Host(Endpoint),
+    Own(OwnAddress),
+    Mac(Mac),
+    /// Bits a second.
+    Rate(u64),
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Main, Kind::Link, Kind::Policy, Kind::Rule, Kind::Split];
+    pub const ALL: [Kind; 7] =
+        [Kind::Main, Kind::Link, Kind::Policy, Kind::Rule, Kind::Split, Kind::Peer, Kind::Client];
 
     /// As the `config` line says it.
     pub const fn name(self) -> &'static str {
@@ -115,6 +134,8 @@ impl Kind {
             Kind::Policy => "policy",
             Kind::Rule => "rule",
             Kind::Split => "split",
+            Kind::Peer => "peer",
+            Kind::Client => "client",
         }
     }
 
@@ -138,6 +159,12 @@ impl Kind {
                  forwards, unless a firewall of either end translates addresses on one path only, or a flowtable takes the \
                  connection (flow offloading). There may be 32."
             }
+            Kind::Peer => {
+                "Another host with cheaproute, such as a VPS: between the two, even a single connection uses several links. Each \
+                 has a device, through which 'list route' or a policy of mode aggregate leads; the router's firewall must let \
+                 clients' traffic pass there, and masquerade it unless the server knows their addresses. There may be 15."
+            }
+            Kind::Client => "A client of a server's peer section, if that has more than one. There may be 1000.",
         }
     }
 
@@ -171,12 +198,15 @@ const fn otherwise(what: &'static str, example: &'static [&'static str]) -> With
     Without::Otherwise { what, example }
 }
 
-use Kind::{Link, Main, Policy, Rule, Split};
+use Kind::{Client, Link, Main, Peer, Policy, Rule, Split};
 use Shape::{Bool, OneOf};
 use Without::{Default, Required};
 
 const HOUR: Span = Span::from_secs(3_600);
 const DAY: Span = Span::from_secs(86_400);
+
+/// Well-formed, and nobody's: its bytes count from 0.
+const KEY: &[&str] = &["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="];
 
 /// Every option that there is.
 #[rustfmt::skip]
@@ -197,8 +227,8 @@ pub static OPTIONS: &[Spec] = &[
         "UDP ports whose flows are raced by their first datagram; DNS and QUIC unless changed. Other UDP takes the \
          best link."),
     one(Main, "hook", Shape::Path, Default(&["/etc/cheaproute.user"]),
-        "A script to run when a link comes (ACTION=connected) or goes (ACTION=disconnected), with LINK, DEVICE, \
-         INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
+        "A script to run when a link or a peer comes (ACTION=connected) or goes (ACTION=disconnected), with LINK or PEER, \
+         DEVICE, INTERFACE and REASON in its environment. Nothing happens if there is no such file."),
 
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
         "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
@@ -261,11 +291,14 @@ pub static OPTIONS: &[Spec] = &[
         otherwise("four fifths of latency_down", &["400ms"]),
         "A link that is down because of latency_down is used again when most round trips take no longer than this."),
 
-    one(Policy, "mode", OneOf(&["race", "weighted", "failover", "blackhole", "unreachable"]), Default(&["race"]),
+    one(Policy, "mode", OneOf(&["race", "weighted", "failover", "aggregate", "blackhole", "unreachable"]), Default(&["race"]),
         "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
-         blackhole: drop in silence; unreachable: refuse."),
+         aggregate: all links at once, by way of a peer; blackhole: drop in silence; unreachable: refuse."),
     list(Policy, "link", Shape::Name, otherwise("all links", &["wan", "wanb"]),
         "The links to choose from, in order of preference."),
+    one(Policy, "peer", Shape::Name, otherwise("none", &["vps"]),
+        "The peer, of role client, whose device the connections take while it is up. Only in mode aggregate. Clients with a \
+         global IPv6 address are not sent there: they leave by the link that it was delegated over."),
     one(Policy, "remember", time(Span::ZERO, DAY), Default(&["0"]),
         "For how long the winner of a race is tried first by later connections to the same service. 0 races each of \
          them. Only in mode race."),
@@ -277,7 +310,7 @@ pub static OPTIONS: &[Spec] = &[
          a change of address. 0 chooses for each connection. Only in modes weighted and failover; 4096 clients of \
          either family."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
-        "What happens while no link of the policy is up. default: the router's default route."),
+        "What happens while no link of the policy, or its peer, is up. default: the router's default route."),
 
     one(Rule, "policy", Shape::Name, Required { example: &["fastest"] },
         "The policy that the connections take."),
@@ -314,6 +347,74 @@ pub static OPTIONS: &[Spec] = &[
          everything takes the first path. Both paths need the same MTU."),
     one(Split, "ratio", Shape::Ratio, Default(&["1:1"]),
         "How many packets take the first path and how many the second: the ratio of their bandwidths. Only of side sender."),
+
+    one(Peer, "role", OneOf(&["client", "server"]), Default(&["client"]),
+        "client: this host has the links and calls the server. server: it is called, by one client or by many."),
+    one(Peer, "enabled", Bool, Default(&["1"]),
+        "Whether the peer is used."),
+    one(Peer, "private_key", Shape::Key, otherwise("what private_key_file holds", KEY),
+        "This end's key, of 'cheaproute genkey'. Nobody else must know it: mind who can read this file."),
+    one(Peer, "private_key_file", Shape::Path, otherwise("none", &["/etc/cheaproute.key"]),
+        "A file with the key, in place of private_key."),
+    one(Peer, "public_key", Shape::Key, otherwise("none", KEY),
+        "The other end's key, as 'cheaproute pubkey' prints it there. A server with several clients has a section client for \
+         each other one."),
+    one(Peer, "preshared_key", Shape::Key, otherwise("none", KEY),
+        "A second secret, the same at both ends, of 'cheaproute genpsk'. It protects what is recorded today from computers \
+         that can break the other keys one day."),
+    list(Peer, "endpoint", Shape::Host, otherwise("required, of role client", &["vps.example.net:7420"]),
+        "Where the server is. With several, the next one is tried when one is silent for 2s. Only of role client and \
+         transport udp."),
+    one(Peer, "listen_port", count(1, 65535, ""), otherwise("of a server required, of a client any", &["7420"]),
+        "The UDP port of this end. The firewall must let it in at a server."),
+    one(Peer, "transport", OneOf(&["udp", "ethernet"]), Default(&["udp"]),
+        "udp: through the Internet. ethernet: in frames between hosts on the same wires, without IP."),
+    list(Peer, "link", Shape::Local, otherwise("all links", &["wan", "wanb"]),
+        "The links of a client, in the order of a failover scheduler; with transport ethernet, at both ends, the local devices."),
+    list(Peer, "remote_mac", Shape::Mac, otherwise("of a server: learned", &["02:00:00:00:00:01", "02:00:00:00:00:02"]),
+        "The hardware address at the other end of each link, in the same order. Only of transport ethernet."),
+    one(Peer, "device", Shape::Device, otherwise("bond0, bond1 and so on", &["bond0"]),
+        "The name of the network device. On OpenWrt it belongs into a firewall zone: list device 'bond0'."),
+    list(Peer, "address", Shape::Own, otherwise("none", &["10.74.20.2/24", "fd74:20::2/64"]),
+        "Addresses of the device, with the length of the network's prefix."),
+    list(Peer, "route", Shape::Prefix, otherwise("none", &["0.0.0.0/0"]),
+        "Whom to reach through the peer while it is up: 0.0.0.0/0 for all. It comes before rules and policies; connected \
+         networks and other routes of the main table come first, default routes excepted. The links' own traffic keeps \
+         its way."),
+    list(Peer, "allowed_ips", Shape::Prefix, otherwise("of a server: the networks of address", &["10.74.20.2", "192.168.1.0/24"]),
+        "What the client of this section may use as a source, and what is sent to it. Only of role server, with public_key."),
+    one(Peer, "mtu", count(576, 9000, "bytes"), otherwise("the largest that fits into every path", &["1400"]),
+        "The largest packet inside. TCP connections are told of it by their MSS."),
+    one(Peer, "scheduler", OneOf(&["adaptive", "redundant", "weighted", "failover"]), Default(&["adaptive"]),
+        "adaptive: each packet over the link where it arrives first; redundant: every packet over every link; weighted: by the \
+         links' weights; failover: the first link that works well, by the links' metrics or else the order of link. Each end \
+         decides for what it sends."),
+    one(Peer, "latency_limit", time(Span::from_millis(5), Span::from_secs(2)), Default(&["150ms"]),
+        "A packet that is later than this is not waited for and not sent again; scheduler failover leaves a link that is slower."),
+    one(Peer, "repair", Bool, Default(&["1"]),
+        "Whether a packet that a link lost is sent again."),
+    one(Peer, "keepalive", time(Span::ZERO, Span::from_secs(300)), Default(&["10s"]),
+        "How often an idle link says that it is there, so that no NAT on the way forgets it. 0: never. Only of role client."),
+    one(Peer, "metered_limit", Shape::Rate, otherwise("metered links only while no other is up", &["2mbit"]),
+        "The rate that each metered link may carry all the time."),
+    one(Peer, "masquerade", Bool, Default(&["0"]),
+        "Whether clients reach other networks, such as the Internet, by this server's own addresses; forwarding is switched on for \
+         it. Only of role server."),
+    one(Peer, "plain", Bool, Default(&["0"]),
+        "Leaves out encryption and authentication: whoever is on the wires reads everything, and may forge it. Only of transport \
+         ethernet, and only where both ends say so."),
+
+    one(Client, "peer", Shape::Name, Required { example: &["vps"] },
+        "The peer section, of role server, whose client it is."),
+    one(Client, "public_key", Shape::Key, Required { example: KEY },
+        "The client's key, as 'cheaproute pubkey' prints it there."),
+    list(Client, "allowed_ips", Shape::Prefix, Required { example: &["10.74.20.3"] },
+        "What the client may use as a source, and what is sent to it: its address, and networks behind it. No other client of \
+         the peer may have the same."),
+    one(Client, "enabled", Bool, Default(&["1"]),
+        "Whether the client may come."),
+    one(Client, "preshared_key", Shape::Key, otherwise("none", KEY),
+        "A second secret, the same at both ends, of 'cheaproute genpsk'."),
 ];
 
 impl Spec {
@@ -352,6 +453,12 @@ impl Shape {
             Shape::Mask => parse_hex(text).and_then(Marks::new).map(Value::Mask),
             Shape::Endpoint => split::endpoint(text).map(Value::Endpoint),
             Shape::Ratio => text.parse().ok().map(Value::Ratio),
+            Shape::Key => text.parse().ok().map(Value::Key),
+            Shape::Host => text.parse().ok().map(Value::Host),
+            Shape::Own => text.parse().ok().map(Value::Own),
+            Shape::Local => is_local(text).then(|| Value::Text(text.into())),
+            Shape::Mac => text.parse().ok().map(Value::Mac),
+            Shape::Rate => parse_rate(text).map(Value::Rate),
         }
     }
 
@@ -391,6 +498,14 @@ impl Shape {
             Shape::Mask => "six adjacent bits in hexadecimal, such as 0x3F000000".into(),
             Shape::Endpoint => "a host's address and a port, such as 192.0.2.11:443 or [2001:db8::11]:443".into(),
             Shape::Ratio => "two whole numbers from 1 to 65535, such as 7500:2500".into(),
+            Shape::Key => "a key of 44 characters in base64, such as 'cheaproute genkey' makes".into(),
+            Shape::Host => {
+                "a host and its port, such as vps.example.net:7420, 192.0.2.1:7420 or [2001:db8::1]:7420".into()
+            }
+            Shape::Own => "an address with the length of its prefix, such as 10.74.20.2/24 or fd74:20::2/64".into(),
+            Shape::Local => "a link's name or a network device of up to 15 characters".into(),
+            Shape::Mac => "a station's hardware address, such as 02:00:00:00:00:01".into(),
+            Shape::Rate => "a rate from 64kbit to 100gbit, such as 500kbit or 20mbit".into(),
         }
     }
 }

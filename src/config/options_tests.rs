@@ -66,11 +66,40 @@ fn what_the_sample_comments_out_can_be_used() {
             text = text.replace(&format!("#\toption {} ", spec.name), &format!("\toption {} ", spec.name));
             text = text.replace("#\tlist proto 'all'", "\tlist proto 'tcp'");
         }
+        if matches!(spec.kind, Kind::Peer | Kind::Client) {
+            continue; // sections of their own: the next test
+        }
         if spec.name == "device" {
             text = text.replace("\toption interface 'wan'\n", "");
         }
         assert!(read(&text).is_ok(), "{}: {:?}", spec.name, read(&text));
     }
+}
+
+/// A peer's options with their defaults or examples, but for those that exclude each other.
+#[test]
+fn what_the_sample_says_of_peers_can_be_used() {
+    let sample = sample();
+    let peer: String = sample
+        .lines()
+        .skip_while(|line| !line.starts_with("#config peer"))
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| line.replacen('#', "", 1) + "\n")
+        .collect();
+    let text = peer.replace("\toption private_key_file", "\t#option private_key_file");
+    let text = text
+        .replace("\toption preshared_key", "\t#option preshared_key")
+        .replace("\toption public_key", "\t#option public_key");
+    let server = text.replace("role 'client'", "role 'server'").replace("\tlist allowed_ips '10.74.20.2'\n", "");
+    let server = server
+        .replacen("\tlist allowed_ips '192.168.1.0/24'\n", "", 1)
+        .replace("\t#option public_key", "\toption public_key");
+    // This end's key and its first client's: the sample has the same everywhere.
+    let sample = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let server = server.replacen(sample, "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", 1);
+    let server = server.replacen("\toption public_key 'AA", "\toption public_key 'BA", 1);
+    let (config, _) = read(&server).unwrap_or_else(|faults| panic!("{server}{faults:#?}"));
+    assert_eq!((config.peers.len(), config.peers[0].remotes.len()), (1, 2));
 }
 
 #[test]
@@ -99,7 +128,7 @@ fn ranges_hold() {
         (Link, "interval", vec!["100ms", "1h", "60m"], vec!["99ms", "0", "61m"]),
         (Link, "timeout", vec!["50ms", "1m"], vec!["49ms", "61s"]),
         (Policy, "remember", vec!["0", "1d", "24h"], vec!["25h", "forever"]),
-        (Policy, "mode", vec!["race", "failover"], vec!["Race", "aggregate", ""]),
+        (Policy, "mode", vec!["race", "aggregate"], vec!["Race", "bond", ""]),
         (
             Main,
             "enabled",

@@ -23,6 +23,10 @@ pub fn sample() -> String {
     options(&mut out, Kind::Rule, "#", &[]);
     header(&mut out, Kind::Split, "#", "bulk");
     options(&mut out, Kind::Split, "#", &[]);
+    header(&mut out, Kind::Peer, "#", "vps");
+    options(&mut out, Kind::Peer, "#", &[]);
+    header(&mut out, Kind::Client, "#", "home");
+    options(&mut out, Kind::Client, "#", &[]);
     out
 }
 

@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
 use super::options::{Kind, Shape, Spec, Value, Without};
+use super::peer::{Endpoint, Key, Mac, Medium, OwnAddress};
 use super::uci::{Entry, Section};
 use super::values::{NftSet, PortRange, Prefix, Protocol, Target, is_name};
 use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
+use super::{Role, Scheduler};
 use crate::link::Marks;
 use crate::split::{Ratio, Side};
 use crate::time::Span;
@@ -61,7 +63,7 @@ impl<'a> Known<'a> {
             (Kind::Main, name) if name.as_deref() != Some("main") => {
                 faults.push(self.fault(format!("the only section of this type is config {kind} 'main'")));
             }
-            (Kind::Link | Kind::Policy, None) => {
+            (Kind::Link | Kind::Policy | Kind::Peer | Kind::Client, None) => {
                 faults.push(self.fault(format!("a {kind} needs a name: config {kind} 'name'")));
             }
             (_, Some(name)) if !is_name(name) => {
@@ -89,7 +91,9 @@ impl<'a> Known<'a> {
         }
         for (word, line) in &words {
             if faults.len() < MAX_FAULTS && spec.shape.parse(word).is_none() {
-                let text = format!("must be {} (got {}){}", spec.shape.describe(), shown(word), hint(spec.shape, word));
+                let got =
+                    if matches!(spec.shape, Shape::Key) { wrong_key(word) } else { format!("got {}", shown(word)) };
+                let text = format!("must be {} ({got}){}", spec.shape.describe(), hint(spec.shape, word));
                 faults.push(Fault { line: Some(*line), ..self.fault_of(spec.name, text) });
             }
         }
@@ -194,6 +198,14 @@ fn words<'a>(entry: &'a Entry, spec: &Spec) -> Vec<(&'a str, u32)> {
     words
 }
 
+/// What is wrong with a key, without a character of it: faults end in logs.
+fn wrong_key(text: &str) -> String {
+    match text.chars().count() {
+        44 => "these 44 characters are not of base64, or were cut and joined".into(),
+        length => format!("got {length} characters"),
+    }
+}
+
 /// What the user may have had in mind.
 fn hint(shape: Shape, text: &str) -> String {
     match shape {
@@ -227,7 +239,7 @@ macro_rules! from_value {
 from_value! {
     Bool => bool, Integer => u16, Time => Span, Text => String, Ipv4 => Ipv4Addr, Ipv6 => Ipv6Addr, Prefix => Prefix,
     Ports => PortRange, Protocol => Option<Protocol>, Target => Target, NftSet => NftSet, Mask => Marks,
-    Endpoint => SocketAddr, Ratio => Ratio,
+    Endpoint => SocketAddr, Ratio => Ratio, Key => Key, Host => Endpoint, Own => OwnAddress, Mac => Mac, Rate => u64,
 }
 
 macro_rules! from_word {
@@ -244,9 +256,12 @@ macro_rules! from_word {
 
 from_word! {
     Mode {
-        "race" => Race, "weighted" => Weighted, "failover" => Failover, "blackhole" => Blackhole,
-        "unreachable" => Unreachable
+        "race" => Race, "weighted" => Weighted, "failover" => Failover, "aggregate" => Aggregate,
+        "blackhole" => Blackhole, "unreachable" => Unreachable
     }
+    Role { "client" => Client, "server" => Server }
+    Medium { "udp" => Udp, "ethernet" => Ethernet }
+    Scheduler { "redundant" => Redundant, "weighted" => Weighted, "failover" => Failover, "adaptive" => Adaptive }
     LastResort { "default" => Default, "unreachable" => Unreachable, "blackhole" => Blackhole }
     OnDown { "reset" => Reset, "flush" => Flush, "keep" => Keep }
     Side { "sender" => Sender, "receiver" => Receiver }

@@ -52,8 +52,9 @@ impl Daemon {
 
     /// The number of the link of that name, or which names there are.
     fn known(&self, name: &str) -> Result<LinkId, Exit> {
-        self.names.iter().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
-            let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
+        let links = || self.names.iter().filter(|(name, _)| self.config.link(name).is_some());
+        links().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
+            let names: Vec<&str> = links().map(|(name, _)| name.as_str()).collect();
             let name: String = name.chars().take(MAX_NAME).collect();
             Exit::new(Code::Usage, format!("there is no link {name:?}; there is: {}", names.join(", ")))
         })

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig};
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, Side};
+use crate::steer::Tunnel;
 use crate::ubus::netifd::{Interface, find};
 
 /// A link as it stands, or what it lacks.
@@ -71,13 +72,41 @@ pub fn number(config: &Config, old: &[(String, LinkId)]) -> Vec<LinkId> {
     config.links.iter().map_while(|link| known(&link.name).or_else(|| free.next())).collect()
 }
 
+/// Numbers for the peers that connections can take, from those that links leave over; as with links, a peer keeps its own.
+pub fn number_peers(config: &Config, links: &[LinkId], old: &[(String, LinkId)]) -> Vec<(String, LinkId)> {
+    let mut taken: LinkSet = links.iter().copied().collect();
+    let ways = || config.peers.iter().filter(|peer| peer.is_way());
+    let known = |name: &str| old.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+    let kept: Vec<(String, LinkId)> = ways()
+        .filter_map(|peer| Some((peer.name.clone(), known(&peer.name)?)))
+        .filter(|(_, id)| !links.contains(id))
+        .collect();
+    kept.iter().for_each(|(_, id)| taken.insert(*id));
+    // From the far end, so that a link that comes later gets the number that its place suggests.
+    let mut free = (1..).map_while(LinkId::new).collect::<Vec<_>>().into_iter().rev().filter(|id| !taken.contains(*id));
+    ways()
+        .filter_map(|peer| {
+            let own = kept.iter().find(|(name, _)| *name == peer.name).map(|(_, id)| *id);
+            Some((peer.name.clone(), own.or_else(|| free.next())?))
+        })
+        .collect()
+}
+
 /// What the main table reaches without a default route; and who a split's packets are for, which take its two paths.
-pub fn direct(now: &Snapshot, splits: &[SplitConfig]) -> Vec<Prefix> {
+pub fn direct(now: &Snapshot, splits: &[SplitConfig], tunnels: &[Tunnel]) -> Vec<Prefix> {
     let specific = now.routes.iter().filter(|route| route.destination.1 > 0);
     let mut direct: Vec<Prefix> =
         specific.filter_map(|route| Prefix::new(route.destination.0, route.destination.1)).collect();
     let both = splits.iter().flat_map(|config| [config.split.primary, config.split.secondary]);
     direct.extend(both.filter_map(|to| Prefix::new(to.ip(), if to.is_ipv4() { 32 } else { 128 })));
+    // A server's clients are next door; through a peer that is a way, its routes lead.
+    let servers = tunnels.iter().filter(|tunnel| tunnel.way.is_none());
+    direct.extend(
+        servers
+            .flat_map(|tunnel| [true, false].map(|ipv4| tunnel.routes(ipv4)))
+            .flatten()
+            .filter(|prefix| prefix.length() > 0),
+    );
     direct.sort_by_key(|prefix| (prefix.address(), prefix.length()));
     direct.dedup();
     direct

@@ -116,6 +116,6 @@ fn links_keep_their_numbers() {
 
 #[test]
 fn direct_is_all_but_default_routes() {
-    let found: Vec<String> = direct(&snapshot(), &[]).iter().map(ToString::to_string).collect();
+    let found: Vec<String> = direct(&snapshot(), &[], &[]).iter().map(ToString::to_string).collect();
     assert_eq!(found, ["10.0.0.0/8", "192.168.1.0/24"]);
 }

@@ -15,10 +15,11 @@ const MAX_MEMORY: usize = 512;
 impl Daemon {
     /// Every policy with the links that it uses now, by family.
     pub(super) fn policies(&self) -> Value {
-        let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
+        let links = self.ways();
         let queueing = self.installation.queueing();
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan { config, links: &links, lost, queueing, direct: &[], splits: None, races: self.races };
+        let plan =
+            Plan { config, links: &links, lost, queueing, direct: &[], tunnels: &[], splits: None, races: self.races };
         let policies = self.config.policies.iter().map(|policy| {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),
@@ -93,6 +94,7 @@ fn mode(mode: Mode) -> &'static str {
         Mode::Race => "race",
         Mode::Weighted => "weighted",
         Mode::Failover => "failover",
+        Mode::Aggregate => "aggregate",
         Mode::Blackhole => "blackhole",
         Mode::Unreachable => "unreachable",
     }

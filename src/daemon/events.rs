@@ -15,6 +15,9 @@ pub enum Kind {
     /// New connections may take this link again.
     LinkUp,
     LinkDown,
+    /// A peer's device carries packets, or a server's client is there.
+    PeerUp,
+    PeerDown,
     Reload,
     /// The configuration had faults, so the old one stays.
     ReloadFailed,
@@ -26,6 +29,8 @@ impl Kind {
         match self {
             Kind::LinkUp => "link.up",
             Kind::LinkDown => "link.down",
+            Kind::PeerUp => "peer.up",
+            Kind::PeerDown => "peer.down",
             Kind::Reload => "reload",
             Kind::ReloadFailed => "reload.failed",
         }
@@ -38,6 +43,8 @@ pub struct Event {
     pub kind: Kind,
     /// The link's name; empty where it is about none, and so are the next two.
     pub link: String,
+    /// The peer's name, `PEER/CLIENT` for a client of a server; empty where it is about none.
+    pub peer: String,
     /// The kernel's device, as far as it is known.
     pub device: String,
     /// The interface of `/etc/config/network`, if the link is one.
@@ -46,19 +53,29 @@ pub struct Event {
 }
 
 impl Event {
-    /// One that is about no link.
+    /// One that is about no link and no peer.
     pub fn of(kind: Kind, at: Time, reason: String) -> Self {
-        Event { at, kind, link: String::new(), device: String::new(), interface: String::new(), reason }
+        Event {
+            at,
+            kind,
+            link: String::new(),
+            peer: String::new(),
+            device: String::new(),
+            interface: String::new(),
+            reason,
+        }
     }
 
     /// All but what and when.
     pub fn about(&self) -> Vec<(&'static str, Value)> {
-        vec![
-            ("link", self.link.as_str().into()),
-            ("device", self.device.as_str().into()),
-            ("interface", self.interface.as_str().into()),
-            ("reason", self.reason.as_str().into()),
-        ]
+        let mut about = vec![("link", self.link.as_str().into())];
+        if !self.peer.is_empty() {
+            about.push(("peer", self.peer.as_str().into()));
+        }
+        about.push(("device", self.device.as_str().into()));
+        about.push(("interface", self.interface.as_str().into()));
+        about.push(("reason", self.reason.as_str().into()));
+        about
     }
 }
 

@@ -116,6 +116,7 @@ impl Flows {
         let marks = plan.config.main.mark_mask;
         let (mark, mask) = (marks.link(link.id), marks.link_mask());
         let on_down = plan.config.links.iter().find(|other| other.name == link.name).map(|other| other.on_down);
+        let on_down = on_down.or(plan.is_peer(link.id).then_some(OnDown::Reset));
         let home = self.homes[link.id.index()];
         // What began outside is the far end's to begin anew.
         let from_outside = |flow: &Flow| match flow.destination {

@@ -27,21 +27,22 @@ const MAX_LINES: usize = 20;
 struct Call {
     action: &'static str,
     link: String,
+    peer: String,
     device: String,
     interface: String,
     reason: String,
 }
 
 impl Call {
-    /// `None` for events that are about no link.
+    /// `None` for events that are about no link and no peer.
     fn of(event: &Event) -> Option<Self> {
         let action = match event.kind {
-            Kind::LinkUp => "connected",
-            Kind::LinkDown => "disconnected",
+            Kind::LinkUp | Kind::PeerUp => "connected",
+            Kind::LinkDown | Kind::PeerDown => "disconnected",
             _ => return None,
         };
-        let Event { link, device, interface, reason, .. } = event.clone();
-        Some(Call { action, link, device, interface, reason })
+        let Event { link, peer, device, interface, reason, .. } = event.clone();
+        Some(Call { action, link, peer, device, interface, reason })
     }
 }
 
@@ -52,7 +53,7 @@ struct Queue(VecDeque<Call>);
 impl Queue {
     /// What it returns is told no more: an older call about the same link, or the oldest of too many.
     fn push(&mut self, call: Call) -> Option<Call> {
-        let older = self.0.iter().position(|waiting| waiting.link == call.link);
+        let older = self.0.iter().position(|waiting| (&waiting.link, &waiting.peer) == (&call.link, &call.peer));
         let lost = match older {
             Some(older) => self.0.remove(older),
             None if self.0.len() >= MAX_WAITING => self.0.pop_front(),
@@ -85,7 +86,7 @@ impl Hooks {
     pub fn happened(&mut self, event: &Event) {
         let Some(call) = Call::of(event) else { return };
         if let Some(lost) = self.queue.push(call) {
-            log::info!("hook: not called for {} {}: there is newer news", lost.link, lost.action);
+            log::info!("hook: not called for {}: there is newer news", lost.told());
         }
     }
 
@@ -151,13 +152,14 @@ impl Running {
 
 impl Call {
     fn told(&self) -> String {
-        format!("{} {}", self.link, self.action)
+        format!("{}{} {}", self.link, self.peer, self.action)
     }
 
-    fn variables(&self) -> [(&'static str, &str); 5] {
+    fn variables(&self) -> [(&'static str, &str); 6] {
         [
             ("ACTION", self.action),
             ("LINK", &self.link),
+            ("PEER", &self.peer),
             ("DEVICE", &self.device),
             ("INTERFACE", &self.interface),
             ("REASON", &self.reason),

@@ -3,10 +3,10 @@
 
 use std::io;
 
-use crate::kernel::{Control, Failure, PROTOCOL, Rule};
+use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
 use crate::split::place::Table;
-use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table};
+use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
 
 pub struct Installation<K> {
     pub kernel: K,
@@ -17,6 +17,8 @@ pub struct Installation<K> {
     loaded: Option<Ruleset>,
     /// The splits' tables as they stand.
     tables: Vec<Table>,
+    /// The peers' routes as they stand.
+    routes: Vec<Route>,
     /// Settings that we changed, and what they were, in the order of the changes: no more than devices have.
     settings: Vec<(String, String)>,
 }
@@ -45,8 +47,8 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, tables, settings) = (None, Vec::new(), Vec::new());
-        Ok(Installation { kernel, marks, queueing, families, loaded, tables, settings })
+        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Vec::new());
+        Ok(Installation { kernel, marks, queueing, families, loaded, tables, routes, settings })
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -88,6 +90,7 @@ impl<K: Control> Installation<K> {
         }
         self.loaded = None;
         self.tables.clear();
+        self.routes.clear();
         for ipv6 in self.families.clone() {
             let removed = self.remove_rules(ipv6, &[]).and_then(|()| self.kernel.remove_routes(ipv6, &|_| false));
             if let Err(error) = removed {
@@ -105,6 +108,7 @@ impl<K: Control> Installation<K> {
             mark: self.marks.link(link.id),
             mask: self.marks.link_mask(),
             table: table(link.id),
+            suppress: None,
         };
         let split = |table: &Table| Rule {
             preference: table.number,
@@ -112,6 +116,7 @@ impl<K: Control> Installation<K> {
             mark: 0,
             mask: 0,
             table: table.number,
+            suppress: None,
         };
         plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split)).collect()
     }
@@ -119,12 +124,16 @@ impl<K: Control> Installation<K> {
     fn route(&mut self, plan: &Plan) -> io::Result<()> {
         let (rules, wanted) = (self.rules(plan), split_tables(plan));
         let renewed = self.tables != wanted;
+        let peers: Vec<Route> = [true, false].into_iter().flat_map(|ipv4| tunnel::routes(plan, ipv4)).collect();
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in plan.links {
                 if self.set_default(link, ipv6) {
                     tables.push(table(link.id));
                 }
+            }
+            if self.routes == peers {
+                tables.push(tunnel::TABLE);
             }
             if !renewed {
                 tables.extend(wanted.iter().map(|table| table.number));
@@ -137,11 +146,17 @@ impl<K: Control> Installation<K> {
                     let _ = done.inspect_err(|error| log::debug!("split: no route for {}: {error}", table.source));
                 }
             }
+            for route in peers.iter().filter(|route| route.destination.0.is_ipv6() == ipv6) {
+                let done = self.kernel.add_route(tunnel::TABLE, route);
+                let _ = done.inspect_err(|error| log::debug!("no route to {}: {error}", route.destination.0));
+            }
+            let rules: Vec<Rule> = rules.iter().copied().chain(tunnel::rules(plan, !ipv6)).collect();
             let of_family = |rule: &&Rule| rule.source.is_none_or(|source| source.is_ipv6() == ipv6);
             rules.iter().filter(of_family).try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
             self.remove_rules(ipv6, &rules)?;
         }
         self.tables = wanted.to_vec();
+        self.routes = peers;
         Ok(())
     }
 
@@ -220,7 +235,9 @@ impl<K: Control> Installation<K> {
         let strict: &[&str] = if all("rp_filter") { &["0", "1"] } else { &["1"] };
         let split: &[String] = plan.splits.map_or(&[], |place| &place.devices);
         let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
-        for device in links.chain(split) {
+        // A peer's device has no default route in the main table either; those of servers are no links.
+        let servers = plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() && tunnel.index != 0);
+        for device in links.chain(split).chain(servers.map(|tunnel| &tunnel.device)) {
             wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", "answers may be lost");
         }
         // The two addresses of a receiver may be in one network: each device is to answer for its own only.
@@ -228,18 +245,26 @@ impl<K: Control> Installation<K> {
         for device in split.iter().filter(|_| !filtered) {
             wish(format!("net/ipv4/conf/{device}/arp_filter"), &["0"], "1", "one device may take both paths");
         }
-        let Some(place) = plan.splits else { return wishes };
-        if place.forwards {
-            wish("net/ipv4/ip_forward".into(), &["0"], "1", "only connections of this host are split");
+        // Clients of a peer that are masqueraded are forwarded.
+        let masquerades =
+            |ipv4| plan.tunnels.iter().flat_map(|tunnel| &tunnel.masquerade).any(|prefix| prefix.is_ipv4() == ipv4);
+        if masquerades(true) || plan.splits.is_some_and(|place| place.forwards) {
+            wish("net/ipv4/ip_forward".into(), &["0"], "1", "only this host's connections are split or reach a peer");
         }
+        let forwards = masquerades(false) || plan.splits.is_some_and(|place| place.forwards6);
         let is_ours = self.settings.iter().any(|(name, _)| name == IPV6_FORWARD);
-        if place.forwards6 && (is_ours || self.kernel.setting(IPV6_FORWARD).is_ok_and(|own| own == "0")) {
+        if forwards && (is_ours || self.kernel.setting(IPV6_FORWARD).is_ok_and(|own| own == "0")) {
+            let mut advertised = plan.splits.map(|place| place.advertised.clone()).unwrap_or_default();
+            if masquerades(false) {
+                let devices = self.kernel.snapshot().map(|snapshot| snapshot.devices).unwrap_or_default();
+                advertised.extend(devices.into_iter().map(|device| device.name));
+            }
             // Whoever forwards heeds router advertisements only when told twice (accept_ra, ip-sysctl.rst): its own way out may
             // depend on them. First this, since the change itself forgets what they said.
-            for device in &place.advertised {
+            for device in advertised {
                 wish(format!("net/ipv6/conf/{device}/accept_ra"), &["1"], "2", "its IPv6 routes may get lost");
             }
-            wish(IPV6_FORWARD.into(), &["0"], "1", "only connections of this host are split over IPv6");
+            wish(IPV6_FORWARD.into(), &["0"], "1", "only this host's own connections go over IPv6");
         }
         wishes
     }

@@ -1,8 +1,11 @@
 use super::*;
+use crate::config::Prefix;
 use crate::config::{self, Config};
+use crate::kernel::Device;
 use crate::kernel::fake::Fake;
 use crate::link::LinkSet;
 use crate::split::place::Place;
+use crate::steer::Tunnel;
 
 const MARKS: fn() -> Marks = Marks::default;
 
@@ -23,7 +26,7 @@ fn links() -> Vec<Link> {
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
-    Plan { config, links, lost: LinkSet::EMPTY, queueing, direct: &[], splits: None, races: 100 }
+    Plan { config, links, lost: LinkSet::EMPTY, queueing, direct: &[], tunnels: &[], splits: None, races: 100 }
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn what_is_put_up_is_taken_down() {
     kernel.set("net/ipv4/conf/all/rp_filter", "0").unwrap();
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     kernel.set("net/ipv4/conf/wan2/rp_filter", "0").unwrap();
-    let foreign = Rule { preference: 100, source: None, mark: 0, mask: 0, table: 77 };
+    let foreign = Rule { preference: 100, source: None, mark: 0, mask: 0, table: 77, suppress: None };
     kernel.rules.push((false, foreign, 3));
     let before = kernel.clone();
     let (config, links) = (config(), links());
@@ -121,7 +124,7 @@ fn only_what_changed_is_loaded() {
 #[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
-    let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009 };
+    let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };
     kernel.add_rule(false, &stale).unwrap();
     kernel.set_default(4009, 9, None, false).unwrap();
     let (config, links) = (config(), links());
@@ -166,7 +169,7 @@ fn a_missing_module_is_named_by_its_package() {
 
 #[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
-    let rule = |preference, mark, mask| Rule { preference, source: None, mark, mask, table: 1 };
+    let rule = |preference, mark, mask| Rule { preference, source: None, mark, mask, table: 1, suppress: None };
     for (rule, word) in [
         (rule(2001, 0x100, 0x3F00), "mwan3 is running"),
         (rule(30, 0x0100_0000, 0xFF00_0000), "mark_mask"),
@@ -180,4 +183,64 @@ fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
         let kernel = Fake { rules: vec![(true, harmless, 0)], ..Fake::default() };
         assert!(Installation::survey(kernel, MARKS()).is_ok(), "{harmless:?}");
     }
+}
+
+#[test]
+fn peers_have_a_table_and_a_server_forwards() {
+    let mut kernel = Fake::default();
+    for (name, value) in [
+        ("net/ipv4/ip_forward", "0"),
+        ("net/ipv6/conf/all/forwarding", "0"),
+        ("net/ipv6/conf/wan1/accept_ra", "1"),
+        ("net/ipv4/conf/all/rp_filter", "1"),
+        ("net/ipv4/conf/bond1/rp_filter", "0"),
+    ] {
+        kernel.set(name, value).unwrap();
+    }
+    let (index, running) = (1, true);
+    kernel.snapshot.devices = vec![Device { index, name: "wan1".into(), mtu: 1500, running, received: 0, sent: 0 }];
+    let before = kernel.settings.clone();
+    let (config, links) = (config(), links());
+    let prefixes: Vec<Prefix> = ["10.9.0.0/24", "fd09::/64"].iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let tunnel = Tunnel {
+        name: "site".into(),
+        device: "bond1".into(),
+        index: 8,
+        up: true,
+        mtu: 1400,
+        way: None,
+        routes: prefixes.clone(),
+        masquerade: prefixes,
+    };
+    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
+    let (up, down) = ([tunnel.clone()], [Tunnel { up: false, ..tunnel }]);
+    let plan = plan(&config, &links, Queueing::Nft);
+    installation.apply(&Plan { tunnels: &up, ..plan }).unwrap();
+    let kernel = &mut installation.kernel;
+    assert_eq!(
+        kernel.copied.iter().map(|(table, route)| (*table, route.device)).collect::<Vec<_>>(),
+        [(4051, 8), (4051, 8)]
+    );
+    for ipv6 in [false, true] {
+        let ours = kernel.rules.iter().filter(|(six, rule, _)| *six == ipv6 && rule.mask == 0);
+        let ours: Vec<(u32, u32, Option<u32>)> =
+            ours.map(|(_, rule, _)| (rule.preference, rule.table, rule.suppress)).collect();
+        assert_eq!(ours, [(4050, 254, Some(0)), (4051, 4051, None)]);
+    }
+    for (name, value) in [
+        ("net/ipv4/ip_forward", "1"),
+        ("net/ipv6/conf/all/forwarding", "1"),
+        ("net/ipv6/conf/wan1/accept_ra", "2"),
+        ("net/ipv4/conf/bond1/rp_filter", "2"),
+    ] {
+        assert_eq!(kernel.setting(name).unwrap(), value, "{name}");
+    }
+    installation.apply(&Plan { tunnels: &down, ..plan }).unwrap();
+    assert_eq!(installation.kernel.copied, []);
+    assert!(installation.kernel.rules.iter().all(|(_, rule, _)| rule.mask != 0));
+    installation.apply(&Plan { tunnels: &up, ..plan }).unwrap();
+    installation.remove();
+    let mut after = installation.kernel;
+    assert_eq!((after.copied.len(), after.rules.len()), (0, 0));
+    before.iter().for_each(|(name, value)| assert_eq!(after.setting(name).unwrap(), *value, "{name}"));
 }

@@ -34,12 +34,14 @@ use crate::ubus::serve::Object;
 mod admin;
 mod asking;
 pub mod attach;
+mod bond;
 mod choices;
 pub mod events;
 pub mod field;
 pub mod flows;
 pub mod hooks;
 pub mod install;
+pub mod peers;
 pub mod probes;
 pub mod racing;
 mod report;
@@ -47,15 +49,17 @@ mod start;
 mod why;
 
 use admin::Asked;
-use attach::{Attached, Lack, Netifd, attach, direct, number};
+use attach::{Attached, Lack, Netifd, attach, direct, number, number_peers};
+use bond::Bond;
 use events::{Event, Events, Kind};
 use flows::Flows;
 use hooks::Hooks;
 use install::Installation;
+use peers::{Peers, Turn};
 use probes::Probes;
 use racing::Racing;
-pub use start::dry_run;
 use start::{cannot, capacity, load};
+pub use start::{dry_run, open_keys};
 
 /// Where things are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,6 +108,7 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     let result = daemon.serve(&server, &signals);
     daemon.hooks.stop();
     daemon.installation.remove();
+    daemon.bond.stop();
     log::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
 }
@@ -113,7 +118,7 @@ struct Daemon {
     marks: Marks,
     races: usize,
     ids: Vec<LinkId>,
-    /// Every link's number by name, of links that went as well: a link that returns gets its old one.
+    /// Every link's and peer's number by name, of those that went as well: one that returns gets its old one.
     names: Vec<(String, LinkId)>,
     attached: Vec<Attached>,
     probes: Vec<Probes>,
@@ -133,6 +138,9 @@ struct Daemon {
     /// The splits.
     place: Place,
     flows: Flows,
+    /// Far ends that join links.
+    peers: Peers,
+    bond: Bond,
     events: Events,
     hooks: Hooks,
     /// Our object on ubus.
@@ -159,6 +167,8 @@ impl Daemon {
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
         let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;
+        let peers = Peers::default();
+        let bond = Bond::new(peers.board.clone(), bell.clone());
         let mut daemon = Daemon {
             config,
             marks,
@@ -179,6 +189,8 @@ impl Daemon {
             ubus: options.ubus.clone(),
             place: Place::default(),
             flows: Flows::default(),
+            peers,
+            bond,
             events: Events::default(),
             hooks: Hooks::default(),
             object: None,
@@ -201,7 +213,10 @@ impl Daemon {
     fn adopt(&mut self) {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
-        self.names = named.collect();
+        let ways = number_peers(&self.config, &self.ids, &self.names);
+        self.names = named.chain(ways.iter().cloned()).collect();
+        self.peers.adopt(&self.config, ways, now());
+        self.bond.adopt(&self.config);
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
@@ -251,6 +266,10 @@ impl Daemon {
                 }
             }
             self.bell.reset();
+            // Before requests: who asks is told the latest.
+            if self.hear_of_peers() {
+                self.settle = Some(now());
+            }
             if let Some((_, updates)) = &self.follower {
                 for update in std::iter::from_fn(|| updates.take()) {
                     self.netifd = match update {
@@ -324,6 +343,23 @@ impl Daemon {
         self.racing.set_links(&links);
     }
 
+    /// Takes what the data thread posted, and tells of it; `true` if connections are to take other ways.
+    fn hear_of_peers(&mut self) -> bool {
+        let turns = self.peers.learn();
+        let any = !turns.is_empty() | self.peers.have_moved();
+        for Turn { name, device, up, reason } in turns {
+            log::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
+            let kind = if up { Kind::PeerUp } else { Kind::PeerDown };
+            self.happened(Event { peer: name, device, ..Event::of(kind, now(), reason) });
+        }
+        any
+    }
+
+    /// What connections can leave by, up or not: links and peers.
+    fn ways(&self) -> Vec<Link> {
+        self.attached.iter().map(|attached| attached.link.clone()).chain(self.peers.ways()).collect()
+    }
+
     /// Looks at the kernel's links and routes, and brings races, probes and rules in line.
     fn refresh(&mut self) -> Result<(), Failure> {
         let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
@@ -340,22 +376,25 @@ impl Daemon {
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
         }
         self.tell(&before);
+        self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
+        let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
         // The race first: it knows its policies before the rules send it their packets.
         self.racing.set_policies(&raced);
         self.racing.set_links(&links);
-        let direct = direct(&snapshot, &self.config.splits);
+        let direct = direct(&snapshot, &self.config.splits, &tunnels);
         self.place(&links, &snapshot);
         let queueing = self.installation.queueing();
-        self.flows.note(&links);
+        self.flows.note(&ways);
         let (config, lost) = (&self.config, self.flows.lost());
         let plan = Plan {
             config,
-            links: &links,
+            links: &ways,
             lost,
             queueing,
             direct: &direct,
+            tunnels: &tunnels,
             splits: Some(&self.place),
             races: self.races,
         };
@@ -405,7 +444,7 @@ impl Daemon {
                 Attach::Device { .. } => String::new(),
             };
             let (link, device) = (attached.link.name.clone(), attached.link.device.clone());
-            events.push(Event { at: now(), kind, link, device, interface, reason });
+            events.push(Event { link, device, interface, ..Event::of(kind, now(), reason) });
         }
         events.into_iter().for_each(|event| self.happened(event));
     }
@@ -440,14 +479,15 @@ impl Daemon {
             // What a monitoring system wants, at one instant.
             ["metrics"] => {
                 let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
-                Ok(Value::Map(vec![("status", status), ("links", links)]))
+                Ok(Value::Map(vec![("status", status), ("links", links), ("peers", self.peers.document(now()))]))
             }
             ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
             ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
             ["why", ref question @ ..] => self.why(question),
             ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
             ["policies"] => Ok(self.policies()),
-            ["peers"] => Ok(Value::Map(vec![("peers", Vec::new().into())])),
+            ["peers"] => Ok(self.peers.document(now())),
+            ["genkey"] => peers::key_pair(),
             ["link", name, "up"] => self.set_link(name, true),
             ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),

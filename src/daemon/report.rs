@@ -50,6 +50,8 @@ impl Daemon {
             ("resident_bytes", resident.into()),
             ("links_up", used.into()),
             ("links_total", self.attached.len().into()),
+            ("peers_up", self.peers.status().iter().filter(|peer| peer.is_up()).count().into()),
+            ("peers_total", self.peers.status().len().into()),
             ("races", races),
             ("memory_entries", field.racer.memory().entries().len().into()),
         ])
@@ -116,7 +118,9 @@ impl Daemon {
     pub(super) fn live(&mut self, now: Time, most: usize) -> Result<Value, Exit> {
         let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
         let mut all = vec![("status", self.status(now, None))];
-        for part in [self.links(now, &kernel), self.races(now, most), self.events.document(now)] {
+        let parts =
+            [self.links(now, &kernel), self.peers.document(now), self.races(now, most), self.events.document(now)];
+        for part in parts {
             if let Value::Map(entries) = part {
                 all.extend(entries);
             }

@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Options;
-use super::attach::{Netifd, attach, direct, number};
+use super::attach::{Netifd, attach, direct, number, number_peers};
 use super::install::Installation;
-use crate::config::{self, Config, Fault, Severity};
+use super::peers::Peers;
+use crate::config::{self, Config, Fault, PrivateKey, Severity};
 use crate::control::{Code, Exit};
 use crate::kernel::Control;
 use crate::link::{Link, LinkSet};
+use crate::linux::clock::now;
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::race::MAX_RACES;
@@ -26,17 +29,34 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let snapshot = installation.kernel.snapshot().map_err(cannot)?;
     let mut links: Vec<Link> = Vec::new();
     let mut text = String::new();
-    for attached in attach(&config, &number(&config, &[]), &snapshot, &Netifd::Unknown) {
+    let ids = number(&config, &[]);
+    for attached in attach(&config, &ids, &snapshot, &Netifd::Unknown) {
         if let Some(lack) = &attached.lacks {
             text += &format!("# link {}: {lack}\n", attached.link.name);
         }
         links.push(Link { up: attached.lacks.is_none(), ..attached.link });
     }
-    let direct = direct(&snapshot, &config.splits);
+    let mut peers = Peers::default();
+    peers.adopt(&config, number_peers(&config, &ids, &[]), now());
+    let tunnels = peers.tunnels(&config);
+    let direct = direct(&snapshot, &config.splits, &tunnels);
     let place = place(&config.splits, &links, &snapshot);
+    for way in peers.ways() {
+        text += &format!("# peer {}: not started yet\n", way.name);
+        links.push(way);
+    }
     let races = capacity(sysctl::memory());
     let (lost, queueing) = (LinkSet::EMPTY, installation.queueing());
-    let plan = Plan { config: &config, links: &links, lost, queueing, direct: &direct, splits: Some(&place), races };
+    let plan = Plan {
+        config: &config,
+        links: &links,
+        lost,
+        queueing,
+        direct: &direct,
+        tunnels: &tunnels,
+        splits: Some(&place),
+        races,
+    };
     for rule in installation.rules(&plan) {
         text += &format!("# ip rule, both families: {rule}\n");
     }
@@ -71,7 +91,28 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
         graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
     })?;
     warn(&warnings);
+    open_keys(path, &config).iter().for_each(|hint| log::warn!("{hint}"));
     Ok(config)
+}
+
+/// Files with keys that others than their owner can read, and what to do about it.
+pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
+    let mut files: Vec<&Path> = Vec::new();
+    for peer in &config.peers {
+        let file = match &peer.private_key {
+            PrivateKey::Here(_) => path,
+            PrivateKey::File(file) => Path::new(file),
+        };
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let others = |file: &&Path| fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
+    let hint = |file: &Path| {
+        let name = file.display();
+        format!("{name} holds a private key that everybody can read: chmod o= {name}")
+    };
+    files.into_iter().filter(others).map(hint).collect()
 }
 
 /// The most races in flight: 1 for every 16 KB of the machine's memory, so that a full table takes about 1 % of it.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Prefix;
 use crate::control::{Code, Exit, Value};
 use crate::kernel::{Control, Route, Snapshot};
-use crate::link::{Link, LinkId};
+use crate::link::LinkId;
 use crate::linux::clock::now;
 use crate::linux::program;
 use crate::packet::Protocol;
@@ -45,11 +45,21 @@ impl Daemon {
                 question.device = route(snapshot, from, false).and_then(|route| device(snapshot, route));
             }
         }
-        let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
-        let direct = direct(snapshot, &self.config.splits);
+        let links = self.ways();
+        let tunnels = self.peers.tunnels(&self.config);
+        let direct = direct(snapshot, &self.config.splits, &tunnels);
         let queueing = self.installation.queueing();
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan { config, links: &links, lost, queueing, direct: &direct, splits: None, races: self.races };
+        let plan = Plan {
+            config,
+            links: &links,
+            lost,
+            queueing,
+            direct: &direct,
+            tunnels: &tunnels,
+            splits: None,
+            races: self.races,
+        };
         let (memory, last) = {
             let field = self.racing.field();
             let memory = remembered(field.racer.memory(), &question).cloned();
@@ -130,6 +140,9 @@ impl Daemon {
 
     /// Such as `down for 5 s: targets stopped answering`.
     fn state_of(&self, id: LinkId, now: Time) -> String {
+        if let Some(state) = self.peers.state_of(id) {
+            return state;
+        }
         let pair = self.attached.iter().zip(&self.probes).find(|(attached, _)| attached.link.id == id);
         let Some((attached, probes)) = pair else { return "unknown".into() };
         let status = probes.prober.status();

@@ -39,6 +39,13 @@ pub trait Control {
     /// Adds a route to one of our tables, its metric left out. One that is there already is fine.
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
 
+    /// Removes a route of ours. One that is gone already is fine.
+    fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
+
+    /// Gives a device of our own this MTU and just these addresses, each with the length of its network, and sets it up. Its
+    /// routes are added after that.
+    fn set_up(&mut self, device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<()>;
+
     /// Removes our routes from the tables that `wanted` does not want.
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
 
@@ -164,14 +171,20 @@ pub struct Rule {
     pub mark: u32,
     pub mask: u32,
     pub table: u32,
+    /// Routes of prefixes this long or shorter do not count: 0 leaves out the default route.
+    pub suppress: Option<u32>,
 }
 
 /// As the `ip rule` command words it.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(source) = self.source {
-            return write!(f, "pref {} from {source} lookup {}", self.preference, self.table);
+        write!(f, "pref {}", self.preference)?;
+        match self.source {
+            Some(source) => write!(f, " from {source}")?,
+            None if self.mask == 0 => {}
+            None => write!(f, " fwmark {:#x}/{:#x}", self.mark, self.mask)?,
         }
-        write!(f, "pref {} fwmark {:#x}/{:#x} lookup {}", self.preference, self.mark, self.mask, self.table)
+        write!(f, " lookup {}", self.table)?;
+        self.suppress.map_or(Ok(()), |length| write!(f, " suppress_prefixlength {length}"))
     }
 }

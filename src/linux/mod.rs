@@ -2,7 +2,8 @@
 //!
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
 //! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
-//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
+//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`udp`] and [`ether`] (a bond's datagrams, many in a
+//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
 //! say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -10,10 +11,13 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+pub mod address;
+pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod conntrack;
 pub mod echo;
+pub mod ether;
 pub mod heartbeat;
 pub mod hook;
 pub mod listen;
@@ -23,6 +27,7 @@ pub mod peer;
 pub mod poll;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod raw;
 pub mod route;
 pub mod signal;
@@ -32,6 +37,7 @@ pub mod target;
 pub mod terminal;
 pub mod thread;
 pub mod tun;
+pub mod udp;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::check;
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// Events taken by one wait.
 const EVENTS: usize = 32;
@@ -29,8 +29,16 @@ impl Poll {
         self.control(libc::EPOLL_CTL_MOD, &fd, key, writable)
     }
 
+    /// Reports nothing of a descriptor that was added, until the next [`change`](Self::change).
+    pub fn mute(&self, fd: impl AsFd) -> io::Result<()> {
+        self.set(libc::EPOLL_CTL_MOD, &fd, 0, 0)
+    }
+
     fn control(&self, what: libc::c_int, fd: &dyn AsFd, key: u64, writable: bool) -> io::Result<()> {
-        let events = if writable { libc::EPOLLOUT } else { libc::EPOLLIN };
+        self.set(what, fd, key, if writable { libc::EPOLLOUT } else { libc::EPOLLIN })
+    }
+
+    fn set(&self, what: libc::c_int, fd: &dyn AsFd, key: u64, events: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event { events: events as u32, u64: key };
         let (epoll, fd) = (self.fd.as_raw_fd(), fd.as_fd().as_raw_fd());
         // SAFETY: `event` is readable for the time of the call.
@@ -50,6 +58,55 @@ impl Poll {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// What can be added to a [`Poll`] for a deadline in microseconds, which its own timeout has not (timerfd_create(2)).
+pub struct Timer {
+    fd: OwnedFd,
+    set: Option<Time>,
+}
+
+impl Timer {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers are passed, and a result that is not negative is a descriptor nobody else owns.
+        unsafe {
+            let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+            let fd = check(libc::timerfd_create(libc::CLOCK_MONOTONIC, flags))?;
+            Ok(Timer { fd: OwnedFd::from_raw_fd(fd), set: None })
+        }
+    }
+
+    /// Makes it readable at `at`, by [`super::clock::now`], and not before. The kernel is asked only if that changes anything.
+    pub fn set(&mut self, at: Time) -> io::Result<()> {
+        if self.set == Some(at) {
+            return Ok(());
+        }
+        // SAFETY: an itimerspec is integers (and on 32 bits padding), for which zeroes are valid.
+        let mut spec: libc::itimerspec = unsafe { core::mem::zeroed() };
+        // All zeros would stop it.
+        let micros = at.0.max(1);
+        spec.it_value.tv_sec = (micros / 1_000_000) as _;
+        spec.it_value.tv_nsec = (micros % 1_000_000 * 1_000) as _;
+        let (fd, none) = (self.fd.as_raw_fd(), core::ptr::null_mut());
+        // SAFETY: `spec` is readable for the time of the call, and nothing is to be written.
+        check(unsafe { libc::timerfd_settime(fd, libc::TFD_TIMER_ABSTIME, &spec, none) })?;
+        self.set = Some(at);
+        Ok(())
+    }
+
+    /// Makes it unreadable, after its time has come.
+    pub fn reset(&mut self) {
+        let mut count = [0u8; 8];
+        self.set = None;
+        // SAFETY: the 8 bytes are writable. The read fails only when the time has not come.
+        unsafe { libc::read(self.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -83,5 +140,34 @@ impl Waker {
 impl AsFd for Waker {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::now;
+    use super::*;
+
+    #[test]
+    fn a_timer_wakes_once_and_not_before() -> io::Result<()> {
+        let (poll, mut timer) = (Poll::new()?, Timer::new()?);
+        poll.add(&timer, 7, false)?;
+        let at = now() + Span::from_micros(1_500);
+        timer.set(at)?;
+        let mut keys = Vec::new();
+        poll.wait(Some(Span::from_secs(5)), |key| keys.push(key))?;
+        assert!(keys == [7] && now() >= at);
+        timer.reset();
+        poll.wait(Some(Span::ZERO), |_| panic!("it was reset"))?;
+        // The past is now.
+        timer.set(Time(0))?;
+        poll.wait(Some(Span::from_secs(5)), |key| keys.push(key))?;
+        assert_eq!(keys, [7, 7]);
+        poll.mute(&timer)?;
+        poll.wait(Some(Span::ZERO), |_| panic!("it is muted"))?;
+        poll.change(&timer, 8, false)?;
+        poll.wait(Some(Span::ZERO), |key| keys.push(key))?;
+        assert_eq!(keys, [7, 7, 8]);
+        Ok(())
     }
 }

@@ -75,6 +75,18 @@ impl Routing {
 
     /// Adds a route to one of our tables, or puts it in the place of one to the same destination.
     pub fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        self.change_route(libc::RTM_NEWROUTE, CREATE | REPLACE, table, route)
+    }
+
+    /// Removes a route of ours. One that is gone already is fine.
+    pub fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        match self.change_route(libc::RTM_DELROUTE, 0, table, route) {
+            Err(error) if gone(&error) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn change_route(&mut self, kind: u16, flags: u16, table: u32, route: &Route) -> io::Result<()> {
         let Route { destination: (to, length), gateway, device, .. } = *route;
         let mut head = header(family(to.is_ipv6()), 0);
         head[1] = length;
@@ -84,7 +96,7 @@ impl Routing {
         head[7] = libc::RTN_UNICAST;
         // The gateway need not be in a connected network: PPP and DHCP with a /32 are common.
         head[8..].copy_from_slice(&(if gateway.is_some() { RTNH_F_ONLINK } else { 0 }).to_ne_bytes());
-        let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &head);
+        let mut message = Message::new(kind, flags, &head);
         message.u32(libc::RTA_TABLE, table).u32(libc::RTA_OIF, device);
         if length > 0 {
             message.address(libc::RTA_DST, to);
@@ -122,6 +134,9 @@ impl Routing {
         message.u32(FRA_TABLE, rule.table).attribute(FRA_PROTOCOL, &[PROTOCOL]);
         if let Some(source) = rule.source {
             message.address(FRA_SRC, source);
+        }
+        if let Some(length) = rule.suppress {
+            message.u32(FRA_SUPPRESS_PREFIXLEN, length);
         }
         self.socket.request(message)
     }
@@ -174,6 +189,7 @@ const ACTION_TO_TABLE: u8 = 1;
 const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
@@ -294,7 +310,7 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
     }
     let table = u32::from(*answer.body.get(4)?);
     let length = *answer.body.get(2)?;
-    let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table };
+    let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table, suppress: None };
     let mut protocol = 0;
     for (kind, value) in answer.attributes(12) {
         match kind {
@@ -302,6 +318,8 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
             FRA_PRIORITY => rule.preference = number(value)?,
             FRA_FWMARK => rule.mark = number(value)?,
             FRA_FWMASK => rule.mask = number(value)?,
+            // All ones: none.
+            FRA_SUPPRESS_PREFIXLEN => rule.suppress = Some(number(value)?).filter(|length| *length <= 128),
             FRA_TABLE => rule.table = number(value)?,
             FRA_PROTOCOL => protocol = *value.first()?,
             _ => {}

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::route::Routing;
-use super::{conntrack, program, sysctl, target};
+use super::{address, conntrack, program, sysctl, target};
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
@@ -40,6 +40,14 @@ impl Control for System {
 
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         self.routing.add_route(table, route)
+    }
+
+    fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        self.routing.remove_route(table, route)
+    }
+
+    fn set_up(&mut self, device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<()> {
+        address::set_up(device, mtu, addresses)
     }
 
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {

@@ -53,7 +53,7 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
 /// Whether the TCP connections of a link that went down are to begin anew, and can: another link is up.
 pub(super) fn is_reset(plan: &Plan, link: &Link) -> bool {
     plan.lost.contains(link.id)
-        && settings(plan, link).is_some_and(|settings| settings.on_down == OnDown::Reset)
+        && settings(plan, link).map_or(plan.is_peer(link.id), |settings| settings.on_down == OnDown::Reset)
         && plan.links.iter().any(|link| link.up)
 }
 

@@ -22,12 +22,14 @@ mod known;
 mod policy;
 mod rule;
 mod ruleset;
+pub mod tunnel;
 pub mod why;
 mod writer;
 
 pub use known::returns;
 pub use policy::{best, raced_policies};
 pub use ruleset::{Ruleset, Target, removal, ruleset};
+pub use tunnel::Tunnel;
 
 /// The name of our table, family `inet`.
 pub const TABLE: &str = "cheaproute";
@@ -60,12 +62,15 @@ pub enum Queueing {
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     pub config: &'a Config,
+    /// Links, and peers that connections can take as they take a link.
     pub links: &'a [Link],
     /// Links that were up and no longer are.
     pub lost: LinkSet,
     pub queueing: Queueing,
     /// What the main routing table reaches without a default route: never raced, never steered.
     pub direct: &'a [Prefix],
+    /// The devices of peers.
+    pub tunnels: &'a [Tunnel],
     /// What the daemon puts up for splits, if anything.
     pub splits: Option<&'a Place>,
     /// The most races in flight.

@@ -58,7 +58,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
     match policy.mode {
         Mode::Blackhole => return out.rule("drop"),
         Mode::Unreachable => return out.rule("reject with icmpx type no-route"),
-        Mode::Race | Mode::Weighted | Mode::Failover => {}
+        Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
     out.rule("ip6 saddr 2000::/3 goto global");
     for ipv4 in [true, false] {

@@ -42,7 +42,7 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
 }
 
 /// `None`: it matches nothing of this family. `Some(None)`: it matches everything.
-fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<String>> {
+pub(super) fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<String>> {
     if prefixes.is_empty() {
         return Some(None);
     }

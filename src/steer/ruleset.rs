@@ -8,7 +8,7 @@ use crate::link::{Link, Stage};
 use crate::split;
 
 use super::writer::Writer;
-use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule};
+use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule, tunnel};
 
 /// A ruleset, to be loaded in one of two ways.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,6 +101,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     known::write_moved(&mut out, plan);
     write_classify(&mut out, plan);
     write_leave(&mut out, plan, raced.len());
+    tunnel::write_chains(&mut out, plan);
     for (name, hook, rules) in plan.splits.map(|place| split::chains(&place.splits)).unwrap_or_default() {
         out.chain(name, Some(hook));
         rules.iter().for_each(|rule| out.rule(rule));
@@ -122,7 +123,7 @@ const FAMILIES: [Words; 2] = [
 ];
 
 fn write_sets(out: &mut Writer, plan: &Plan) {
-    let devices: Vec<String> = with_devices(plan).map(|link| format!("\"{}\"", link.device)).collect();
+    let devices: Vec<String> = racing(plan).map(|link| format!("\"{}\"", link.device)).collect();
     out.set("links", "type ifname", "", "", &devices);
     out.set(
         "alive",
@@ -232,7 +233,7 @@ fn write_answers(out: &mut Writer, plan: &Plan) {
     // Of TCP, only a SYN-ACK or a RST decides a race. First, since most packets are neither, and every packet comes by here.
     out.rule("tcp flags & (syn | rst) == 0 accept");
     // Two or three comparisons cost a packet less than a look into a set of names.
-    for link in with_devices(plan) {
+    for link in racing(plan) {
         out.rule(&format!("iifname \"{}\" goto arrived", link.device));
     }
 }
@@ -270,6 +271,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule("fib daddr type != unicast return");
     out.rule("ip daddr @ipv4_direct return");
     out.rule("ip6 daddr @ipv6_direct return");
+    tunnel::write_routes(out, plan);
     out.rule("goto rules");
     out.chain("classify", Some("filter hook prerouting priority mangle"));
     for link in with_devices(plan) {
@@ -326,6 +328,12 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
             out.rule(&format!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+            // Nor does a peer's route lead it elsewhere.
+            for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
+                if !tunnel.routes(ipv4).is_empty() {
+                    out.rule(&format!("{ip} saddr {address} oifname \"{}\" goto link_{id}", tunnel.device));
+                }
+            }
             if local && !link.is_main(ipv4) {
                 out.rule(&format!("meta nfproto ipv{} oifname \"{device}\" goto link_{id}", if ipv4 { 4 } else { 6 }));
             }
@@ -386,6 +394,12 @@ fn with_devices<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
     let links = plan.links;
     let first = |at: usize| links.iter().position(|link| link.device == links[at].device) == Some(at);
     links.iter().enumerate().filter(move |(at, link)| !link.device.is_empty() && first(*at)).map(|(_, link)| link)
+}
+
+/// Links that copies leave by.
+fn racing<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
+    let copy = *plan;
+    with_devices(plan).filter(move |link| !copy.is_peer(link.id))
 }
 
 /// The prefixes of a family, without those inside another.

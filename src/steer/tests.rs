@@ -67,7 +67,16 @@ fn links(config: &Config) -> Vec<Link> {
 
 /// All that is asked of a plan here but its links.
 fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
-    Plan { config, links, queueing: Queueing::Nft, lost: LinkSet::EMPTY, direct: &[], splits: None, races: 10 }
+    Plan {
+        config,
+        links,
+        queueing: Queueing::Nft,
+        lost: LinkSet::EMPTY,
+        direct: &[],
+        tunnels: &[],
+        splits: None,
+        races: 10,
+    }
 }
 
 fn names(links: &[&Link]) -> Vec<String> {
@@ -194,6 +203,7 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
         queueing: Queueing::Xtables,
         lost: LinkSet::EMPTY,
         direct: &[],
+        tunnels: &[],
         splits: None,
         races: 10,
     };

@@ -116,16 +116,28 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
         return spare(Way::Here, format_args!("{to} is the router's own address"));
     }
     let asked = asked(question, plan);
+    // After what the main table knows; a router's own connections come here by an ip rule.
+    let everyone = match to {
+        IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
+        IpAddr::V6(_) => false,
+    };
+    let is_next_door = plan.direct.iter().any(|prefix| prefix.contains(to));
+    if !(to.is_multicast() || everyone || is_next_door || asked.is_some())
+        && let Some((tunnel, route)) = plan.by_route(to)
+        && let Some(way) = tunnel.way
+    {
+        let (name, device) = (&tunnel.name, &tunnel.device);
+        return spare(
+            Way::Links(vec![(way, 100)]),
+            format_args!("route {route} of peer {name} leads there, before all policies: by {device}"),
+        );
+    }
     if question.own && asked.is_none() && !main.local_traffic {
         return spare(
             Way::Main,
             format_args!("the router's own connections are not steered: option local_traffic is off"),
         );
     }
-    let everyone = match to {
-        IpAddr::V4(to) => to.is_broadcast() || to.octets()[0] == 0,
-        IpAddr::V6(_) => false,
-    };
     if to.is_multicast() || everyone {
         return spare(Way::Main, format_args!("{to} is no single host's address: never steered"));
     }
@@ -304,7 +316,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             say(reasons, format_args!("policy '{name}' refuses (mode unreachable)"));
             return Way::Refused;
         }
-        Mode::Race | Mode::Weighted | Mode::Failover => {}
+        Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
     match (question.to, question.from) {
         (IpAddr::V6(_), None) => {
@@ -324,7 +336,9 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             LastResort::Unreachable => (Way::Refused, "it is refused"),
             LastResort::Blackhole => (Way::Dropped, "it is dropped"),
         };
-        say(reasons, format_args!("no link of policy '{name}' can carry it; its last_resort: {what}"));
+        let whose = if policy.mode == Mode::Aggregate { "the peer" } else { "no link" };
+        let can = if policy.mode == Mode::Aggregate { "cannot" } else { "can" };
+        say(reasons, format_args!("{whose} of policy '{name}' {can} carry it; its last_resort: {what}"));
         return way;
     };
     if sharing > 1 {
@@ -350,6 +364,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         }
     }
     let why = match (policy.mode, links.len()) {
+        (Mode::Aggregate, _) => format!("policy '{name}' aggregates: it takes peer {} by {}", first.name, first.device),
         (_, 1) => format!("{} is the only link of policy '{name}' that can carry it", first.name),
         (Mode::Failover, _) if first.metric > 0 => {
             format!("policy '{name}' takes the lowest metric: {} has {}", first.name, first.metric)
@@ -381,7 +396,8 @@ fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, re
     for link in policy.link.iter().filter_map(known) {
         let name = &link.name;
         if !link.up {
-            say(reasons, format_args!("link {name} is {}", (facts.state)(link.id)));
+            let kind = if policy.mode == Mode::Aggregate { "peer" } else { "link" };
+            say(reasons, format_args!("{kind} {name} is {}", (facts.state)(link.id)));
         } else if !used.iter().any(|other| other.id == link.id) {
             say(reasons, format_args!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
         } else if link.metered && used.first().is_some_and(|first| !first.metered) {

@@ -74,7 +74,7 @@ const FROM: Argument = Argument { name: "from", takes: Takes::Address(false) };
 const PROTO: Argument = Argument { name: "proto", takes: Takes::Protocol };
 const PORT: Argument = Argument { name: "port", takes: Takes::Port };
 
-const METHODS: [Method; 11] = [
+const METHODS: [Method; 12] = [
     Method { name: "status", word: "status", arguments: &[] },
     Method { name: "links", word: "links", arguments: &[] },
     Method { name: "races", word: "races", arguments: &[COUNT] },
@@ -83,6 +83,7 @@ const METHODS: [Method; 11] = [
     Method { name: "peers", word: "peers", arguments: &[] },
     Method { name: "events", word: "events", arguments: &[] },
     Method { name: "why", word: "why", arguments: &[TO, PROTO, PORT, FROM] },
+    Method { name: "genkey", word: "genkey", arguments: &[] },
     Method { name: "reload", word: "reload", arguments: &[] },
     Method { name: "probe", word: "probe", arguments: &[LINK] },
     Method { name: "set_link", word: "link", arguments: &[LINK, UP] },

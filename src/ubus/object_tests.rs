@@ -77,7 +77,7 @@ fn wrong_calls_are_refused_with_a_reason() {
 fn the_signature_has_libubox_types() {
     // BLOBMSG_TYPE_STRING 3, INT32 5, BOOL 7.
     let expected = r#"{"status":{},"links":{},"races":{"count":5},"memory":{"count":5},"policies":{},"peers":{},
-        "events":{},"why":{"to":3,"proto":3,"port":5,"from":3},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
+        "events":{},"why":{"to":3,"proto":3,"port":5,"from":3},"genkey":{},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
     let signature: String = json(&signature()).split_whitespace().collect();
     assert_eq!(signature, expected.split_whitespace().collect::<String>());
 }

@@ -1,9 +1,10 @@
 //! What racing costs, measured on this machine and printed as one table.
 //!
-//! `cargo bench --bench bench` measures all, `-- NAME` one of [`PARTS`], `-- --quick` less of each. Every figure compares
-//! two things of the same run; tests/bench/RESULTS.md says how, and keeps the figures of known machines. Needs root.
+//! `cargo bench --bench bench` measures all, `-- NAME` one of [`PARTS`], `-- bond SCENARIO` one of [`bond::SCENARIOS`],
+//! `-- --quick` less of each. Every figure compares two things of the same run; tests/bench/RESULTS.md says how, and keeps the figures of known machines. Needs root.
 
 mod bare;
+mod bond;
 mod capacity;
 mod daemon;
 mod detection;
@@ -14,11 +15,14 @@ mod leftovers;
 mod memory;
 mod packets;
 mod plain;
+#[path = "../support/pump.rs"]
+mod pump;
 mod split;
 mod stats;
 mod sys;
 mod table;
 mod throughput;
+mod tunnel;
 
 use std::time::Instant;
 
@@ -28,6 +32,8 @@ use table::Row;
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub quick: bool,
+    /// The bond's scenarios that were asked for by name; none: all.
+    pub scenarios: &'static [String],
 }
 
 impl Effort {
@@ -39,7 +45,7 @@ impl Effort {
 
 type Part = (&'static str, fn(Effort) -> Vec<Row>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 10] = [
     ("latency", latency::rows),
     ("capacity", capacity::rows),
     ("throughput", throughput::rows),
@@ -48,6 +54,8 @@ const PARTS: [Part; 8] = [
     ("detection", detection::rows),
     ("idle", idle::rows),
     ("split", split::rows),
+    ("tunnel", tunnel::rows),
+    ("bond", bond::rows),
 ];
 
 fn main() {
@@ -63,15 +71,22 @@ fn main() {
     if let Err(why) = lab::available() {
         return println!("skipped: {why}");
     }
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|(part, _)| part == *name)) {
-        eprintln!("no part {unknown}; there are: {}", PARTS.map(|(part, _)| part).join(", "));
+    let names = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned();
+    let (mut parts, scenarios): (Vec<String>, Vec<String>) =
+        names.partition(|name| PARTS.iter().any(|(part, _)| part == name));
+    if let Some(unknown) = scenarios.iter().find(|name| !bond::SCENARIOS.iter().any(|known| known.name == **name)) {
+        let scenarios: Vec<&str> = bond::SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let parts = PARTS.map(|(part, _)| part).join(", ");
+        eprintln!("no part {unknown}; there are: {parts}; and scenarios of bond: {}", scenarios.join(", "));
         std::process::exit(2);
     }
-    let effort = Effort { quick: flag("--quick") };
+    if !scenarios.is_empty() && !parts.iter().any(|part| part == "bond") {
+        parts.push("bond".to_owned());
+    }
+    let effort = Effort { quick: flag("--quick"), scenarios: scenarios.leak() };
     let mut rows = Vec::new();
     for (name, part) in PARTS {
-        if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
+        if parts.is_empty() || parts.iter().any(|wanted| wanted == name) {
             let start = Instant::now();
             eprintln!("measuring {name} ...");
             rows.extend(part(effort));

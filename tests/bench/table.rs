@@ -5,7 +5,7 @@ use std::fs;
 
 /// One figure.
 pub struct Row {
-    pub what: &'static str,
+    pub what: String,
     pub figure: String,
     /// Empty: the figure is for information.
     pub goal: &'static str,
@@ -16,13 +16,13 @@ pub struct Row {
 
 impl Row {
     /// A figure with a goal.
-    pub fn goal(what: &'static str, figure: String, goal: &'static str, good: bool, detail: String) -> Self {
-        Row { what, figure, goal, good: Some(good), detail }
+    pub fn goal(what: impl Into<String>, figure: String, goal: &'static str, good: bool, detail: String) -> Self {
+        Row { what: what.into(), figure, goal, good: Some(good), detail }
     }
 
     /// A figure for information.
-    pub fn info(what: &'static str, figure: String, detail: String) -> Self {
-        Row { what, figure, goal: "", good: None, detail }
+    pub fn info(what: impl Into<String>, figure: String, detail: String) -> Self {
+        Row { what: what.into(), figure, goal: "", good: None, detail }
     }
 }
 
@@ -31,7 +31,7 @@ pub fn text(rows: &[Row]) -> String {
     let verdict = |row: &Row| row.good.map_or("", |good| if good { "pass" } else { "FAIL" });
     let mut cells = vec![["what", "figure", "goal", "", "made of"].map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
-        [row.what.to_owned(), row.figure.clone(), row.goal.to_owned(), verdict(row).to_owned(), row.detail.clone()]
+        [row.what.clone(), row.figure.clone(), row.goal.to_owned(), verdict(row).to_owned(), row.detail.clone()]
     }));
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 5] = core::array::from_fn(width);

@@ -35,7 +35,7 @@ fn who_may_see_the_status_alone_sees_nobodys_connections() {
     assert!(methods("luci-app-cheaproute-status", "write").is_empty());
     let configurer = methods("luci-app-cheaproute", "read");
     assert!(PRIVATE.iter().all(|method| configurer.iter().any(|known| known == method)));
-    let changes = ["reload", "probe", "set_link"];
+    let changes = ["reload", "probe", "set_link", "genkey"];
     assert!(changes.iter().all(|method| !configurer.iter().any(|known| known == method)), "reading changes nothing");
     assert_eq!(methods("luci-app-cheaproute", "write"), changes);
 }

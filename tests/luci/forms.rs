@@ -214,6 +214,21 @@ pub fn editing(router: &Router, browser: &mut Browser) {
     }
 }
 
+/// A key is made on the router, and its public part told; what is not saved is nowhere.
+pub fn keys(router: &Router, browser: &mut Browser) {
+    browser.value("click('tr[data-sid=vps] .cbi-button-edit')");
+    browser.until("dialog()");
+    let shown = "document.querySelector(field('vps', 'private_key') + ' input').value";
+    let before = browser.value(shown);
+    browser.value("click(field('vps', '_genkey') + ' button')");
+    browser.until(&format!("{shown}.length == 44 && {shown} != '{}'", before.as_str().unwrap()));
+    browser.until("/public key: [A-Za-z0-9+/]{43}=$/.test(text('.cr-key'))");
+    browser.until("!document.querySelector(field('vps', 'private_key') + ' .cbi-input-invalid')");
+    browser.value("click('.modal .cbi-button:not(.cbi-button-positive):not([data-field] *)')");
+    browser.until("!dialog()");
+    assert!(fs::read_to_string(&router.file).unwrap().contains(before.as_str().unwrap()));
+}
+
 /// Sections come and go.
 pub fn sections(router: &Router, browser: &mut Browser) {
     let add = |browser: &mut Browser, kind: &str, name: &str| {

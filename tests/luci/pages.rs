@@ -44,7 +44,10 @@ impl Router {
         let probes = |link| {
             format!("list probe 'icmp:{}'\n option interval '200ms'\n option timeout '500ms'", lab::gateway4(link))
         };
-        let policy = "config policy 'fastest'\n option mode 'race'\n list link 'wan1'\n list link 'wan2'\n";
+        let policy = "config policy 'fastest'\n option mode 'race'\n list link 'wan1'\n list link 'wan2'\n\
+                      config peer 'vps'\n option private_key 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n \
+                      option public_key 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='\n option endpoint '192.0.2.99:7420'\n \
+                      list address '10.74.20.2/24'\n";
         let config = config(&[&probes(1), &probes(2)], policy);
         let daemon = Daemon::launch(lab.router(), &config, |command| _ = command.arg("--ubus").arg(&socket));
         daemon.says(0, "racing over");
@@ -97,6 +100,7 @@ fn people_see_and_change_links() {
     overview(&router, &mut browser);
     forms::fields(&router, &mut browser);
     forms::editing(&router, &mut browser);
+    forms::keys(&router, &mut browser);
     forms::sections(&router, &mut browser);
     faults(&mut router, &mut browser);
     assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
@@ -134,7 +138,7 @@ fn status(router: &Router, browser: &mut Browser) {
     );
     browser.until("text('[data-table=memory]').includes('/24')");
     browser.until("text('[data-table=events]').includes('wan1 is up')");
-    browser.until("text('[data-section=peers]').includes('No peer')");
+    browser.until("text('[data-section=peers]').includes('vps (bond0)')");
     // At the second look there are rates, and lines to draw.
     browser.until("/bit.s/.test(text('[data-link=wan1]'))");
     browser

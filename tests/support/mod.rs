@@ -3,6 +3,7 @@
 
 mod answers;
 mod bed;
+pub mod bond;
 pub mod bus;
 mod daemon;
 mod frame;

@@ -17,7 +17,8 @@ pub fn draw(document: &Value, page: &mut Page) {
             Some("down" | "failed") => Paint::Bad,
             _ => Paint::Normal,
         };
-        let link = match (event.text("link"), event.text("device")) {
+        let subject = if event.text("peer").is_empty() { "link" } else { "peer" };
+        let link = match (event.text(subject), event.text("device")) {
             (link, device) if device.is_empty() || device == link => link.into(),
             (link, device) => format!("{link} ({device})"),
         };

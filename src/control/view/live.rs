@@ -28,9 +28,14 @@ pub const KEYS: &[&str] = &[
     "loss_permille",
     "name",
     "outcome",
+    "paths",
+    "peer",
+    "peers",
     "protocol",
+    "queue",
     "races",
     "reason",
+    "repaired",
     "rtt_us",
     "rx_bytes",
     "server",
@@ -82,11 +87,12 @@ pub struct Live {
     document: Option<Value>,
     seen: Option<Time>,
     tracks: Vec<Track>,
+    peers: Vec<Track>,
     started: i64,
     races_per_minute: Option<i64>,
 }
 
-/// A link from look to look.
+/// A link, or a peer, from look to look.
 #[derive(Default)]
 struct Track {
     name: String,
@@ -102,6 +108,18 @@ enum Sample {
     Down,
     /// Microseconds.
     RoundTrip(i64),
+}
+
+impl Track {
+    /// `per`: a difference, scaled, in the time from the last look.
+    fn count(&mut self, document: &Value, per: &dyn Fn(i64, i64) -> Option<i64>) {
+        let counters = [document.int("rx_bytes"), document.int("tx_bytes")];
+        for ((new, old), rate) in counters.iter().zip(self.counters).zip(&mut self.bits_per_second) {
+            // A device that came anew counts from zero.
+            *rate = new.zip(old).and_then(|(new, old)| per(new.saturating_sub(old), 8_000_000));
+        }
+        self.counters = counters;
+    }
 }
 
 impl Live {
@@ -125,13 +143,16 @@ impl Live {
                 track.samples.pop_front();
             }
             track.samples.push_back(sample);
-            let counters = [link.int("rx_bytes"), link.int("tx_bytes")];
-            for ((new, old), rate) in counters.iter().zip(track.counters).zip(&mut track.bits_per_second) {
-                // A device that came anew counts from zero.
-                *rate = new.zip(old).and_then(|(new, old)| per(new.saturating_sub(old), 8_000_000));
-            }
-            track.counters = counters;
+            track.count(link, &per);
             self.tracks.push(track);
+        }
+        let mut old = core::mem::take(&mut self.peers);
+        for peer in document.list("peers") {
+            let at = old.iter().position(|track| track.name == peer.text("name"));
+            let mut track = at.map(|at| old.swap_remove(at)).unwrap_or_default();
+            track.name = peer.text("name").into();
+            track.count(peer, &per);
+            self.peers.push(track);
         }
         let started = document.get("status").get("races").count("started");
         self.races_per_minute = per(started.saturating_sub(self.started), 60_000_000);
@@ -151,6 +172,7 @@ impl Live {
         }
         page.end_line();
         self.links(document, screen, &mut page);
+        document.list("peers").iter().for_each(|peer| self.peer(peer, &mut page));
         let mut text = page.finish();
         let mut left = screen.rows.saturating_sub(text.lines().count());
         let mut section = |name: &str, most: usize, draw: &dyn Fn(usize, &mut Page)| {
@@ -205,6 +227,32 @@ impl Live {
             page.put(screen.ends, Paint::Dim);
         }
         page.end_line();
+    }
+
+    /// A peer in a line: its traffic, and each of its paths.
+    fn peer(&self, peer: &Value, page: &mut Page) {
+        page.put(peer.text("name"), Paint::Bold);
+        page.put("  ", Paint::Normal);
+        let (text, paint) = links::state(peer);
+        page.put(&text, paint);
+        page.put("  ", Paint::Normal);
+        let track = self.peers.iter().find(|track| track.name == peer.text("name"));
+        let [down, up] = track.map_or([None; 2], |track| track.bits_per_second);
+        let mut text = format!("{} down, {} up", down.map_or("-".into(), bits), up.map_or("-".into(), bits));
+        for path in peer.list("paths") {
+            text += &match (path.text("state"), path.int("rtt_us")) {
+                ("up", Some(us)) => {
+                    format!("; {} {} {}", path.text("name"), millis(us), permille(path.count("loss_permille")))
+                }
+                (state, _) => format!("; {} {state}", path.text("name")),
+            };
+        }
+        for (key, word) in [("repaired", "repaired"), ("queue", "waiting")] {
+            if peer.count(key) > 0 {
+                text += &format!("; {} {word}", count(peer.count(key)));
+            }
+        }
+        page.line(&text, Paint::Normal);
     }
 
     fn links(&self, document: &Value, screen: &Screen, page: &mut Page) {

@@ -156,3 +156,37 @@ fn counters_that_begin_anew_have_no_rate() {
     live.learn(Value::Null, at(9));
     assert!(live.tracks.is_empty());
 }
+
+#[test]
+fn a_peer_takes_a_line() {
+    let peer = |bytes: u32| {
+        let path = |name: &'static str, state: &'static str| {
+            let rtt = (state == "up").then_some(21_300u32);
+            Value::Map(vec![
+                ("name", name.into()),
+                ("state", state.into()),
+                ("rtt_us", rtt.into()),
+                ("loss_permille", 4u32.into()),
+            ])
+        };
+        let peer = Value::Map(vec![
+            ("name", "vps".into()),
+            ("state", "up".into()),
+            ("rx_bytes", bytes.into()),
+            ("tx_bytes", 0u32.into()),
+            ("repaired", 12u32.into()),
+            ("paths", vec![path("wan", "up"), path("lte", "down")].into()),
+        ]);
+        let Value::Map(mut entries) = document(vec![link("wan", "up", Some(21_000), (0, 0))], 1) else {
+            unreachable!()
+        };
+        entries.push(("peers", vec![peer].into()));
+        Value::Map(entries)
+    };
+    let mut live = Live::default();
+    live.learn(peer(0), at(0));
+    live.learn(peer(2_500_000), at(2));
+    let text = live.draw(&screen(100, 24, false), None);
+    let line = text.lines().find(|line| line.starts_with("vps")).unwrap_or_default();
+    assert_eq!(line, "vps  up  10.0 Mbit/s down, 0 bit/s up; wan 21.3 ms 0.4 %; lte down; 12 repaired", "{text}");
+}

@@ -207,18 +207,130 @@ const LINK: &[Family] = &[
     },
 ];
 
-/// The whole exposition, for a document that holds `status` and `links`, each as the request of that name is answered.
+const PEER: &[Family] = &[
+    Family {
+        name: "peer",
+        shape: Info,
+        help: "The network device of a peer.",
+        samples: &[(("device", ""), &["device"])],
+    },
+    Family {
+        name: "peer_up",
+        shape: Gauge(Unit::None),
+        help: "Whether the peer is up, 1 or 0.",
+        samples: &[(ALONE, &["state"])],
+    },
+    Family {
+        name: "peer_clients",
+        shape: Gauge(Unit::None),
+        help: "Clients of a server that are there.",
+        samples: &[(ALONE, &["clients_up"])],
+    },
+    Family {
+        name: "peer_received_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes of the packets that came through the peer.",
+        samples: &[(ALONE, &["rx_bytes"])],
+    },
+    Family {
+        name: "peer_sent_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes of the packets that left through the peer.",
+        samples: &[(ALONE, &["tx_bytes"])],
+    },
+    Family {
+        name: "peer_packets",
+        shape: Counter(Unit::None),
+        help: "Packets that came more than once, waited for an earlier one, were not waited for any longer, or came because they \
+               were sent again.",
+        samples: &[
+            (("kind", "duplicate"), &["duplicates"]),
+            (("kind", "reordered"), &["reordered"]),
+            (("kind", "given_up"), &["given_up"]),
+            (("kind", "repaired"), &["repaired"]),
+        ],
+    },
+    Family {
+        name: "peer_queue",
+        shape: Gauge(Unit::None),
+        help: "Packets that wait to be sent to the peer.",
+        samples: &[(ALONE, &["queue"])],
+    },
+];
+
+const PATH: &[Family] = &[
+    Family {
+        name: "path_up",
+        shape: Gauge(Unit::None),
+        help: "Whether a link reaches the peer, 1 or 0.",
+        samples: &[(ALONE, &["state"])],
+    },
+    Family {
+        name: "path_rtt_seconds",
+        shape: Gauge(Unit::Micros),
+        help: "Round-trip time to the peer over the link.",
+        samples: &[(ALONE, &["rtt_us"])],
+    },
+    Family {
+        name: "path_loss_ratio",
+        shape: Gauge(Unit::Permille),
+        help: "Share of the packets sent lately that were lost.",
+        samples: &[(ALONE, &["loss_permille"])],
+    },
+    Family {
+        name: "path_rate_bits_per_second",
+        shape: Gauge(Unit::None),
+        help: "What the link is found to carry, from the peer and to it.",
+        samples: &[(("direction", "down"), &["down_bps"]), (("direction", "up"), &["up_bps"])],
+    },
+    Family {
+        name: "path_received_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes received from the peer over the link.",
+        samples: &[(ALONE, &["rx_bytes"])],
+    },
+    Family {
+        name: "path_sent_bytes",
+        shape: Counter(Unit::Bytes),
+        help: "Bytes sent to the peer over the link.",
+        samples: &[(ALONE, &["tx_bytes"])],
+    },
+    Family {
+        name: "path_retransmitted",
+        shape: Counter(Unit::None),
+        help: "Packets that the link lost, and that were sent again.",
+        samples: &[(ALONE, &["retransmitted"])],
+    },
+];
+
+/// The whole exposition, for a document that holds `status`, `links` and `peers`, each as the request of that name is answered.
 pub fn text(document: &Value) -> String {
     let mut out = String::new();
     for family in DAEMON {
         head(&mut out, family);
-        samples(&mut out, family, document, None);
+        samples(&mut out, family, document, &[]);
     }
     // The samples of a family stand together.
     for family in LINK {
         head(&mut out, family);
         for link in document.get("links").list("links") {
-            samples(&mut out, family, link, Some(link.text("name")));
+            samples(&mut out, family, link, &[("link", link.text("name"))]);
+        }
+    }
+    let peers = document.get("peers").list("peers");
+    for family in PEER.iter().filter(|_| !peers.is_empty()) {
+        head(&mut out, family);
+        for peer in peers {
+            samples(&mut out, family, peer, &[("peer", peer.text("name"))]);
+        }
+    }
+    // A server's clients are many, and their paths have no lasting names.
+    for family in PATH.iter().filter(|_| peers.iter().any(|peer| !peer.list("paths").is_empty())) {
+        head(&mut out, family);
+        for peer in peers {
+            for path in peer.list("paths") {
+                samples(&mut out, family, path, &[("peer", peer.text("name")), ("link", path.text("name"))]);
+            }
         }
     }
     out.push_str("# EOF\n");
@@ -239,20 +351,21 @@ fn head(out: &mut String, family: &Family) {
     let _ = writeln!(out, "# HELP cheaproute_{name} {help}");
 }
 
-fn samples(out: &mut String, family: &Family, document: &Value, link: Option<&str>) {
+fn samples(out: &mut String, family: &Family, document: &Value, whose: &[(&str, &str)]) {
     for ((label, value), path) in family.samples {
         let found = path.iter().fold(document, |place, key| place.get(key));
         let (end, number, value) = match (family.shape, found) {
             (Info, Value::Text(text)) => ("_info", "1".into(), text.as_str()),
             (Counter(unit), Value::Int(number)) => ("_total", unit.write(*number), *value),
             (Gauge(unit), Value::Int(number)) => ("", unit.write(*number), *value),
+            (Gauge(_), Value::Text(state)) => ("", u8::from(state == "up").to_string(), *value),
             (Gauge(_), Value::Bool(flag)) => ("", u8::from(*flag).to_string(), *value),
             _ => continue,
         };
-        let labels = [link.map(|link| ("link", link)), (!label.is_empty()).then_some((*label, value))];
+        let labels = whose.iter().copied().chain((!label.is_empty()).then_some((*label, value)));
         let _ = write!(out, "cheaproute_{}{end}", family.name);
         let mut mark = '{';
-        for (name, value) in labels.into_iter().flatten() {
+        for (name, value) in labels {
             let _ = write!(out, "{mark}{name}=\"");
             escape(out, value);
             out.push('"');

@@ -9,6 +9,7 @@ pub mod live;
 mod memory;
 mod metrics;
 mod page;
+mod peers;
 mod plain;
 mod policies;
 mod probe;
@@ -34,12 +35,17 @@ pub fn render(name: &str, document: &Value, form: Form) -> String {
         ("live", Value::Map(_)) => {
             links::draw(document, &mut page);
             page.end_line();
+            if !document.list("peers").is_empty() {
+                peers::draw(document, &mut page);
+                page.end_line();
+            }
             races::draw(document, &mut page);
             page.end_line();
         }
         ("why", Value::Map(_)) => why::draw(document, &mut page),
         ("races", Value::Map(_)) => races::draw(document, &mut page),
         ("memory", Value::Map(_)) => memory::draw(document, &mut page),
+        ("peers", Value::Map(_)) => peers::draw(document, &mut page),
         ("policies", Value::Map(_)) => policies::draw(document, &mut page),
         ("events", Value::Map(_)) => events::draw(document, &mut page),
         ("probe", Value::Map(_)) => probe::draw(document, &mut page),

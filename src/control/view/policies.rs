@@ -38,7 +38,8 @@ fn shares(policy: &Value, family: &str) -> Vec<Cell> {
             "blackhole" => "dropped",
             _ => "the main routing table decides",
         };
-        return vec![("no link is up".into(), Paint::Bad), (then.into(), Paint::Normal)];
+        let none = if policy.text("mode") == "aggregate" { "the peer is down" } else { "no link is up" };
+        return vec![(none.into(), Paint::Bad), (then.into(), Paint::Normal)];
     }
     links.iter().map(|link| (share(link), Paint::Normal)).collect()
 }

@@ -20,6 +20,10 @@ pub fn draw(document: &Value, page: &mut Page) {
         _ => Paint::Good,
     };
     row(page, "links", vec![(format!("{up} of {total} up"), paint)]);
+    let (up, total) = (document.count("peers_up"), document.count("peers_total"));
+    if total > 0 {
+        row(page, "peers", vec![(format!("{up} of {total} up"), if up < total { Paint::Warn } else { Paint::Good })]);
+    }
     races(document.get("races"), page);
     let resident = format!("{} resident", memory(document.count("resident_bytes")));
     let entries = format!("{} remembered", plural(document.count("memory_entries"), "destination"));

@@ -379,6 +379,79 @@ wan is up: answers came
 fn other_documents_are_listed() {
     let item = map(vec![("name", "a".into()), ("on", true.into())]);
     let document = map(vec![("peers", vec![item, 7u32.into()].into()), ("total", Value::Null)]);
-    assert_eq!(shown("peers", &document, 80), "\npeers\n  -\n    name  a\n    on    yes\n  - 7\ntotal  -\n");
+    assert_eq!(shown("others", &document, 80), "\npeers\n  -\n    name  a\n    on    yes\n  - 7\ntotal  -\n");
     assert_eq!(shown("reload", &"reloaded".into(), 80), "\nreloaded\n");
+}
+
+fn path(name: &str, state: &str, rtt: u32) -> Value {
+    map(vec![
+        ("name", name.into()),
+        ("state", state.into()),
+        ("rtt_us", (state == "up").then_some(rtt).into()),
+        ("loss_permille", 4u32.into()),
+        ("down_bps", 43_000_000u32.into()),
+        ("up_bps", Value::Null),
+        ("rx_bytes", 1_200_000u32.into()),
+        ("tx_bytes", 300u32.into()),
+    ])
+}
+
+fn peers() -> Value {
+    let home = map(vec![
+        ("name", "home".into()),
+        ("state", "up".into()),
+        ("since_s", 300u32.into()),
+        ("rx_bytes", 5u32.into()),
+        ("tx_bytes", 6u32.into()),
+        ("paths", vec![path("0", "up", 30_000)].into()),
+    ]);
+    let peer = |name: &str, role: &str, state: &str, more: Vec<(&'static str, Value)>| {
+        let mut entries = vec![
+            ("name", name.into()),
+            ("role", role.into()),
+            ("device", "bond0".into()),
+            ("scheduler", "adaptive".into()),
+            ("addresses", vec!["10.74.20.2/24".into()].into()),
+            ("mtu", 1400u32.into()),
+            ("state", state.into()),
+            ("since_s", 12u32.into()),
+            ("rx_bytes", 2_000_000u32.into()),
+            ("tx_bytes", 700u32.into()),
+        ];
+        entries.extend(more);
+        map(entries)
+    };
+    let vps = vec![
+        ("reason", "answers came".into()),
+        ("endpoint", "192.0.2.1:7420".into()),
+        ("handshake_s", 55u32.into()),
+        ("repaired", 12u32.into()),
+        ("queue", 0u32.into()),
+        ("paths", vec![path("wan", "up", 21_300), path("lte", "down", 0)].into()),
+    ];
+    let site = vec![("clients_up", 1u32.into()), ("clients_total", 3u32.into()), ("clients", vec![home].into())];
+    map(vec![("peers", vec![peer("vps", "client", "up", vps), peer("site", "server", "down", site)].into())])
+}
+
+#[test]
+fn peers_with_paths_and_clients() {
+    let expected = "
+PEER    STATE  SINCE      RTT   LOSS         DOWN  UP      RX     TX
+vps     up      12 s                                   2.0 MB  700 B
+  answers came, client on bond0, scheduler adaptive, 10.74.20.2/24, mtu 1400,
+  endpoint 192.0.2.1:7420, keys of 55 s ago, 12 repaired
+  wan   up            21.3 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
+  lte   down                -  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
+site    down    12 s                                   2.0 MB  700 B
+  server on bond0, 1 of 3 clients there, 2 more not shown, scheduler adaptive, 10.74.20.2/24,
+  mtu 1400
+  home  up     5 min                                      5 B    6 B
+    0   up            30.0 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
+";
+    assert_eq!(shown("peers", &peers(), 100), expected);
+    shown("peers", &peers(), 40);
+    assert_eq!(
+        shown("peers", &map(vec![("peers", vec![].into())]), 80),
+        "\nno peers: the configuration has none that is enabled\n"
+    );
 }

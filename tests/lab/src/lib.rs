@@ -5,6 +5,7 @@
 //!   holes. A [`Watch`] records what enters a wire.
 //! - A [`Process`] is a program in a host: its output is kept, and it never outlives its test.
 //! - [`Server`], [`connect`], [`download`], [`query`] and [`ping`] are the two ends of the traffic.
+//! - [`Bulk`] and [`Call`] are traffic to measure by.
 //! - [`Dual`] is the usual network of a router with several links.
 //!
 //! All of it needs root and touches nothing outside of its own namespaces; labs of several tests and runs stand side by
@@ -21,6 +22,7 @@
 mod dual;
 mod endpoint;
 mod inspect;
+mod load;
 mod namespace;
 mod packet;
 mod process;
@@ -32,6 +34,7 @@ mod wire;
 pub use dual::{Builder, Dual, SERVER4, SERVER6, gateway4, gateway6, router4, router6};
 pub use endpoint::{Server, connect, download, pattern, ping, ping_via, query};
 pub use inspect::{conntrack_entries, half_open};
+pub use load::{Bulk, Call, Heard};
 pub use namespace::{Namespace, veth};
 pub use packet::Packet;
 pub use process::Process;

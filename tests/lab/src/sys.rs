@@ -127,6 +127,23 @@ pub fn ping_socket(to: IpAddr, device: Option<&str>) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
+/// Has a TCP socket, or those that it accepts, send by this congestion control.
+pub fn set_congestion(socket: &impl AsFd, name: &str) -> io::Result<()> {
+    let (pointer, len) = (name.as_ptr().cast(), name.len() as libc::socklen_t);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `pointer` and `len` describe `name`, which outlives the call; the kernel adds the final zero itself.
+    check(unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_CONGESTION, pointer, len) }).map(drop)
+}
+
+/// Has a TCP socket's last owner end the connection by a reset: nothing of it stays in the kernel.
+pub fn reset_on_close(socket: &impl AsFd) -> io::Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (pointer, len) = (std::ptr::from_ref(&linger).cast(), size_of_val(&linger) as libc::socklen_t);
+    // SAFETY: `pointer` and `len` describe `linger`, which outlives the call.
+    check(unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, pointer, len) })
+        .map(drop)
+}
+
 pub fn is_root() -> bool {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }

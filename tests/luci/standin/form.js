@@ -77,7 +77,7 @@ const Value = baseclass.extend({
 	widget(section_id, value) {
 		const input = E('input', { 'type': 'text', 'class': 'cbi-input-text', 'placeholder': this.placeholder });
 		input.value = value ?? this.default ?? '';
-		return { input, getValue: () => input.value };
+		return { input, getValue: () => input.value, setValue: (text) => { input.value = text; } };
 	},
 
 	parse(section_id) {
@@ -101,6 +101,15 @@ const Value = baseclass.extend({
 	remove(section_id) {
 		uci.unset('cheaproute', section_id, this.option);
 	}
+});
+
+const Button = Value.extend({
+	widget(section_id) {
+		const input = E('button', { 'class': 'cbi-button', 'click': (event) => this.onclick(event, section_id) }, [ this.inputtitle ]);
+		return { input, getValue: () => null };
+	},
+
+	parse() {}
 });
 
 const ListValue = Value.extend({
@@ -323,4 +332,4 @@ const CBIMap = baseclass.extend({
 	}
 });
 
-return baseclass.extend({ Map: CBIMap, Value, ListValue, Flag, DynamicList, TypedSection, GridSection });
+return baseclass.extend({ Map: CBIMap, Value, Button, ListValue, Flag, DynamicList, TypedSection, GridSection });

@@ -22,6 +22,7 @@ return baseclass.extend({
 	races: declare('races', [ 'count' ]),
 	memory: declare('memory', [ 'count' ]),
 	why: declare('why', [ 'to', 'proto', 'port' ]),
+	genkey: declare('genkey'),
 	reload: declare('reload'),
 	probe: declare('probe', [ 'link' ]),
 	setLink: declare('set_link', [ 'link', 'up' ]),

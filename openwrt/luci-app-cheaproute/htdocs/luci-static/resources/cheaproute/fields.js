@@ -49,7 +49,32 @@ const titles = {
 	src_port: _('Client ports'),
 	dest_port: _('Server ports'),
 	src_device: _('Incoming device'),
-	nftset: _('nft set')
+	nftset: _('nft set'),
+	side: _('Side'),
+	primary: _('First path'),
+	secondary: _('Second path'),
+	ratio: _('Ratio'),
+	role: _('Role'),
+	peer: _('Peer'),
+	private_key: _('Private key'),
+	private_key_file: _('Private key\'s file'),
+	public_key: _('Public key of the other end'),
+	preshared_key: _('Preshared key'),
+	endpoint: _('Server'),
+	listen_port: _('Port of this end'),
+	transport: _('Transport'),
+	remote_mac: _('Remote hardware addresses'),
+	address: _('Addresses'),
+	route: _('Routes'),
+	allowed_ips: _('Addresses of the client'),
+	mtu: _('MTU'),
+	scheduler: _('Scheduler'),
+	latency_limit: _('Latency limit'),
+	repair: _('Repair losses'),
+	keepalive: _('Keepalive'),
+	metered_limit: _('Rate on metered links'),
+	masquerade: _('Masquerade'),
+	plain: _('Not encrypted')
 };
 
 const YES = [ '1', 'on', 'yes', 'true', 'enabled' ];

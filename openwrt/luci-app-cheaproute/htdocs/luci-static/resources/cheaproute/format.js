@@ -52,7 +52,7 @@ return baseclass.extend({
 
 	// The states are words of the daemon.
 	state(word) {
-		return ({ up: _('up'), down: _('down'), absent: _('absent'), unknown: _('unknown') })[word] || word;
+		return ({ up: _('up'), down: _('down'), absent: _('absent'), unknown: _('unknown'), connecting: _('connecting') })[word] || word;
 	},
 
 	// Why a request failed: LuCI's texts name its own innards before they come to the point.

@@ -16,7 +16,8 @@ const kinds = {
 	link: { title: _('Links'), columns: [ 'enabled', 'interface', 'probe', 'weight' ] },
 	policy: { title: _('Policies'), columns: [ 'mode', 'link', 'last_resort' ] },
 	rule: { title: _('Rules'), columns: [ 'enabled', 'proto', 'src_ip', 'dest_ip', 'dest_port', 'policy' ] },
-	peer: { title: _('Peers') },
+	peer: { title: _('Peers'), columns: [ 'enabled', 'role', 'endpoint', 'device', 'scheduler' ] },
+	client: { title: _('Clients'), columns: [ 'enabled', 'peer', 'allowed_ips' ] },
 	split: { title: _('Splits') }
 };
 
@@ -38,9 +39,30 @@ const refuse = (text) => {
 
 // Which sections name this one, by kind.
 const users = (kind, name) => {
-	const [ by, option ] = ({ link: [ 'policy', 'link' ], policy: [ 'rule', 'policy' ] })[kind] || [];
+	const [ by, option ] = ({ link: [ 'policy', 'link' ], policy: [ 'rule', 'policy' ], peer: [ 'policy', 'peer' ] })[kind] || [];
 	const named = (value) => typeof(value) == 'string' ? value.split(/[\s,]+/) : L.toArray(value);
 	return by ? uci.sections('cheaproute', by).filter((section) => named(section[option]).includes(name)) : [];
+};
+
+// Private keys are not shown; a button makes one, and tells the public one that the other end needs. The key comes from the
+// router, over the session that will save it.
+const addKeys = (section, field, option) => {
+	if (option.name.endsWith('_key') && option.name != 'public_key')
+		field.password = true;
+	if (option.name != 'private_key')
+		return;
+	const button = section.option(form.Button, '_genkey', _('New key'));
+	button.modalonly = true;
+	button.inputtitle = _('Generate');
+	button.onclick = function(event, section_id) {
+		return client.genkey().then((keys) => {
+			this.section.getUIElement(section_id, 'private_key').setValue(keys.private_key);
+			this.section.getUIElement(section_id, 'private_key').triggerValidation();
+			const said = event.target.closest('.cbi-value-field').querySelector('.cr-key') || E('p', { 'class': 'cr-key', 'role': 'status' });
+			said.textContent = _('The other end needs this public key: %s').format(keys.public_key);
+			event.target.closest('.cbi-value-field').appendChild(said);
+		}).catch((error) => refuse(_('No key was made: %s').format(error.message || error)));
+	};
 };
 
 return view.extend({
@@ -109,6 +131,8 @@ return view.extend({
 		kind.options.forEach((option) => {
 			const tab = tabbed ? Object.keys(tabs).find((tab) => tabs[tab][1].includes(option.name)) || 'more' : null;
 			const field = fields.add(section, option, { ...this.choices(option), tab, column: columns.includes(option.name) });
+			if (kind.name == 'peer')
+				addKeys(section, field, option);
 			// A link stands for an interface, if need be that of its own name, or for a device.
 			if (tabbed && option.name == 'interface')
 				field.textvalue = (section_id) => uci.get('cheaproute', section_id, 'interface')
@@ -121,7 +145,10 @@ return view.extend({
 		case 'interface':
 			return { choices: () => this.interfaces };
 		case 'link':
-			return { choices: () => names('link'), only: true };
+			// With transport ethernet a peer's are devices.
+			return { choices: () => option.shape == 'name' ? names('link') : [ ...names('link'), ...this.devices ], only: option.shape == 'name' };
+		case 'peer':
+			return { choices: () => names('peer'), only: true };
 		case 'policy':
 			// Without any, the daemon has one of this name.
 			return { choices: () => names('policy').length ? names('policy') : [ 'fastest' ], only: true };

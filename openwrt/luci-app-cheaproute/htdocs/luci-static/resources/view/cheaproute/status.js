@@ -58,9 +58,13 @@ const happened = (event) => {
 	return event.event;
 };
 
-const paths = (peer) => L.toArray(peer.paths || peer.links).map((path) => '%s ↓ %s ↑ %s'.format(
-	path.link || path.name, format.rate(path.rx_bps == null ? null : path.rx_bps / 8),
-	format.rate(path.tx_bps == null ? null : path.tx_bps / 8))).join(', ') || '–';
+// A line for each path: its state or round trip, what it carries at most, what it lost.
+const paths = (remote) => L.toArray(remote.paths).map((path) => E('div', { 'class': 'cr-path', 'data-path': path.name }, [
+	path.state == 'up'
+		? '%s: %s · %s · ↓ %s ↑ %s'.format(path.name, format.time(path.rtt_us), format.loss(path.loss_permille),
+			format.rate(path.down_bps == null ? null : path.down_bps / 8), format.rate(path.up_bps == null ? null : path.up_bps / 8))
+		: '%s: %s'.format(path.name, format.state(path.state))
+]));
 
 const ways = {
 	local: _('stays on the router'),
@@ -120,7 +124,7 @@ return view.extend({
 			ask(true, 'links'),
 			ask(this.may.races, 'races', RACES),
 			ask(seldom, 'policies'),
-			ask(seldom, 'peers'),
+			ask(true, 'peers'),
 			ask(seldom, 'events'),
 			ask(seldom && this.may.memory, 'memory', MEMORY)
 		]).then(([ { status, error }, links, races, policies, peers, events, memory ]) => {
@@ -206,9 +210,18 @@ return view.extend({
 	},
 
 	renderPeers(peers) {
-		return table('peers', [ _('Peer'), _('State'), _('Paths') ], peers.map((peer) => [
-			peer.name || '–', format.state(peer.state) || '–', paths(peer)
-		]), _('No peer is configured.'));
+		const row = (remote, name) => [
+			name,
+			'%s, %s'.format(format.state(remote.state), _('for %s').format(format.span(remote.since_s))),
+			remote.endpoint || '–',
+			'↓ %s ↑ %s'.format(format.bytes(remote.rx_bytes), format.bytes(remote.tx_bytes)),
+			_('%d repaired, %d reordered, %d given up').format(remote.repaired, remote.reordered, remote.given_up),
+			paths(remote)
+		];
+		return table('peers', [ _('Peer'), _('State'), _('Server'), _('Traffic'), _('Packets'), _('Paths') ], peers.flatMap((peer) => [
+			row(peer, '%s (%s)'.format(peer.name, peer.device))
+		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name))))),
+			_('No peer is configured.'));
 	},
 
 	renderEvents(events) {

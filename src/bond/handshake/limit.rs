@@ -1,0 +1,119 @@
+//! How many handshakes are taken, in total and from each source.
+
+use crate::time::{Span, Time};
+
+/// Handshakes that cost key agreements: 50 a second are 10 ms of a server's time, 300 of a slow router's.
+const TOTAL: Bucket = Bucket { every: Span::from_millis(20), burst: 400 };
+/// The first half of them is free of cookies: hundreds of clients come back at once when their server restarts.
+const FREE: Bucket = Bucket { every: TOTAL.every, burst: TOTAL.burst / 2 };
+/// Of one source, which may be many clients behind one address.
+const SOURCE: Bucket = Bucket { every: Span::from_millis(50), burst: 20 };
+/// Sources that are told apart; 6 KB. With more, the one that is the furthest from its limit is forgotten.
+pub(super) const SOURCES: usize = 256;
+
+/// A token bucket, as the time at which it is full again (GCRA, ITU-T I.371).
+struct Bucket {
+    every: Span,
+    burst: u64,
+}
+
+impl Bucket {
+    /// The new state if there is a token.
+    fn take(&self, full: Time, now: Time) -> Option<Time> {
+        let full = full.max(now) + self.every;
+        (full.since(now).as_micros() <= self.every.as_micros() * self.burst).then_some(full)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Limits {
+    total: Time,
+    sources: Vec<([u8; 8], Time)>,
+}
+
+impl Limits {
+    /// Whether sources must prove themselves.
+    pub(super) fn busy(&self, now: Time) -> bool {
+        FREE.take(self.total, now).is_none()
+    }
+
+    pub(super) fn total(&mut self, now: Time) -> bool {
+        let taken = TOTAL.take(self.total, now);
+        self.total = taken.unwrap_or(self.total);
+        taken.is_some()
+    }
+
+    /// For a source that has proven itself: forged ones would fill the table.
+    pub(super) fn source(&mut self, from: &[u8], now: Time) -> bool {
+        // An IPv6 site has a /64 at least: all of it is one source.
+        let mut key = [0; 8];
+        key.iter_mut().zip(from).for_each(|(key, byte)| *key = *byte);
+        let place = match self.sources.iter().position(|(known, _)| *known == key) {
+            Some(place) => place,
+            None => {
+                if self.sources.len() >= SOURCES {
+                    let quietest = self.sources.iter().enumerate().min_by_key(|(_, (_, full))| *full);
+                    self.sources.swap_remove(quietest.map_or(0, |(place, _)| place));
+                }
+                self.sources.push((key, now));
+                self.sources.len() - 1
+            }
+        };
+        let Some((_, full)) = self.sources.get_mut(place) else { return false };
+        let taken = SOURCE.take(*full, now);
+        *full = taken.unwrap_or(*full);
+        taken.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(mut take: impl FnMut() -> bool) -> u64 {
+        (0..10_000).filter(|_| take()).count() as u64
+    }
+
+    #[test]
+    fn bursts_and_rates() {
+        let mut limits = Limits::default();
+        let now = Time(1_000_000);
+        assert!(!limits.busy(now));
+        assert_eq!(taken(|| !limits.busy(now) && limits.total(now)), FREE.burst);
+        assert!(limits.busy(now));
+        assert_eq!(taken(|| limits.total(now)), TOTAL.burst - FREE.burst);
+        assert_eq!(taken(|| limits.total(now + Span::from_secs(1))), 50);
+        assert!(!limits.busy(now + Span::from_secs(10)));
+        assert_eq!(taken(|| limits.source(&[1, 2, 3, 4], now)), SOURCE.burst);
+        assert_eq!(taken(|| limits.source(&[1, 2, 3, 5], now)), SOURCE.burst);
+        assert_eq!(taken(|| limits.source(&[1, 2, 3, 4], now + Span::from_secs(1))), 20);
+        // A clock that goes back is no way around.
+        assert_eq!(taken(|| limits.source(&[1, 2, 3, 5], Time(0))), 0);
+    }
+
+    #[test]
+    fn a_prefix_is_one_source() {
+        let mut limits = Limits::default();
+        let mut last = 0;
+        let mut from = || {
+            last += 1;
+            let [high, low] = u16::to_be_bytes(last);
+            [0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, high, low]
+        };
+        assert_eq!(taken(|| limits.source(&from(), Time(0))), SOURCE.burst);
+        assert_eq!(limits.sources.len(), 1);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_keeps_who_is_at_its_limit() {
+        let mut limits = Limits::default();
+        let worst = [9, 9, 9, 9];
+        assert_eq!(taken(|| limits.source(&worst, Time(0))), SOURCE.burst);
+        for number in 0..5_000u16 {
+            let [high, low] = number.to_be_bytes();
+            limits.source(&[10, 0, high, low], Time(0));
+        }
+        assert_eq!(limits.sources.len(), SOURCES);
+        assert!(!limits.source(&worst, Time(0)));
+    }
+}

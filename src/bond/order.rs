@@ -1,0 +1,346 @@
+//! The receiving side of the flows: order, and no packet twice.
+//!
+//! Each flow tag has a sequence of its own, so one flow's loss stalls no other. Of an ordered flow, what comes in order passes at
+//! once, without a copy. What comes too early waits until the gap before it is filled, or until it has waited as long as is allowed:
+//! then the gap is given up. What was given up and comes nevertheless within [`holes::LIFE`] passes at once: to TCP, late is better
+//! than lost. Of the other flows everything passes as it comes, once.
+
+use super::flow::{self, ORDERED};
+use super::item::SEQUENCES;
+use crate::time::{Span, Time};
+
+mod holes;
+mod queue;
+
+use holes::Holes;
+use queue::{Key, Queue};
+
+/// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
+pub const SHORTEST_WAIT: Span = Span::from_millis(2);
+pub const LONGEST_WAIT: Span = Span::from_millis(150);
+/// Packets and bytes that may wait, over all flows: 300 Mbit/s for 100 ms, 2 Gbit/s for 15 ms. Beyond it the oldest gap is given up.
+pub const MAX_WAITING: usize = 4096;
+pub const MAX_WAITING_BYTES: usize = 4 << 20;
+/// An ordered flow's sequence this far ahead of the next one is no gap: what lies between is not waited for. Twice what may wait.
+const AHEAD: u32 = 2 * MAX_WAITING as u32;
+/// Sequences of an unordered flow whose duplicates are known, behind the highest; what is older is taken for one.
+const BEHIND: u32 = 4096;
+/// Of a jump of sequences, the nearest ones are those that may still come.
+const NEAREST: i32 = 512;
+/// After this time without a waiting packet the memory is given back.
+const REST: Span = Span::from_secs(1);
+/// What became of packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    pub delivered: u64,
+    /// Arrived after a later packet of their flow.
+    pub reordered: u64,
+    pub duplicates: u64,
+    /// Sequences that were waited for in vain, or not waited for.
+    pub given_up: u64,
+    /// Of those, arrived and delivered after all.
+    pub late: u64,
+}
+
+/// What became of one packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    Delivered,
+    Waits,
+    /// Dropped: it was here before, or is so old that nobody knows.
+    Duplicate,
+}
+
+/// The flows of one peer.
+#[derive(Debug)]
+pub struct Order {
+    limit: Span,
+    wait: Span,
+    ordered: Vec<Bucket>,
+    unordered: Vec<Window>,
+    queue: Queue,
+    /// When the last waiting packet left, if slots are still there.
+    emptied: Option<Time>,
+    holes: Holes,
+    /// Nothing waits.
+    hurry: bool,
+    counters: Counters,
+}
+
+/// An ordered flow.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// The first sequence that was neither delivered nor given up.
+    next: u32,
+    /// After the highest that arrived; `next` if nothing waits.
+    top: u32,
+    waiting: u16,
+    /// Something has come.
+    begun: bool,
+}
+
+/// An unordered flow. Without a map nothing has come yet.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    highest: u32,
+    /// Bit `s % BEHIND`: whether sequence s came.
+    map: Option<Box<[u32; BEHIND as usize / 32]>>,
+}
+
+/// How far `a` is ahead of `b`, of 24 bits; negative: behind.
+fn ahead(a: u32, b: u32) -> i32 {
+    (a.wrapping_sub(b) << 8) as i32 >> 8
+}
+
+fn after(sequence: u32) -> u32 {
+    (sequence + 1) % SEQUENCES
+}
+
+impl Order {
+    /// `limit`: no packet ever waits longer.
+    pub fn new(limit: Span) -> Self {
+        Order {
+            limit,
+            wait: LONGEST_WAIT.min(limit),
+            ordered: vec![Bucket::default(); ORDERED.into()],
+            unordered: vec![Window::default(); 256 - usize::from(ORDERED)],
+            queue: Queue::default(),
+            emptied: None,
+            holes: Holes::default(),
+            hurry: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The longest that a packet waits for the gap before it, from now on: the paths' spread of delays, four times their jitter and
+    /// one turn of repair.
+    pub fn set_wait(&mut self, wait: Span, hurry: bool) {
+        self.hurry = hurry;
+        self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT).min(self.limit);
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Packets that wait, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.queue.length(), self.queue.bytes())
+    }
+
+    /// The peer begins its sequences anew. What waits is delivered.
+    pub fn reset(&mut self, deliver: &mut dyn FnMut(&[u8])) {
+        while self.queue.length() > 0 {
+            self.release_oldest(Time(0), deliver);
+        }
+        let counters = self.counters;
+        *self = Order { wait: self.wait, counters, ..Order::new(self.limit) };
+    }
+
+    /// A packet came. `sequence` counts modulo [`SEQUENCES`]. Packets that can pass are given to `deliver`, in order.
+    pub fn accept(&mut self, flow: u8, sequence: u32, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
+        let sequence = sequence % SEQUENCES;
+        if !flow::is_ordered(flow) {
+            return self.accept_unordered(flow, sequence, item, deliver);
+        }
+        let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return Fate::Duplicate };
+        let mut gap = ahead(sequence, bucket.next);
+        if !bucket.begun && !(0..AHEAD as i32).contains(&gap) {
+            // This end began anew, and the peer goes on with its numbers.
+            (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
+        }
+        bucket.begun = true;
+        if gap < 0 {
+            return self.accept_late(Key::new(flow, sequence), item, now, deliver);
+        }
+        if gap == 0 && bucket.waiting == 0 {
+            bucket.next = after(sequence);
+            bucket.top = bucket.next;
+            return self.deliver(item, deliver);
+        }
+        if self.queue.contains(Key::new(flow, sequence)) {
+            self.counters.duplicates += 1;
+            return Fate::Duplicate;
+        }
+        let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return Fate::Duplicate };
+        if ahead(sequence, bucket.top) < 0 {
+            self.counters.reordered += 1;
+        } else {
+            bucket.top = after(sequence);
+        }
+        if gap == 0 || gap as u32 >= AHEAD || self.hurry {
+            self.advance(flow, sequence, now, deliver);
+            self.pass(flow, sequence);
+            self.deliver(item, deliver);
+            self.follow(flow, now, deliver);
+            return Fate::Delivered;
+        }
+        bucket.waiting += 1;
+        self.emptied = None;
+        self.queue.keep(Key::new(flow, sequence), item, now);
+        while self.queue.length() > MAX_WAITING || self.queue.bytes() > MAX_WAITING_BYTES {
+            self.release_oldest(now, deliver);
+        }
+        if self.queue.contains(Key::new(flow, sequence)) { Fate::Waits } else { Fate::Delivered }
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        match self.queue.oldest() {
+            Some((_, came)) => Some(came + self.wait),
+            None => self.emptied.map(|at| at + REST),
+        }
+    }
+
+    /// Gives up the gaps before packets that waited long enough.
+    pub fn expire(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        while self.queue.oldest().is_some_and(|(_, came)| now >= came + self.wait) {
+            self.release_oldest(now, deliver);
+        }
+        if self.emptied.is_some_and(|at| now >= at + REST) {
+            (self.queue, self.emptied) = (Queue::default(), None);
+        }
+    }
+
+    fn deliver(&mut self, item: &[u8], deliver: &mut dyn FnMut(&[u8])) -> Fate {
+        self.counters.delivered += 1;
+        deliver(item);
+        Fate::Delivered
+    }
+
+    fn accept_unordered(&mut self, flow: u8, sequence: u32, item: &[u8], deliver: &mut dyn FnMut(&[u8])) -> Fate {
+        let Some(window) = self.unordered.get_mut(usize::from(flow - ORDERED)) else { return Fate::Duplicate };
+        match window.note(sequence) {
+            None => {
+                self.counters.duplicates += 1;
+                Fate::Duplicate
+            }
+            Some(reordered) => {
+                self.counters.reordered += u64::from(reordered);
+                self.deliver(item, deliver)
+            }
+        }
+    }
+
+    /// Before what is next: it was delivered, or given up.
+    fn accept_late(&mut self, key: Key, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
+        match self.holes.fill(key, now) {
+            true => {
+                self.counters.late += 1;
+                self.counters.reordered += 1;
+                self.deliver(item, deliver)
+            }
+            false => {
+                self.counters.duplicates += 1;
+                Fate::Duplicate
+            }
+        }
+    }
+
+    /// Delivers what waits of a flow before `sequence`, and gives up what is missing there.
+    fn advance(&mut self, flow: u8, sequence: u32, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        loop {
+            let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return };
+            let (next, missing) = (bucket.next, ahead(sequence, bucket.next));
+            if missing <= 0 {
+                return;
+            }
+            if bucket.waiting == 0 {
+                // The nearest ones are those that may still come.
+                bucket.next = sequence;
+                self.counters.given_up += missing as u64;
+                for back in (1..=missing.min(NEAREST)).rev() {
+                    self.give_up(Key::new(flow, sequence.wrapping_sub(back as u32) % SEQUENCES), now);
+                }
+                return;
+            }
+            self.pass(flow, next);
+            let key = Key::new(flow, next);
+            if !self.take(key, now, deliver) {
+                self.counters.given_up += 1;
+                self.give_up(key, now);
+            }
+        }
+    }
+
+    /// Delivers what waited for nothing but what has just passed.
+    fn follow(&mut self, flow: u8, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        while let Some(bucket) = self.ordered.get(usize::from(flow)).copied() {
+            if bucket.waiting == 0 || !self.take(Key::new(flow, bucket.next), now, deliver) {
+                return;
+            }
+            self.pass(flow, bucket.next);
+        }
+    }
+
+    fn pass(&mut self, flow: u8, sequence: u32) {
+        if let Some(bucket) = self.ordered.get_mut(usize::from(flow)) {
+            bucket.next = after(sequence);
+        }
+    }
+
+    fn release_oldest(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        let Some((key, _)) = self.queue.oldest() else { return };
+        let (flow, sequence) = (key.flow(), key.sequence());
+        self.advance(flow, after(sequence), now, deliver);
+        self.follow(flow, now, deliver);
+    }
+
+    fn give_up(&mut self, key: Key, now: Time) {
+        self.holes.add(key, now);
+    }
+
+    /// Delivers a packet if it waits.
+    fn take(&mut self, key: Key, now: Time, deliver: &mut dyn FnMut(&[u8])) -> bool {
+        let Some((slot, item)) = self.queue.take(key) else { return false };
+        if let Some(bucket) = self.ordered.get_mut(usize::from(key.flow())) {
+            bucket.waiting -= 1;
+        }
+        if self.queue.length() == 0 {
+            self.emptied = Some(now);
+        }
+        self.deliver(&item, deliver);
+        self.queue.reuse(slot, item);
+        true
+    }
+}
+
+impl Window {
+    /// Notes a sequence: whether it came after a later one, `None` if it came before or is too old.
+    fn note(&mut self, sequence: u32) -> Option<bool> {
+        let distance = match self.map {
+            Some(_) => ahead(sequence, self.highest),
+            None => BEHIND as i32,
+        };
+        let map = self.map.get_or_insert_with(|| Box::new([0; BEHIND as usize / 32]));
+        if distance <= -(BEHIND as i32) {
+            return None;
+        }
+        if distance >= BEHIND as i32 {
+            map.fill(0);
+        } else {
+            for passed in 1..=distance.max(0) as u32 {
+                let (word, bit) = place(self.highest + passed);
+                *map.get_mut(word)? &= !bit;
+            }
+        }
+        let (word, bit) = place(sequence);
+        let word = map.get_mut(word)?;
+        if *word & bit != 0 {
+            return None;
+        }
+        *word |= bit;
+        if distance > 0 {
+            self.highest = sequence;
+        }
+        Some(distance < 0)
+    }
+}
+
+fn place(sequence: u32) -> (usize, u32) {
+    ((sequence % BEHIND / 32) as usize, 1 << (sequence % 32))
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

@@ -1,0 +1,43 @@
+//! Sequences that were given up and may come nevertheless.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::queue::Key;
+use crate::time::{Span, Time};
+
+/// How long, and how many of them are known: 40 ms at a gigabit. The time is far below what 2^24 packets of one flow take.
+pub const LIFE: Span = Span::from_secs(1);
+pub const MOST: usize = 4096;
+
+#[derive(Debug, Default)]
+pub struct Holes {
+    since: BTreeMap<Key, Time>,
+    /// In the order of their times; those that were filled among them.
+    order: VecDeque<Key>,
+}
+
+impl Holes {
+    pub fn add(&mut self, key: Key, now: Time) {
+        if self.order.len() >= MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.since.remove(&oldest);
+        }
+        self.order.push_back(key);
+        self.since.insert(key, now);
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether this one is among them; from now on it is not.
+    pub fn fill(&mut self, key: Key, now: Time) -> bool {
+        let known = self.since.remove(&key).is_some_and(|since| now.since(since) < LIFE);
+        if self.since.is_empty() {
+            self.order.clear();
+        }
+        known
+    }
+}

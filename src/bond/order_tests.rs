@@ -1,0 +1,356 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use proptest::prelude::*;
+
+const FLOW: u8 = 7;
+const LOOSE: u8 = 200;
+
+fn at(ms: u64) -> Time {
+    Time(ms * 1_000)
+}
+
+/// An order, and what it delivered.
+struct Run {
+    order: Order,
+    out: Vec<u32>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut order = Order::new(Span::from_millis(100));
+        order.set_wait(Span::from_millis(20), false);
+        Run { order, out: Vec::new() }
+    }
+
+    fn accept(&mut self, flow: u8, sequence: u32, ms: u64) -> Fate {
+        let out = &mut self.out;
+        let mut deliver = |item: &[u8]| out.push(u32::from_be_bytes(item.try_into().unwrap()));
+        self.order.accept(flow, sequence, &sequence.to_be_bytes(), at(ms), &mut deliver)
+    }
+
+    fn expire(&mut self, ms: u64) {
+        let out = &mut self.out;
+        self.order.expire(at(ms), &mut |item| out.push(u32::from_be_bytes(item.try_into().unwrap())));
+    }
+}
+
+#[test]
+fn in_order_passes_and_early_waits_for_the_gap() {
+    let mut run = Run::new();
+    let fates = [0, 2, 3, 2, 1, 1].map(|sequence| run.accept(FLOW, sequence, 1));
+    use Fate::*;
+    assert_eq!(fates, [Delivered, Waits, Waits, Duplicate, Delivered, Duplicate]);
+    assert_eq!(run.out, [0, 1, 2, 3]);
+    let expected = Counters { delivered: 4, reordered: 1, duplicates: 2, given_up: 0, late: 0 };
+    assert_eq!(run.order.counters(), expected);
+}
+
+#[test]
+fn a_gap_is_given_up_when_a_packet_waited_long_enough() {
+    let mut run = Run::new();
+    assert_eq!(run.order.deadline(), None);
+    for (sequence, ms) in [(0, 0), (5, 10), (3, 12), (7, 15)] {
+        run.accept(FLOW, sequence, ms);
+    }
+    assert_eq!(run.order.deadline(), Some(at(30)));
+    run.expire(29);
+    assert_eq!(run.out, [0]);
+    run.expire(30);
+    assert_eq!(run.out, [0, 3, 5]);
+    assert_eq!(run.order.deadline(), Some(at(35)));
+    assert_eq!(run.order.counters().given_up, 3);
+    // To TCP, late is better than lost; once.
+    assert_eq!((run.accept(FLOW, 4, 31), run.accept(FLOW, 4, 31)), (Fate::Delivered, Fate::Duplicate));
+    assert_eq!(run.accept(FLOW, 1, 1100), Fate::Duplicate, "too late");
+    run.expire(1100);
+    assert_eq!(run.out, [0, 3, 5, 4, 7]);
+    assert_eq!((run.order.counters().late, run.order.counters().given_up), (1, 4));
+}
+
+#[test]
+fn one_flow_stalls_no_other() {
+    let mut run = Run::new();
+    run.accept(FLOW, 1, 0);
+    assert_eq!(run.accept(FLOW + 1, 0, 0), Fate::Delivered);
+    assert_eq!(run.accept(LOOSE, 5, 0), Fate::Delivered);
+    assert_eq!(run.accept(LOOSE, 3, 0), Fate::Delivered);
+}
+
+#[test]
+fn unordered_flows_drop_duplicates_within_the_window() {
+    let mut run = Run::new();
+    for sequence in [SEQUENCES - 2, 1, SEQUENCES - 1, 0, 4000] {
+        assert_eq!(run.accept(LOOSE, sequence, 0), Fate::Delivered, "{sequence}");
+        assert_eq!(run.accept(LOOSE, sequence, 0), Fate::Duplicate, "{sequence}");
+    }
+    assert_eq!(run.accept(LOOSE, SEQUENCES - 2, 0), Fate::Duplicate);
+    assert_eq!(run.accept(LOOSE, SEQUENCES - 90, 0), Fate::Delivered, "4,090 behind");
+    assert_eq!(run.accept(LOOSE, SEQUENCES - 96, 0), Fate::Duplicate, "4,096 behind: nobody knows");
+    assert_eq!(run.accept(LOOSE, 8_000_000, 0), Fate::Delivered);
+    assert_eq!(run.accept(LOOSE, 8_000_000 - 4000, 0), Fate::Delivered, "the map began anew");
+    assert_eq!(run.accept(LOOSE, 16_000_000, 0), Fate::Delivered);
+    assert_eq!(run.accept(LOOSE, 4000, 0), Fate::Delivered, "the numbers wrap");
+}
+
+#[test]
+fn a_jump_far_ahead_stalls_nothing() {
+    let mut run = Run::new();
+    for sequence in [0, 2, 4] {
+        run.accept(FLOW, sequence, 0);
+    }
+    assert_eq!(run.accept(FLOW, 8_000_000, 0), Fate::Delivered);
+    assert_eq!(run.out, [0, 2, 4, 8_000_000]);
+    assert_eq!(run.order.waiting(), (0, 0));
+    assert_eq!(run.accept(FLOW, 8_000_001, 0), Fate::Delivered);
+    assert_eq!(run.accept(FLOW, 7_999_999, 0), Fate::Delivered, "a late one");
+    assert_eq!(run.order.counters().given_up, 8_000_000 - 3);
+    assert!(run.order.holes.len() <= holes::MOST);
+}
+
+#[test]
+fn what_waits_is_bounded_in_packets_and_bytes() {
+    let mut run = Run::new();
+    for sequence in 1..=MAX_WAITING as u32 {
+        assert_eq!(run.accept(FLOW, sequence, 0), Fate::Waits);
+    }
+    assert_eq!(run.accept(FLOW + 1, 9, 0), Fate::Waits);
+    assert_eq!(run.order.waiting().0, 1, "the oldest gap was given up");
+    assert_eq!(run.out.len(), MAX_WAITING);
+
+    let mut order = Order::new(Span::from_secs(1));
+    let item = vec![0; 60_000];
+    let mut delivered = 0;
+    for sequence in 1..200 {
+        order.accept((sequence % 90) as u8, 3 * sequence, &item, at(0), &mut |_| delivered += 1);
+        assert!(order.waiting().1 <= MAX_WAITING_BYTES);
+    }
+    assert!(delivered > 100);
+}
+
+#[test]
+fn memory_is_given_back_after_a_rest() {
+    let mut run = Run::new();
+    for sequence in 1..1000 {
+        run.accept(FLOW, sequence, 0);
+    }
+    run.accept(FLOW, 0, 5);
+    assert!(run.order.queue.slots() >= 999);
+    assert_eq!(run.order.deadline(), Some(at(1005)));
+    run.expire(1005);
+    assert_eq!((run.order.queue.slots(), run.order.deadline()), (0, None));
+    // Slots that come back after a rest are new ones.
+    run.accept(FLOW, 1001, 2000);
+    run.accept(FLOW, 1000, 2000);
+    assert_eq!(run.out.len(), 1002);
+}
+
+#[test]
+fn a_rest_takes_little_memory() {
+    let windows = (256 - usize::from(ORDERED)) * (size_of::<Window>() + BEHIND as usize / 8);
+    let all = windows + usize::from(ORDERED) * size_of::<Bucket>() + 2 * 1024;
+    assert!(all + size_of::<Order>() <= 60_000, "{all}");
+}
+
+#[test]
+fn a_peer_that_begins_anew_is_heard_after_a_reset() {
+    let mut run = Run::new();
+    for flow in [FLOW, LOOSE] {
+        for sequence in [0, 1, 2, 4] {
+            run.accept(flow, sequence, 0);
+        }
+    }
+    assert_eq!(run.accept(FLOW, 0, 0), Fate::Duplicate);
+    let out = &mut run.out;
+    run.order.reset(&mut |item| out.push(item.len() as u32));
+    assert_eq!(run.out.len(), 8, "what waited was delivered");
+    assert_eq!(run.order.waiting(), (0, 0));
+    assert_eq!(run.order.counters().delivered, 8);
+    assert_eq!((run.accept(FLOW, 0, 0), run.accept(LOOSE, 0, 0)), (Fate::Delivered, Fate::Delivered));
+}
+
+#[test]
+fn a_peer_that_goes_on_with_its_numbers_is_heard_by_an_end_that_began_anew() {
+    for first in [9_000, 5_000_000, SEQUENCES - 1, 9_000_000] {
+        let mut run = Run::new();
+        for sequence in [first, first + 1, first + 3, first + 2] {
+            run.accept(FLOW, sequence % SEQUENCES, 0);
+            run.accept(LOOSE, sequence % SEQUENCES, 0);
+        }
+        let expected = Counters { delivered: 8, reordered: 2, ..Counters::default() };
+        assert_eq!(run.order.counters(), expected, "{first}");
+    }
+}
+
+#[test]
+fn the_wait_has_bounds() {
+    let mut run = Run::new();
+    run.accept(FLOW, 1, 0);
+    for (wait, bound) in [(0, 2), (50, 50), (900, 100)] {
+        run.order.set_wait(Span::from_millis(wait), false);
+        assert_eq!(run.order.deadline(), Some(at(bound)));
+    }
+}
+
+/// The same rules without any cleverness; sequences have 64 bits.
+#[derive(Default)]
+struct Model {
+    flows: BTreeMap<u8, ModelFlow>,
+}
+
+#[derive(Default)]
+struct ModelFlow {
+    next: u64,
+    waiting: BTreeMap<u64, Time>,
+    given_up: BTreeMap<u64, Time>,
+    /// Of an unordered flow.
+    seen: BTreeSet<u64>,
+}
+
+impl Model {
+    fn accept(&mut self, flow: u8, sequence: u64, now: Time, out: &mut Vec<(u8, u64)>) {
+        let state = self.flows.get_mut(&flow).unwrap();
+        if !flow::is_ordered(flow) {
+            if state.seen.insert(sequence) {
+                out.push((flow, sequence));
+            }
+        } else if sequence < state.next {
+            if state.given_up.remove(&sequence).is_some_and(|at| now.since(at) < holes::LIFE) {
+                out.push((flow, sequence));
+            }
+        } else {
+            state.waiting.entry(sequence).or_insert(now);
+            state.drain(flow, out);
+        }
+    }
+
+    fn expire(&mut self, now: Time, wait: Span, out: &mut Vec<(u8, u64)>) {
+        loop {
+            let flows = self.flows.iter();
+            let all =
+                flows.flat_map(|(flow, state)| state.waiting.iter().map(|(sequence, came)| (*came, *flow, *sequence)));
+            let Some((came, flow, sequence)) = all.min() else { return };
+            if now < came + wait {
+                return;
+            }
+            let state = self.flows.get_mut(&flow).unwrap();
+            while state.next <= sequence {
+                match state.waiting.remove(&state.next) {
+                    Some(_) => out.push((flow, state.next)),
+                    None => {
+                        state.given_up.insert(state.next, now);
+                    }
+                }
+                state.next += 1;
+            }
+            state.drain(flow, out);
+        }
+    }
+}
+
+impl ModelFlow {
+    fn drain(&mut self, flow: u8, out: &mut Vec<(u8, u64)>) {
+        while self.waiting.remove(&self.next).is_some() {
+            out.push((flow, self.next));
+            self.next += 1;
+        }
+    }
+}
+
+const FLOWS: [u8; 4] = [0, 191, 192, 255];
+
+proptest! {
+    /// Packets of four flows over a bad network: lost, twice, delayed by up to three waits.
+    #[test]
+    fn as_the_model_does(
+        start in prop_oneof![Just(0u64), Just(u64::from(SEQUENCES) - 60)],
+        packets in proptest::collection::vec((0usize..4, 0u64..3_000, 0u64..60_000, 0u8..10), 1..220),
+    ) {
+        let wait = Span::from_millis(20);
+        // What arrives when.
+        let mut arrivals = BTreeMap::new();
+        let (mut clock, mut sent) = (1_000_000, [start; 4]);
+        for (number, (flow, step, delay, luck)) in packets.iter().enumerate() {
+            clock += step;
+            let sequence = sent[*flow];
+            sent[*flow] += 1;
+            if *luck > 0 {
+                let delay = if *luck < 6 { 0 } else { *delay };
+                arrivals.insert((clock + delay, number, 0), (FLOWS[*flow], sequence));
+            }
+            if *luck % 3 == 1 {
+                arrivals.insert((clock + delay / 2, number, 1), (FLOWS[*flow], sequence));
+            }
+        }
+        let mut order = Order::new(Span::from_millis(100));
+        order.set_wait(wait, false);
+        let mut model = Model::default();
+        for flow in FLOWS {
+            model.flows.insert(flow, ModelFlow { next: start, ..ModelFlow::default() });
+        }
+        for bucket in &mut order.ordered {
+            (bucket.next, bucket.top) = (start as u32, start as u32);
+        }
+        let (mut out, mut expected) = (Vec::new(), Vec::new());
+        let mut came = BTreeMap::new();
+        let mut times = Vec::new();
+        let unpack = |item: &[u8]| (item[0], u64::from_be_bytes(item[1..9].try_into().unwrap()));
+        let last = *arrivals.last_key_value().map_or(&(0, 0, 0), |(key, _)| key);
+        let arrivals = arrivals.into_iter().map(|(key, packet)| (Time(key.0), Some(packet)));
+        for (now, packet) in arrivals.chain([(Time(last.0 + 10_000_000), None)]) {
+            while let Some(deadline) = order.deadline().filter(|deadline| *deadline <= now) {
+                let before = (order.waiting(), order.queue.slots());
+                order.expire(deadline - Span(1), &mut |_| panic!("before the deadline"));
+                prop_assert_eq!(before, (order.waiting(), order.queue.slots()));
+                order.expire(deadline, &mut |item| out.push(unpack(item)));
+                prop_assert_ne!(before, (order.waiting(), order.queue.slots()), "a deadline with a reason");
+                times.resize(out.len(), deadline);
+                model.expire(deadline, wait, &mut expected);
+                prop_assert_eq!(&out, &expected);
+            }
+            let Some((flow, sequence)) = packet else { break };
+            came.entry((flow, sequence)).or_insert(now);
+            let mut item = vec![flow];
+            item.extend(sequence.to_be_bytes());
+            order.accept(flow, sequence as u32, &item, now, &mut |item| out.push(unpack(item)));
+            times.resize(out.len(), now);
+            model.accept(flow, sequence, now, &mut expected);
+            prop_assert_eq!(&out, &expected);
+        }
+        // Nothing twice; all that arrived; nothing waited too long; order but for what came late.
+        let unique: BTreeSet<_> = out.iter().copied().collect();
+        prop_assert_eq!(unique.len(), out.len());
+        prop_assert_eq!(unique, came.keys().copied().collect());
+        for (packet, time) in out.iter().zip(times) {
+            prop_assert!(time.since(came[packet]) <= wait);
+        }
+        let (mut next, mut late) = (BTreeMap::new(), 0);
+        for (flow, sequence) in out.iter().filter(|(flow, _)| flow::is_ordered(*flow)) {
+            let next = next.entry(flow).or_insert(0);
+            late += u64::from(sequence < next);
+            *next = (*next).max(sequence + 1);
+        }
+        prop_assert_eq!(late, order.counters().late);
+        prop_assert_eq!(order.waiting(), (0, 0));
+        prop_assert_eq!(order.counters().delivered, out.len() as u64);
+    }
+
+    /// Whatever a peer sends: no panic, bounded, quiet in the end.
+    #[test]
+    fn any_sequences_are_bounded(packets in proptest::collection::vec((any::<u8>(), any::<u32>(), 0u64..5_000), 0..300), narrow: bool) {
+        let mut order = Order::new(Span::from_millis(150));
+        let (mut now, mut delivered) = (Time(0), 0u64);
+        for (flow, sequence, step) in &packets {
+            now = now + Span(*step);
+            let (flow, sequence) = if narrow { (flow % 2, sequence % 9_000) } else { (*flow, *sequence) };
+            order.accept(flow, sequence, &[1], now, &mut |_| delivered += 1);
+            order.expire(now, &mut |_| delivered += 1);
+            prop_assert!(order.holes.len() <= holes::MOST && order.queue.length() <= MAX_WAITING);
+        }
+        now = now + Span::from_secs(3);
+        order.expire(now, &mut |_| delivered += 1);
+        order.expire(now + Span::from_secs(2), &mut |_| delivered += 1);
+        prop_assert_eq!((order.waiting(), order.deadline()), ((0, 0), None));
+        prop_assert_eq!(delivered + order.counters().duplicates, packets.len() as u64);
+    }
+}

@@ -1,0 +1,320 @@
+//! A path: one way to the peer, as its sender sees it.
+
+use std::collections::VecDeque;
+
+use crate::time::{Span, Time};
+
+use super::Via;
+use super::control::{MAP, Report};
+use super::frame::PathId;
+use super::rate::{Heard, Rate};
+use super::store::Slot;
+
+/// The most packets that a path remembers: a window's worth of full ones, and its small ones.
+const MOST: usize = 16_384;
+/// Later packets that must have arrived before a missing one is lost.
+const LATER: u64 = 3;
+/// A path with packets on their way and no word of them is silent after one and a half times its usual delay and this.
+const PATIENCE: Span = Span::from_millis(25);
+const MOST_PATIENCE: Span = Span::from_millis(1_000);
+/// How many probes without an answer make a path silent that carries nothing.
+const UNANSWERED: u32 = 3;
+
+/// Whether data may take a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Its link is down, or has no address.
+    Down,
+    /// Nothing came back yet.
+    Trying,
+    Up,
+    /// It was up, and answers no more.
+    Silent,
+}
+
+/// A packet that left by a path.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Time,
+    /// Bytes; 0: the other end is not asked to report it.
+    size: u16,
+    slot: Option<Slot>,
+    fate: Fate,
+    /// When it was first found missing.
+    missing: Option<Time>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Flying,
+    Arrived,
+    Lost,
+}
+
+/// What became of an item's copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Arrived(Slot),
+    Lost(Slot),
+}
+
+/// See the module. Counters are those of the present session; `first` counts on over sessions.
+#[derive(Debug)]
+pub struct Path {
+    pub id: PathId,
+    pub state: State,
+    /// Where its datagrams go; `None`: not known yet.
+    pub address: Option<Via>,
+    /// Relative share for the scheduler `weighted`.
+    pub weight: u16,
+    pub rate: Rate,
+    sent: VecDeque<Sent>,
+    /// The number of the first in `sent`.
+    first: u64,
+    /// The sessions whose packets are in `sent`: the session's byte, and what to add to its counters.
+    sessions: [Option<(u8, u64)>; 2],
+    flying: u64,
+    /// When the last packet that was sent has left the link, as far as is known.
+    free: Time,
+    /// When the next may leave.
+    next: Time,
+    progress: Time,
+    feedback: Span,
+    /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
+    disorder: Span,
+    pub probing: Probing,
+    pub counts: Counts,
+}
+
+/// A path's probes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Probing {
+    pub token: u32,
+    /// The size that the last one tried; 0: none.
+    pub size: u16,
+    pub asked: Option<Time>,
+    pub answered: Option<Time>,
+    pub unanswered: u32,
+    pub next: Time,
+    /// Smoothed, and its mean deviation; microseconds.
+    pub rtt: Option<(u64, u64)>,
+}
+
+/// Totals since the path exists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    pub sent_packets: u64,
+    pub sent_bytes: u64,
+    pub received_packets: u64,
+    pub received_bytes: u64,
+    pub lost: u64,
+    pub repaired: u64,
+}
+
+impl Path {
+    pub fn new(id: PathId, weight: u16, cap: u64) -> Self {
+        Path {
+            id,
+            state: State::Down,
+            address: None,
+            weight,
+            rate: Rate::new(cap),
+            sent: VecDeque::new(),
+            first: 0,
+            sessions: [None; 2],
+            flying: 0,
+            free: Time(0),
+            next: Time(0),
+            progress: Time(0),
+            feedback: Span::from_millis(100),
+            disorder: Span::ZERO,
+            probing: Probing::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// Bytes on their way.
+    pub fn flying(&self) -> u64 {
+        self.flying
+    }
+
+    /// The session is another, or the path is: the next packet has this counter.
+    pub fn session(&mut self, session: u8, counter: u64) {
+        if self.sent.is_empty() {
+            self.first = self.first.max(counter);
+        }
+        let next = self.first + self.sent.len() as u64;
+        self.sessions = [Some((session, next.saturating_sub(counter))), self.sessions[0]];
+        self.rate.restart();
+    }
+
+    /// A packet left. `size` 0: nobody waits for word of it.
+    pub fn left(&mut self, size: usize, slot: Option<Slot>, now: Time) {
+        if self.flying == 0 {
+            self.progress = now;
+        }
+        self.flying += size as u64;
+        self.sent.push_back(Sent { at: now, size: size as u16, slot, fate: Fate::Flying, missing: None });
+        if size > 0 {
+            self.rate.is_used(self.flying);
+            self.free = self.free.max(now) + duration(size, self.rate.estimate());
+            // Late is no debt: a thread that slept sends a little faster, yet not in a burst.
+            let begun = self.next.max(now - Span::from_millis(1));
+            self.next = begun + duration(size, self.rate.pace());
+        }
+    }
+
+    /// When a packet of `size` may leave. `None`: not before something arrives.
+    pub fn opens(&self, size: usize) -> Option<Time> {
+        let fits = self.flying + size as u64 <= self.rate.window() && self.sent.len() < MOST;
+        fits.then_some(self.next)
+    }
+
+    /// When a packet would arrive that is handed over now, behind `backlog` bytes: comparable between paths of a peer.
+    pub fn arrival(&self, size: usize, backlog: u64, now: Time) -> i64 {
+        let one_way = self.rate.one_way().unwrap_or(self.feedback.as_micros() as i64 / 2);
+        let begins = self.free.max(now) + duration(size + backlog as usize, self.rate.estimate());
+        (begins.0 as i64).saturating_add(one_way)
+    }
+
+    /// A report came about this path. One about packets that never left is ignored.
+    pub fn reported(&mut self, report: &Report, now: Time, each: &mut dyn FnMut(Outcome)) {
+        let Some((_, base)) = self.sessions.iter().flatten().find(|(session, _)| *session == report.session) else {
+            return;
+        };
+        let end = self.first + self.sent.len() as u64;
+        // Of the numbers that end in these 32 bits, the last that left.
+        let last = end.saturating_sub(1);
+        let Some(ahead) = last.checked_sub(*base) else { return };
+        let back = (ahead as u32).wrapping_sub(report.highest);
+        let Some(highest) = ahead.checked_sub(u64::from(back)).map(|counter| base + counter) else { return };
+        if highest < self.first {
+            return;
+        }
+        let mut heard =
+            Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes: report.bytes, arrived: 0, lost: 0 };
+        let mut news = false;
+        for number in self.first..=highest {
+            let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };
+            let arrived = match highest.checked_sub(number + 1) {
+                None => true,
+                Some(bit) => match report.map.get(bit as usize / 8) {
+                    Some(byte) => byte >> (bit % 8) & 1 == 1,
+                    None => report.map.len() < MAP,
+                },
+            };
+            match (arrived, sent.fate) {
+                (true, Fate::Flying) => {
+                    sent.fate = Fate::Arrived;
+                    self.flying -= u64::from(sent.size);
+                    heard.arrived += u32::from(sent.size > 0);
+                    sent.slot.into_iter().for_each(|slot| each(Outcome::Arrived(slot)));
+                    news = true;
+                    if number == highest && sent.size > 0 {
+                        heard.feedback = now.since(sent.at);
+                        heard.one_way = report.at.wrapping_sub(sent.at.0 as u32) as i32;
+                    }
+                }
+                (true, Fate::Lost) => {
+                    // It was only late: the path mixes its packets.
+                    sent.fate = Fate::Arrived;
+                    if let Some(missing) = sent.missing {
+                        self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
+                    }
+                }
+                (false, Fate::Flying) if highest - number >= LATER || number < *base => {
+                    let missing = *sent.missing.get_or_insert(now);
+                    if now.since(missing) >= self.disorder {
+                        sent.fate = Fate::Lost;
+                        self.flying -= u64::from(sent.size);
+                        heard.lost += u32::from(sent.size > 0);
+                        self.counts.lost += u64::from(sent.size > 0);
+                        sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if news {
+            self.progress = now;
+        }
+        if heard.feedback != Span::ZERO {
+            let feedback = heard.feedback.as_micros();
+            self.feedback = Span::from_micros((self.feedback.as_micros() * 7 + feedback) / 8);
+            self.rate.heard(&heard, now);
+        }
+        self.forget(now);
+    }
+
+    /// Drops what is settled from the front; a lost one stays for a while, since it may only be late.
+    fn forget(&mut self, now: Time) {
+        while let Some(sent) = self.sent.front() {
+            let settled = match sent.fate {
+                Fate::Flying => sent.size == 0 && now.since(sent.at) > MOST_PATIENCE,
+                Fate::Arrived => true,
+                Fate::Lost => now.since(sent.at) > self.feedback + self.feedback + Span::from_millis(50),
+            };
+            if !settled && self.sent.len() < MOST {
+                break;
+            }
+            let fate = sent.fate;
+            if fate == Fate::Flying {
+                self.flying -= u64::from(sent.size);
+            }
+            self.sent.pop_front();
+            self.first += 1;
+        }
+        if self.sent.is_empty() && self.sent.capacity() > 1024 {
+            self.sent = VecDeque::new();
+        }
+    }
+
+    /// When it is to be taken for silent, unless something arrives.
+    pub fn patience(&self) -> Option<Time> {
+        if self.flying == 0 || self.state != State::Up {
+            return None;
+        }
+        let usual = self.feedback.as_micros() * 3 / 2 + self.disorder.as_micros();
+        let patience = (Span::from_micros(usual) + PATIENCE).max(Span::from_millis(50)).min(MOST_PATIENCE);
+        Some(self.progress + patience)
+    }
+
+    /// It is silent: everything on its way counts as lost.
+    pub fn abandon(&mut self, each: &mut dyn FnMut(Outcome)) {
+        for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying) {
+            sent.fate = Fate::Lost;
+            sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
+        }
+        self.flying = 0;
+    }
+
+    /// An answer to the last probe came.
+    pub fn answered(&mut self, asked: Time, now: Time) {
+        let rtt = now.since(asked).as_micros();
+        let (smooth, deviation) = self.probing.rtt.unwrap_or((rtt, rtt / 2));
+        self.probing.rtt = Some(((smooth * 7 + rtt) / 8, (deviation * 3 + smooth.abs_diff(rtt)) / 4));
+        self.probing.answered = Some(now);
+        self.probing.asked = None;
+        self.probing.unanswered = 0;
+        if matches!(self.state, State::Trying | State::Silent) {
+            self.state = State::Up;
+            self.progress = now;
+        }
+    }
+
+    /// The last probe was not answered in time. Whether the path falls silent by that.
+    pub fn missed(&mut self) -> bool {
+        self.probing.asked = None;
+        self.probing.unanswered = self.probing.unanswered.saturating_add(1);
+        self.state == State::Up && self.probing.unanswered >= UNANSWERED
+    }
+}
+
+/// How long `size` bytes take at a rate.
+fn duration(size: usize, rate: u64) -> Span {
+    Span::from_micros(size as u64 * 1_000_000 / rate.max(1))
+}

@@ -1,0 +1,450 @@
+//! One remote end: what is known of it, and what is due.
+
+use std::collections::VecDeque;
+
+use crate::config::Prefix;
+use crate::time::{Span, Time};
+
+use super::control::{self, Control};
+use super::flow::Starts;
+use super::frame::{HEADER, MAX_PATHS, PathId, TAG};
+use super::mtu::{self, Search};
+use super::order::Order;
+use super::path::{Outcome, Path, State};
+use super::pieces::Pieces;
+use super::schedule::{Paths, Schedule, Scheduler};
+use super::session::{Session, Sessions};
+use super::squeeze::{Expander, Name, Squeezer};
+use super::store::{Slot, Store};
+use super::tally::Tally;
+use super::{Event, Output, Via};
+
+mod receiving;
+mod sending;
+mod telling;
+
+pub use receiving::destination;
+pub use sending::device_mtu;
+
+/// Something is always due some time.
+const IDLE: Span = Span::from_secs(10);
+/// A path that answers nothing is asked ten times a second.
+const URGENT: Span = Span::from_millis(100);
+/// ... until it has been silent for so long; then once a second.
+const GIVEN_UP: Span = Span::from_secs(10);
+const CALM: Span = Span::from_secs(1);
+/// Without a word for this long, another endpoint may do better.
+const SILENCE: Span = Span::from_secs(2);
+/// A handshake is repeated after this, each time twice as long, up to [`CALM`].
+const RETRY: Span = Span::from_millis(250);
+
+/// What the configuration says of a peer.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub scheduler: Scheduler,
+    /// A packet older than this is not sent again, and no path may lag further behind.
+    pub limit: Span,
+    /// Lost packets are sent again.
+    pub repair: bool,
+    /// An idle path is asked whether it lives.
+    pub keepalive: Span,
+    /// It is up to us to begin.
+    pub client: bool,
+    /// Source addresses that the peer's packets may have; empty: any.
+    pub allowed: Vec<Prefix>,
+}
+
+/// Totals since the daemon's start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Packets and bytes from the device, and to it.
+    pub sent_packets: u64,
+    pub sent_bytes: u64,
+    pub received_packets: u64,
+    pub received_bytes: u64,
+    /// Packets that were sent again, and that were too old for it.
+    pub repaired: u64,
+    pub expired: u64,
+    /// Packets that found no path, no room or no shape.
+    pub dropped: u64,
+    pub squeezed: u64,
+}
+
+/// See the module.
+pub struct Peer {
+    pub(super) number: usize,
+    pub(super) settings: Settings,
+    pub(super) sessions: Sessions,
+    pub(super) paths: Paths,
+    searches: [Option<Search>; MAX_PATHS],
+    tallies: [Option<Box<Tally>>; MAX_PATHS],
+    /// Another address than a path's wrote to us: whether it is the peer's, a probe finds out.
+    candidates: [Option<Candidate>; MAX_PATHS],
+    pub(super) schedule: Schedule,
+    pub(super) store: Store,
+    /// What somebody waits for, and it is little: it leaves before the others, and by the quickest path.
+    express: VecDeque<Slot>,
+    backlog: VecDeque<Slot>,
+    backlog_bytes: u64,
+    waiting: Option<(Time, Time)>,
+    repairs: VecDeque<Slot>,
+    /// When a path has room again.
+    opens: Option<Time>,
+    flows: Box<[u32; 256]>,
+    starts: Starts,
+    squeezer: Squeezer,
+    announced: Vec<(Slot, Name)>,
+    pub(super) order: Order,
+    expander: Expander,
+    pieces: Pieces,
+    /// The peer's instance: a new one has begun its numbers anew.
+    instance: Option<u16>,
+    /// The session by which paths count.
+    session: Option<u32>,
+    /// Datagrams' largest size by any path in use.
+    size: u16,
+    pub(super) is_up: bool,
+    pub(super) since: Time,
+    heard: Time,
+    told: Time,
+    /// The next handshake, and the wait after it.
+    greet: Time,
+    retry: Span,
+    pub totals: Totals,
+    scratch: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    via: Via,
+    token: u32,
+    /// First, and last.
+    asked: Time,
+    again: Time,
+}
+
+impl Peer {
+    /// `number`: what [`Output`] calls it.
+    pub fn new(number: usize, settings: Settings, now: Time) -> Self {
+        Peer {
+            number,
+            schedule: Schedule::new(settings.scheduler, settings.limit),
+            order: Order::new(settings.limit),
+            settings,
+            sessions: Sessions::default(),
+            paths: Default::default(),
+            searches: Default::default(),
+            tallies: Default::default(),
+            candidates: Default::default(),
+            store: Store::default(),
+            express: VecDeque::new(),
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            waiting: None,
+            repairs: VecDeque::new(),
+            opens: None,
+            flows: Box::new([0; 256]),
+            starts: Starts::default(),
+            squeezer: Squeezer::default(),
+            announced: Vec::new(),
+            expander: Expander::default(),
+            pieces: Pieces::default(),
+            instance: None,
+            session: None,
+            size: mtu::LEAST,
+            is_up: false,
+            since: now,
+            heard: now,
+            told: now,
+            greet: now,
+            retry: RETRY,
+            totals: Totals::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
+    /// largest UDP payload that the link itself takes.
+    #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
+    pub fn set_path(
+        &mut self,
+        id: PathId,
+        via: Option<Via>,
+        weight: u16,
+        cap: u64,
+        most: u16,
+        now: Time,
+        out: &mut dyn Output,
+    ) {
+        let Some(via) = via else { return self.close_path(id, now, out) };
+        let path = self.path(id, now);
+        path.weight = weight;
+        path.rate.set_cap(cap);
+        if path.address != Some(via) {
+            path.address = Some(via);
+            path.state = State::Trying;
+            path.probing.next = now;
+            path.probing.unanswered = 0;
+            self.searches[id.index()] = Some(Search::new(most));
+            self.greet = self.greet.min(now);
+        }
+    }
+
+    /// The path of a number; a new one has no address.
+    fn path(&mut self, id: PathId, now: Time) -> &mut Path {
+        let current = self.sessions.current(now);
+        self.paths[id.index()].get_or_insert_with(|| {
+            let mut path = Path::new(id, 1, 0);
+            path.probing.next = now;
+            if let Some(session) = current {
+                path.session(session.remote_index() as u8, session.next(id));
+            }
+            Box::new(path)
+        })
+    }
+
+    fn close_path(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        self.abandon(id, State::Down, out);
+        self.paths[id.index()] = None;
+        self.searches[id.index()] = None;
+        self.update(now, out);
+    }
+
+    /// Whether a handshake should begin now. Asked once for each.
+    pub(super) fn greets(&mut self, now: Time) -> bool {
+        if !self.settings.client || now < self.greet || self.paths.iter().flatten().next().is_none() {
+            return false;
+        }
+        let lost = self.sessions.current(now).is_none() || !self.is_up;
+        if !lost && !self.sessions.stale(now) {
+            return false;
+        }
+        self.greet = now + self.retry;
+        self.retry = (self.retry + self.retry).min(CALM);
+        true
+    }
+
+    /// A handshake is done. `instance` is the other end's.
+    pub(super) fn adopt(&mut self, session: Session, now: Time, out: &mut dyn Output) {
+        self.sessions.adopt(session, now);
+        self.retry = RETRY;
+        self.greet = now + CALM;
+        self.follow_session(now, out);
+    }
+
+    /// Where its paths lead.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Via> {
+        self.paths.iter().flatten().filter_map(|path| path.address)
+    }
+
+    /// Says that we stop: the other end need not find out.
+    pub(super) fn close(&mut self, now: Time, out: &mut dyn Output) {
+        for id in PathId::all() {
+            if let Some(via) = self.paths[id.index()].as_ref().and_then(|path| path.address) {
+                self.say(id, &via, &Control::Close, 0, now, out);
+            }
+        }
+    }
+
+    /// The session in use has changed: counters begin anew; if the peer itself began anew, so do all numbers.
+    pub(super) fn follow_session(&mut self, now: Time, out: &mut dyn Output) {
+        let Some(session) = self.sessions.current(now) else { return };
+        let (index, instance) = (session.index(), session.hello().instance);
+        if self.session == Some(index) {
+            return;
+        }
+        self.session = Some(index);
+        // Reports name a session by what its datagrams say: the receiver's index.
+        let named = session.remote_index() as u8;
+        for path in self.paths.iter_mut().flatten() {
+            path.session(named, session.next(path.id));
+            path.probing.next = now;
+        }
+        if self.instance != Some(instance) {
+            if self.instance.is_some() {
+                self.deliver(now, out, |order, each| order.reset(each));
+            }
+            self.expander.reset();
+            self.pieces.reset();
+            self.squeezer.reset();
+            self.announced.clear();
+            self.instance = Some(instance);
+        }
+        self.heard = now;
+    }
+
+    /// Whether another packet may be read from the device.
+    pub fn ready(&self, _now: Time) -> bool {
+        let rate: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum();
+        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < rate / 250)
+    }
+
+    /// Bytes that wait for a path.
+    pub fn queue(&self) -> u64 {
+        self.backlog_bytes
+    }
+
+    /// Bytes that packets take which wait for something.
+    pub fn held(&self) -> usize {
+        self.store.bytes() + self.order.waiting().1
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Time, out: &mut dyn Output) {
+        if self.sessions.deadline(now).is_some_and(|deadline| deadline <= now) {
+            self.sessions.expire(now);
+        }
+        self.follow_session(now, out);
+        for id in PathId::all() {
+            self.tend(id, now, out);
+        }
+        self.report(now, out);
+        if self.order.deadline().is_some_and(|deadline| deadline <= now) {
+            self.deliver(now, out, |order, each| order.expire(now, each));
+        }
+        self.pump(now, out);
+        let asks = self.settings.client && self.paths.iter().flatten().next().is_some();
+        if !self.is_up && asks && now.since(self.heard.max(self.told)) >= SILENCE {
+            self.told = now;
+            out.event(self.number, Event::Silent);
+        }
+    }
+
+    /// When [`Peer::tick`] has something to do.
+    pub fn deadline(&self, now: Time) -> Time {
+        let mut first = now + IDLE;
+        let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
+        at(self.sessions.deadline(now));
+        at(self.order.deadline());
+        if !self.backlog.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
+            at(self.opens);
+        }
+        if self.settings.client && (!self.is_up || self.sessions.stale(now)) {
+            at(Some(self.greet));
+        }
+        if self.sessions.current(now).is_some() {
+            for path in self.paths.iter().flatten() {
+                at(path.patience());
+                if path.address.is_some() {
+                    at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
+                }
+            }
+            for tally in self.tallies.iter().flatten() {
+                at(tally.due());
+            }
+        }
+        first
+    }
+
+    /// Probes a path, and finds it silent.
+    fn tend(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        let at = id.index();
+        let Some(path) = self.paths[at].as_mut() else { return };
+        if self.sessions.current(now).is_none() {
+            return;
+        }
+        if path.patience().is_some_and(|patience| patience <= now) {
+            // With no other path, all would leave by this one again: better to wait for its own word.
+            path.probing.next = now;
+            path.probing.asked = None;
+            self.abandon(id, State::Silent, out);
+            self.update(now, out);
+        }
+        let Some(path) = self.paths[at].as_mut() else { return };
+        let search = &mut self.searches[at];
+        if let Some(asked) = path.probing.asked {
+            if now < asked + path.probing_patience() {
+                return;
+            }
+            if path.probing.size > 0 {
+                // A large one: maybe it was that.
+                path.probing.asked = None;
+                if let Some(search) = search {
+                    search.failed(path.probing.size, now);
+                }
+                path.probing.next = now;
+            } else if path.missed() {
+                self.abandon(id, State::Silent, out);
+                self.update(now, out);
+            }
+        }
+        let Some(path) = self.paths[at].as_mut() else { return };
+        if now < path.probing.next {
+            return;
+        }
+        let Some(via) = path.address else { return };
+        let size = self.searches[at].as_ref().filter(|_| path.is_up()).and_then(|search| search.wanted(now));
+        let mut token = [0; 4];
+        out.random(&mut token);
+        path.probing.token = u32::from_be_bytes(token);
+        path.probing.size = size.unwrap_or(0);
+        path.probing.asked = Some(now);
+        let lively = path.is_up() && path.probing.unanswered == 0;
+        let gone = path.probing.answered.is_none_or(|answered| now.since(answered) > GIVEN_UP);
+        path.probing.next = now
+            + if lively {
+                self.settings.keepalive
+            } else if gone {
+                CALM
+            } else {
+                URGENT
+            };
+        let probe = Control::Probe { token: path.probing.token };
+        let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
+        self.say(id, &via, &probe, fill, now, out);
+    }
+
+    /// A path carries nothing any more: what is on its way leaves again by others.
+    fn abandon(&mut self, id: PathId, state: State, out: &mut dyn Output) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        if path.is_up() {
+            out.event(self.number, Event::PathDown(id));
+        }
+        path.state = state;
+        let (store, repairs) = (&mut self.store, &mut self.repairs);
+        path.abandon(&mut |outcome| {
+            if let Outcome::Lost(slot) = outcome
+                && store.settled(slot, false)
+            {
+                repairs.push_back(slot);
+            }
+        });
+    }
+
+    /// A path came or went.
+    fn update(&mut self, now: Time, out: &mut dyn Output) {
+        let is_up = self.sessions.current(now).is_some() && self.paths.iter().flatten().any(|path| path.is_up());
+        if is_up != self.is_up {
+            self.is_up = is_up;
+            self.since = now;
+            self.heard = now;
+            self.greet = now + if is_up { CALM } else { Span::from_millis(300) };
+            self.retry = RETRY;
+            out.event(self.number, if is_up { Event::Up } else { Event::Down });
+        }
+        let sizes = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.id.index());
+        let size = sizes.filter_map(|at| self.searches[at].as_ref()).map(Search::confirmed).min();
+        if let Some(size) = size.filter(|size| *size != self.size) {
+            self.size = size;
+            out.event(self.number, Event::Mtu(sending::device_mtu(size)));
+        }
+    }
+
+    /// Sends a control item. It is not repaired, and does not count as in flight.
+    fn say(&mut self, id: PathId, via: &Via, what: &Control, fill: usize, now: Time, out: &mut dyn Output) {
+        let mut item = std::mem::take(&mut self.scratch);
+        control::write(what, fill, &mut item);
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            sending::seal(&mut self.sessions, path, via, &item, None, now, out);
+        }
+        self.scratch = item;
+    }
+}
+
+impl Path {
+    /// How long an answer to a probe may take.
+    pub fn probing_patience(&self) -> Span {
+        let (rtt, deviation) = self.probing.rtt.unwrap_or((200_000, 50_000));
+        Span::from_micros((rtt * 3 / 2 + 4 * deviation).clamp(100_000, 2_000_000))
+    }
+}

@@ -1,0 +1,304 @@
+//! From the paths to the device.
+
+use crate::config::Prefix;
+use crate::time::{Span, Time};
+
+use super::super::control::{self, Control, MAP, Report};
+use super::super::flow::Packet;
+use super::super::frame::PathId;
+use super::super::item::{self, Form, Item};
+use super::super::order::Order;
+use super::super::path::{Outcome, State};
+use super::super::pieces::{Piece, Pieces};
+use super::super::schedule::Choice;
+use super::super::squeeze::Expander;
+use super::super::tally::Tally;
+use super::super::{Event, Output, Via};
+use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
+
+/// Reports go by a path that nothing came by for longer only if they are about it: shorter than the least patience of a sender.
+const LIVELY: Span = Span::from_millis(25);
+/// Time that a repair takes beside the round trip: three later packets, a report, a free path.
+const TURN: u64 = 10_000;
+/// How long an address may take to show that it is the peer's.
+const PROOF: Span = Span::from_secs(5);
+/// Between questions to different addresses.
+const BETWEEN: Span = Span::from_millis(20);
+/// Paths whose delays differ by no more are as one.
+const SPREAD: u64 = 5_000;
+
+impl Peer {
+    /// A datagram that names one of this peer's sessions. One that is forged, replayed or cut changes nothing.
+    pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], now: Time, out: &mut dyn Output) {
+        let length = datagram.len();
+        let Some(&[_, _, _, session]) = datagram.first_chunk() else { return };
+        let Some(opened) = self.sessions.open(datagram, now) else { return };
+        self.follow_session(now, out);
+        self.heard = now;
+        let (id, counter, item) = (opened.path, opened.counter, &*opened.item);
+        let path = self.path(id, now);
+        path.counts.received_packets += 1;
+        path.counts.received_bytes += length as u64;
+        let is_control = control::is_control(item);
+        if self.session.is_some_and(|current| current as u8 == session) {
+            let tally = &mut self.tallies[id.index()];
+            if tally.as_ref().is_none_or(|tally| tally.session() != session) {
+                *tally = Some(Box::new(Tally::new(id, session)));
+            }
+            if let Some(tally) = tally {
+                tally.received(counter, length, !is_control, now);
+            }
+        }
+        self.check_address(id, via, now, out);
+        if is_control {
+            if let Some(control) = control::read(item) {
+                self.hear(id, via, &control, length, now, out);
+            }
+        } else {
+            match item::read(item) {
+                Some(Item::Context { name, head }) => {
+                    self.expander.learn(name, head);
+                }
+                Some(Item::Data(data)) => {
+                    let (flow, sequence) = (data.flow, data.sequence);
+                    self.deliver(now, out, |order, each| {
+                        order.accept(flow, sequence, item, now, each);
+                    });
+                }
+                None => self.totals.dropped += 1,
+            }
+        }
+        self.report(now, out);
+        self.pump(now, out);
+    }
+
+    /// Lets `pass` give items to the device.
+    pub(super) fn deliver(
+        &mut self,
+        now: Time,
+        out: &mut dyn Output,
+        pass: impl FnOnce(&mut Order, &mut dyn FnMut(&[u8])),
+    ) {
+        let mut delivery = Delivery {
+            expander: &self.expander,
+            pieces: &mut self.pieces,
+            totals: &mut self.totals,
+            allowed: &self.settings.allowed,
+            head: std::mem::take(&mut self.scratch),
+            peer: self.number,
+            now,
+            out,
+        };
+        pass(&mut self.order, &mut |item| delivery.item(item));
+        self.scratch = delivery.head;
+    }
+
+    /// A path's far end has another address than we knew: if it answers a probe there, it has moved.
+    fn check_address(&mut self, id: PathId, via: &Via, now: Time, out: &mut dyn Output) {
+        let Some(path) = self.paths[id.index()].as_ref() else { return };
+        if path.address == Some(*via) || self.settings.client {
+            return;
+        }
+        let candidate = &mut self.candidates[id.index()];
+        let known = candidate.filter(|candidate| candidate.via == *via && now.since(candidate.asked) < PROOF);
+        let token = match known {
+            Some(candidate) if now.since(candidate.again) < URGENT => return,
+            // The same question once more: its first answer may yet be on its way.
+            Some(candidate) => candidate.token,
+            // One at a time: a flood from many addresses, each with a packet that was overheard, gets no more.
+            None if candidate.is_some_and(|candidate| now.since(candidate.again) < BETWEEN) => return,
+            None => {
+                let mut token = [0; 4];
+                out.random(&mut token);
+                u32::from_be_bytes(token)
+            }
+        };
+        let asked = known.map_or(now, |candidate| candidate.asked);
+        *candidate = Some(Candidate { via: *via, token, asked, again: now });
+        self.say(id, via, &Control::Probe { token }, 0, now, out);
+    }
+
+    fn hear(&mut self, id: PathId, via: &Via, control: &Control, length: usize, now: Time, out: &mut dyn Output) {
+        match control {
+            Control::Probe { token } => {
+                let answer = Control::Answer { token: *token, at: now.0 as u32 };
+                self.say(id, via, &answer, 0, now, out);
+            }
+            Control::Answer { token, .. } => self.answered(id, via, *token, now, out),
+            Control::Report(report) => self.reported(report, now),
+            Control::Close => {
+                self.sessions.clear();
+                for id in PathId::all() {
+                    self.abandon(id, State::Trying, out);
+                }
+                self.update(now, out);
+            }
+        }
+        let _ = length;
+    }
+
+    fn answered(&mut self, id: PathId, via: &Via, token: u32, now: Time, out: &mut dyn Output) {
+        let at = id.index();
+        let Some(path) = self.paths[at].as_mut() else { return };
+        let was_up = path.is_up();
+        if let Some(candidate) =
+            self.candidates[at].filter(|candidate| candidate.token == token && candidate.via == *via)
+        {
+            self.candidates[at] = None;
+            path.address = Some(*via);
+            if path.state == State::Down {
+                path.state = State::Trying;
+            }
+            path.answered(candidate.asked, now);
+            self.searches[at] = Some(Search::new(mtu::MOST));
+            path.probing.next = now;
+        } else if let Some(asked) = path.probing.asked.filter(|_| path.probing.token == token) {
+            path.answered(asked, now);
+            if let Some(search) = &mut self.searches[at] {
+                search.passed(path.probing.size, now);
+                if search.wanted(now).is_some() {
+                    path.probing.next = now;
+                }
+            }
+        } else {
+            return;
+        }
+        if !was_up {
+            out.event(self.number, Event::PathUp(id));
+        }
+        self.set_wait();
+        self.update(now, out);
+    }
+
+    /// The paths' round trips, with their deviations.
+    fn turns(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
+    }
+
+    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, young flows do not.
+    pub(super) fn set_wait(&mut self) {
+        let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
+        let (slowest, most) = self.turns().max().unwrap_or((0, 0));
+        let spread = slowest.saturating_sub(quickest) / 2;
+        let wait = slowest + spread + 4 * deviation.max(most) + TURN;
+        // Where paths differ by more, waiting would make the longest one's round trip everybody's: TCP's slow start would end with
+        // the first packet on it (HyStart). That some are overtaken it bears well (RFC 8985).
+        let hurry = spread > SPREAD && self.settings.scheduler != Scheduler::Redundant;
+        self.order.set_wait(Span::from_micros(wait), hurry);
+    }
+
+    fn reported(&mut self, report: &Report, now: Time) {
+        let Some(path) = self.paths[report.path.index()].as_mut() else { return };
+        let (store, repairs, announced) = (&mut self.store, &mut self.repairs, &mut self.announced);
+        let (squeezer, settings, totals) = (&mut self.squeezer, &self.settings, &mut self.totals);
+        path.reported(report, now, &mut |outcome| match outcome {
+            Outcome::Arrived(slot) => {
+                if let Some(at) = announced.iter().position(|(announced, _)| *announced == slot) {
+                    squeezer.confirmed(announced.swap_remove(at).1);
+                }
+                store.settled(slot, true);
+            }
+            Outcome::Lost(slot) => {
+                if store.settled(slot, false) {
+                    if settings.repair || announced.iter().any(|(announced, _)| *announced == slot) {
+                        repairs.push_back(slot);
+                    } else {
+                        totals.expired += 1;
+                        store.drop(slot);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Sends the reports that are due.
+    pub(super) fn report(&mut self, now: Time, out: &mut dyn Output) {
+        for at in 0..self.tallies.len() {
+            let Some(tally) = self.tallies[at].as_mut() else { continue };
+            if tally.due().is_none_or(|due| due > now) {
+                continue;
+            }
+            let mut map = [0; MAP];
+            let Some(report) = tally.report(&mut map, now) else { continue };
+            // By the quickest: the sooner a loss is known, and the steadier the time that this takes, the better. Unless nothing
+            // comes by it: it may be dead, which we, who send reports only, learn late; without reports, the sender would take
+            // every path for dead.
+            let quickest = match self.schedule.quickest(&mut self.paths, 0, now) {
+                Choice::Take(paths) => PathId::new(paths.trailing_zeros() as u8),
+                _ => None,
+            };
+            let heard = |id: &PathId| self.tallies[id.index()].as_ref().and_then(|tally| tally.heard());
+            let lively = quickest.filter(|id| heard(id).is_some_and(|at| now.since(at) <= LIVELY));
+            let by = lively.or_else(|| self.paths[at].as_ref().map(|path| path.id));
+            let Some(path) = by.and_then(|by| self.paths[by.index()].as_ref()) else { continue };
+            if let Some(via) = path.address {
+                self.say(path.id, &via, &Control::Report(report), 0, now, out);
+            }
+        }
+    }
+}
+
+/// What turns items into packets.
+struct Delivery<'p> {
+    expander: &'p Expander,
+    pieces: &'p mut Pieces,
+    totals: &'p mut Totals,
+    allowed: &'p [Prefix],
+    head: Vec<u8>,
+    peer: usize,
+    now: Time,
+    out: &'p mut dyn Output,
+}
+
+impl Delivery<'_> {
+    fn item(&mut self, item: &[u8]) {
+        let Some(Item::Data(data)) = item::read(item) else { return };
+        let mut packet = Packet { head: data.rest, body: &[], pending: data.pending };
+        match data.form {
+            Form::Whole => {}
+            Form::Squeezed => {
+                let Some(body) = self.expander.expand(data.rest, data.flow, data.pending, &mut self.head) else {
+                    self.totals.dropped += 1;
+                    return;
+                };
+                packet = Packet { head: &self.head, body, pending: data.pending };
+            }
+            Form::First | Form::Last => {
+                let (flow, sequence, pending) = (data.flow, data.sequence, data.pending);
+                let piece = Piece { last: data.form == Form::Last, flow, sequence, pending, bytes: data.rest };
+                self.pieces.expire(self.now);
+                if !self.pieces.accept(&piece, self.now, &mut self.head) {
+                    return;
+                }
+                packet = Packet { head: &self.head, body: &[], pending };
+            }
+        }
+        if !self.allowed.is_empty()
+            && !source(packet.head).is_some_and(|ip| self.allowed.iter().any(|p| p.contains(ip)))
+        {
+            self.totals.dropped += 1;
+            return;
+        }
+        self.totals.received_packets += 1;
+        self.totals.received_bytes += packet.length() as u64;
+        self.out.deliver(self.peer, packet);
+    }
+}
+
+/// An IP packet's source address.
+fn source(head: &[u8]) -> Option<std::net::IpAddr> {
+    address(head, 12, 8)
+}
+
+/// An IP packet's destination address.
+pub fn destination(head: &[u8]) -> Option<std::net::IpAddr> {
+    address(head, 16, 24)
+}
+
+fn address(head: &[u8], ipv4: usize, ipv6: usize) -> Option<std::net::IpAddr> {
+    match head.first()? >> 4 {
+        4 => Some(<[u8; 4]>::try_from(head.get(ipv4..ipv4 + 4)?).ok()?.into()),
+        6 => Some(<[u8; 16]>::try_from(head.get(ipv6..ipv6 + 16)?).ok()?.into()),
+        _ => None,
+    }
+}

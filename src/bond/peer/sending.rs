@@ -1,0 +1,252 @@
+//! From the device to the paths.
+
+use crate::time::{Span, Time};
+
+use super::super::flow::{self, Packet};
+use super::super::frame::{HEADER, PathId, TAG};
+use super::super::item::{self, Form, SEQUENCES};
+use super::super::path::Path;
+use super::super::pieces;
+use super::super::schedule::{Choice, Load};
+use super::super::session::Sessions;
+use super::super::squeeze::Name;
+use super::super::store::Slot;
+use super::super::{Output, Via};
+use super::Peer;
+
+/// A queue that stands for this long is no burst: all paths are wanted.
+const STANDING: Span = Span::from_millis(10);
+/// A queue that was empty for this long is gone.
+const EMPTY: Span = Span::from_millis(3);
+/// Contexts that may be on their way at a time: one for each flow that begins within a round trip.
+const ANNOUNCED: usize = 64;
+/// Bytes of a packet that leaves before larger ones: calls, acknowledgements, questions, echoes.
+const SMALL: usize = 256;
+/// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
+const SAVED: u16 = 38;
+
+/// The largest packet that a device should take whose peer takes datagrams of `size` bytes: TCP's, squeezed, fit exactly;
+/// others of full size leave in two pieces.
+pub const fn device_mtu(size: u16) -> u16 {
+    size - (HEADER + TAG + item::OVERHEAD) as u16 + SAVED
+}
+
+impl Peer {
+    /// A packet from the device.
+    pub fn packet(&mut self, packet: Packet, now: Time, out: &mut dyn Output) {
+        let nature = flow::nature(&packet).filter(|_| self.is_up && self.store.has_room());
+        let Some(nature) = nature else {
+            self.totals.dropped += 1;
+            return;
+        };
+        self.totals.sent_packets += 1;
+        self.totals.sent_bytes += packet.length() as u64;
+        let urgent = self.starts.is_start(&nature, now) || nature.urgent;
+        let room = usize::from(self.size) - HEADER - TAG;
+        let number = &mut self.flows[usize::from(nature.flow)];
+        let sequence = *number;
+        *number = (sequence + 1) % SEQUENCES;
+        let (flow, pending) = (nature.flow, packet.pending);
+        let (squeezer, totals) = (&mut self.squeezer, &mut self.totals);
+        let mut announce = None;
+        let mut item = std::mem::take(&mut self.scratch);
+        item.clear();
+        item::begin(Form::Squeezed, pending, flow, sequence, &mut item);
+        let squeezed = squeezer.squeeze(&packet, flow, now, &mut item);
+        if squeezed.done && item.len() <= room {
+            totals.squeezed += 1;
+        } else {
+            item.clear();
+            item::begin(Form::Whole, pending, flow, sequence, &mut item);
+            item.extend_from_slice(packet.head);
+            item.extend_from_slice(packet.body);
+        }
+        if let Some(name) = squeezed.announce.filter(|_| self.announced.len() < ANNOUNCED) {
+            announce = Some(name);
+        }
+        if let Some(name) = announce {
+            self.announce(name, now);
+        }
+        if item.len() <= room {
+            self.enqueue(&item, urgent, packet.length() <= SMALL, now);
+        } else if let Some(cut) = pieces::cut(packet.length(), room - item::OVERHEAD) {
+            let number = &mut self.flows[usize::from(flow)];
+            *number = (*number + 1) % SEQUENCES;
+            let whole = item.split_off(item::OVERHEAD);
+            let (first, last) = whole.split_at_checked(cut).unwrap_or((&whole, &[]));
+            for (form, sequence, bytes) in [(Form::First, sequence, first), (Form::Last, sequence + 1, last)] {
+                item.clear();
+                item::begin(form, pending, flow, sequence % SEQUENCES, &mut item);
+                item.extend_from_slice(bytes);
+                self.enqueue(&item, urgent, false, now);
+            }
+        } else {
+            self.totals.dropped += 1;
+        }
+        self.scratch = item;
+        self.pump(now, out);
+    }
+
+    fn enqueue(&mut self, item: &[u8], urgent: bool, small: bool, now: Time) {
+        match self.store.add(urgent, now, |place| place.extend_from_slice(item)) {
+            Some(slot) if small => self.express.push_back(slot),
+            Some(slot) => {
+                self.backlog_bytes += item.len() as u64;
+                self.backlog.push_back(slot);
+            }
+            None => self.totals.dropped += 1,
+        }
+    }
+
+    fn announce(&mut self, name: Name, now: Time) {
+        let Some(head) = self.squeezer.context(name) else { return };
+        let slot = self.store.add(true, now, |place| item::context(name, head, place));
+        if let Some(slot) = slot {
+            self.announced.push((slot, name));
+            self.express.push_back(slot);
+        }
+    }
+
+    /// Sends what may leave: first what was lost.
+    pub(super) fn pump(&mut self, now: Time, out: &mut dyn Output) {
+        self.opens = None;
+        while let Some(slot) = self.repairs.front().copied() {
+            if self.store.has_arrived(slot) || self.store.is_flying(slot) {
+                // Another copy made it, or may yet.
+                if !self.store.is_flying(slot) {
+                    self.forget(slot);
+                }
+                self.repairs.pop_front();
+                continue;
+            }
+            if now.since(self.store.born(slot)) > self.settings.limit {
+                self.totals.expired += 1;
+                self.forget(slot);
+                self.repairs.pop_front();
+                continue;
+            }
+            let size = self.store.item(slot).len() + HEADER + TAG;
+            match self.schedule.quickest(&mut self.paths, size, now) {
+                Choice::Take(paths) => {
+                    self.repairs.pop_front();
+                    self.totals.repaired += 1;
+                    self.transmit(slot, paths, now, out);
+                }
+                Choice::Wait(opens) => {
+                    self.opens = opens;
+                    return;
+                }
+                Choice::Nowhere => break,
+            }
+        }
+        while let Some(slot) = self.express.front().copied() {
+            let size = self.store.item(slot).len() + HEADER + TAG;
+            let load = Load { size, urgent: self.store.is_urgent(slot), busy: false };
+            match self.schedule.express(&mut self.paths, load, now) {
+                Choice::Take(paths) => {
+                    self.express.pop_front();
+                    self.transmit(slot, paths, now, out);
+                }
+                Choice::Wait(opens) => {
+                    self.opens = opens;
+                    break;
+                }
+                Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
+                    self.express.pop_front();
+                    self.totals.expired += 1;
+                    self.forget(slot);
+                }
+                Choice::Nowhere => break,
+            }
+        }
+        while let Some(slot) = self.backlog.front().copied() {
+            let standing =
+                if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
+            let busy = self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
+            let size = self.store.item(slot).len() + HEADER + TAG;
+            let load = Load { size, urgent: self.store.is_urgent(slot), busy };
+            match self.schedule.choose(&mut self.paths, load, now) {
+                Choice::Take(paths) => {
+                    self.backlog.pop_front();
+                    self.backlog_bytes -= (size - HEADER - TAG) as u64;
+                    self.transmit(slot, paths, now, out);
+                }
+                Choice::Wait(opens) => {
+                    let (since, _) = self.waiting.unwrap_or((now, now));
+                    self.waiting = Some((since, now));
+                    let express = self.opens;
+                    let opens = if busy {
+                        opens
+                    } else {
+                        Some(opens.map_or(since + standing, |opens| opens.min(since + standing)))
+                    };
+                    self.opens = [express, opens].into_iter().flatten().min();
+                    return;
+                }
+                Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
+                    self.backlog.pop_front();
+                    self.backlog_bytes -= (size - HEADER - TAG) as u64;
+                    self.totals.expired += 1;
+                    self.forget(slot);
+                }
+                Choice::Nowhere => {
+                    self.opens = Some(self.store.born(slot) + self.settings.limit + Span(1));
+                    return;
+                }
+            }
+        }
+        if self.waiting.is_some_and(|(_, last)| now.since(last) >= EMPTY) {
+            self.waiting = None;
+        }
+    }
+
+    fn transmit(&mut self, slot: Slot, paths: u16, now: Time, out: &mut dyn Output) {
+        for id in PathId::all().filter(|id| paths >> id.number() & 1 == 1) {
+            let Some(path) = self.paths[id.index()].as_mut() else { continue };
+            let Some(via) = path.address else { continue };
+            let item = self.store.item(slot);
+            if seal(&mut self.sessions, path, &via, item, Some(slot), now, out) {
+                self.store.left(slot);
+            }
+        }
+        if !self.store.is_flying(slot) {
+            self.totals.dropped += 1;
+            self.forget(slot);
+        }
+    }
+
+    /// An item will not be sent again.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.announced.retain(|(announced, _)| *announced != slot);
+        self.store.drop(slot);
+    }
+}
+
+/// Sends an item by a path. With no `slot` nobody waits for word of it. False: there is no session.
+pub(super) fn seal(
+    sessions: &mut Sessions,
+    path: &mut Path,
+    via: &Via,
+    item: &[u8],
+    slot: Option<Slot>,
+    now: Time,
+    out: &mut dyn Output,
+) -> bool {
+    if sessions.current(now).is_none() {
+        return false;
+    }
+    let length = HEADER + item.len() + TAG;
+    let datagram = out.slot(via, length);
+    if let Some(text) = datagram.get_mut(HEADER..HEADER + item.len()) {
+        text.copy_from_slice(item);
+    }
+    if sessions.seal(path.id, datagram, now).is_none() {
+        // It leaves nevertheless: nobody is to read it.
+        datagram.fill(0);
+        return false;
+    }
+    path.counts.sent_packets += 1;
+    path.counts.sent_bytes += length as u64;
+    path.left(if slot.is_some() { length } else { 0 }, slot, now);
+    true
+}

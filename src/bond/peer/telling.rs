@@ -1,0 +1,70 @@
+//! What people are told of a peer.
+
+use std::net::SocketAddr;
+
+use crate::time::Time;
+
+use super::super::address::Address;
+use super::super::frame::PathId;
+use super::super::path::{Path, State};
+use super::super::status::{PathStatus, RemoteStatus, State as Told};
+use super::{Peer, sending};
+
+impl Peer {
+    /// A session is there, and a path.
+    pub fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    pub fn path_is_up(&self, id: PathId) -> bool {
+        self.paths[id.index()].as_ref().is_some_and(|path| path.is_up())
+    }
+
+    /// Fills in what counts and where it is; its state and its paths are the caller's.
+    pub fn tell(&self, status: &mut RemoteStatus, now: Time) {
+        let (totals, order) = (&self.totals, self.order.counters());
+        status.handshake = self.sessions.since(now);
+        status.received_bytes = totals.received_bytes;
+        status.received_packets = totals.received_packets;
+        status.sent_bytes = totals.sent_bytes;
+        status.sent_packets = totals.sent_packets;
+        status.repaired = totals.repaired;
+        status.duplicates = order.duplicates;
+        status.reordered = order.reordered;
+        status.given_up = order.given_up;
+        status.queue = (self.backlog.len() + self.repairs.len()) as u32;
+        let known = || self.paths.iter().flatten().filter(|path| path.address.is_some());
+        let heard = known().find(|path| path.is_up()).or_else(|| known().next());
+        status.endpoint = heard.and_then(|path| remote(path)).or(status.endpoint);
+    }
+
+    /// A path; `None`: there is none of this number. `down_bps` is the caller's.
+    pub fn path_status(&self, id: PathId, name: &str) -> Option<PathStatus> {
+        let path = self.paths[id.index()].as_ref()?;
+        let search = self.searches[id.index()].as_ref().filter(|_| path.is_up());
+        Some(PathStatus {
+            name: name.to_owned(),
+            state: match path.state {
+                State::Up => Told::Up,
+                State::Trying => Told::Connecting,
+                State::Down | State::Silent => Told::Down,
+            },
+            remote: remote(path),
+            rtt_us: path.probing.rtt.filter(|_| path.is_up()).map(|(rtt, _)| rtt),
+            loss_permille: path.rate.loss().min(1000) as u16,
+            down_bps: None,
+            up_bps: path.is_up().then(|| path.rate.estimate().saturating_mul(8)),
+            received_bytes: path.counts.received_bytes,
+            sent_bytes: path.counts.sent_bytes,
+            retransmitted: path.counts.lost,
+            mtu: search.map_or(0, |search| sending::device_mtu(search.confirmed())),
+        })
+    }
+}
+
+fn remote(path: &Path) -> Option<SocketAddr> {
+    match path.address?.to {
+        Address::Udp { remote, .. } => Some(remote),
+        Address::Ethernet(_) => None,
+    }
+}

@@ -1,0 +1,262 @@
+//! How much a path may have in flight: enough to keep the link busy, and a queue of [`QUEUE`] at its narrowest place.
+//!
+//! The sum of what is in flight is the link's rate times (the feedback's delay + the queue's). So once a round trip the window is
+//! multiplied by (delay + wanted queue) / (delay + queue): where the queue is the wanted one, nothing changes; where there is none,
+//! the link may have more to give. Losses say nothing about a link's rate (a bad radio loses what it likes), and are
+//! only heeded where the queue cannot tell: more than half again what arrives is never sent.
+
+use crate::time::{Span, Time};
+
+/// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
+const QUEUE: u64 = 4_000;
+/// A window below this stalls on the other end's wait before it reports.
+const LEAST: u64 = 8 * 1_500;
+/// Of a path that nothing is known of: ahead of TCP, which begins with ten packets (RFC 6928) and would find a queue here.
+const FIRST: u64 = 48 * 1_500;
+/// The most in flight: 4 Gbit/s at 16 ms, 1 Gbit/s at 64 ms.
+const MOST: u64 = 8 << 20;
+/// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
+const MEMORY: Span = Span::from_secs(10);
+/// A queue below this is none; without one for this long, it is made to go, well before [`MEMORY`] forgets the last one (as
+/// BBR's ProbeRTT does).
+const DRAINED: u64 = 1_000;
+const DRAIN: Span = Span::from_secs(5);
+/// What is taken for a rate: not shorter, or a burst would be one.
+const SAMPLE: u64 = 20_000;
+/// Reports that are further apart tell nothing of a rate.
+const PAUSE: u64 = 250_000;
+
+/// The least of what was seen within one to two halves of [`MEMORY`].
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    now: i64,
+    before: i64,
+    since: Time,
+}
+
+impl Least {
+    const NONE: i64 = i64::MAX;
+
+    fn new() -> Self {
+        Least { now: Self::NONE, before: Self::NONE, since: Time(0) }
+    }
+
+    fn see(&mut self, value: i64, now: Time) -> i64 {
+        if now.since(self.since) >= MEMORY {
+            (self.before, self.now, self.since) = (self.now, value, now);
+        }
+        self.now = self.now.min(value);
+        self.get()
+    }
+
+    fn get(&self) -> i64 {
+        self.now.min(self.before)
+    }
+}
+
+/// The sending rate of a path. Times in microseconds, sizes in bytes.
+#[derive(Debug)]
+pub struct Rate {
+    window: u64,
+    starting: bool,
+    /// The path was as full as it may be since the last round: only then a missing queue means room.
+    limited: bool,
+    /// From sending to knowing, and one way (the clocks' offset in it).
+    feedback: Least,
+    one_way: Least,
+    /// This round: its end, its least queue.
+    round: Time,
+    queue: i64,
+    /// When it was empty.
+    drained: Time,
+    /// Bytes a second that arrived: the best of the last eight samples that tell.
+    samples: [u64; 8],
+    next: usize,
+    /// Where the present sample began: the other end's clock and count, and whether it tells.
+    anchor: Option<(u32, u32)>,
+    full: bool,
+    /// Losses of this round and what was sent, in packets.
+    lost: u32,
+    sent: u32,
+    loss: u32,
+    /// Bytes a second that a person allows; 0: any.
+    cap: u64,
+}
+
+/// One report's figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// From sending the report's highest packet to now.
+    pub feedback: Span,
+    /// The other end's clock when that came, minus ours when it left.
+    pub one_way: i32,
+    /// The report's clock and count of bytes.
+    pub at: u32,
+    pub bytes: u32,
+    /// Packets newly known as arrived, and as lost.
+    pub arrived: u32,
+    pub lost: u32,
+}
+
+impl Rate {
+    pub fn new(cap: u64) -> Self {
+        Rate {
+            window: FIRST,
+            starting: true,
+            limited: false,
+            feedback: Least::new(),
+            one_way: Least::new(),
+            round: Time(0),
+            queue: Least::NONE,
+            drained: Time(0),
+            samples: [0; 8],
+            next: 0,
+            anchor: None,
+            full: false,
+            lost: 0,
+            sent: 0,
+            loss: 0,
+            cap,
+        }
+    }
+
+    /// Bytes a second that a person allows; 0: any.
+    pub fn set_cap(&mut self, cap: u64) {
+        self.cap = cap;
+    }
+
+    /// Bytes that may be in flight.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// Bytes a second that the path is known to carry, or is tried at.
+    pub fn estimate(&self) -> u64 {
+        let known = self.samples.iter().copied().max().unwrap_or(0);
+        let rate = if known == 0 { self.window * 1_000_000 / (self.delay() + QUEUE) } else { known };
+        if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
+    }
+
+    /// Bytes a second at which packets leave: a little faster than they arrive, so that the window decides.
+    pub fn pace(&self) -> u64 {
+        let window = self.window * 1_000_000 / (self.delay() + QUEUE);
+        let rate = if self.starting { window * 2 } else { window + window / 4 };
+        if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
+    }
+
+    /// It is not known yet what the path carries.
+    pub fn is_starting(&self) -> bool {
+        self.starting
+    }
+
+    /// Permille of packets lost of late.
+    pub fn loss(&self) -> u32 {
+        self.loss
+    }
+
+    /// The other end's clock minus ours, plus the least one-way delay of late; and what queues add to it now is not in it.
+    pub fn one_way(&self) -> Option<i64> {
+        (self.one_way.get() != Least::NONE).then_some(self.one_way.get())
+    }
+
+    /// A packet had to wait for this path.
+    pub fn is_full(&mut self) {
+        self.limited = true;
+        self.full = true;
+    }
+
+    /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
+    /// slow start.
+    pub fn is_used(&mut self, flying: u64) {
+        self.limited |= self.starting && flying >= self.window / 2;
+    }
+
+    /// The session is new: its counts begin anew.
+    pub fn restart(&mut self) {
+        self.anchor = None;
+    }
+
+    /// A report came.
+    pub fn heard(&mut self, heard: &Heard, now: Time) {
+        self.feedback.see(heard.feedback.as_micros() as i64, now);
+        let least = self.one_way.see(i64::from(heard.one_way), now);
+        self.queue = self.queue.min(i64::from(heard.one_way) - least);
+        self.sample(heard.at, heard.bytes);
+        self.sent += heard.arrived + heard.lost;
+        self.lost += heard.lost;
+        if now >= self.round {
+            self.turn(now);
+        }
+    }
+
+    fn sample(&mut self, at: u32, bytes: u32) {
+        let Some((then, counted)) = self.anchor else {
+            self.anchor = Some((at, bytes));
+            self.full = false;
+            return;
+        };
+        let passed = u64::from(at.wrapping_sub(then));
+        // Reports overtake one another.
+        if passed > u64::from(u32::MAX / 2) || passed < SAMPLE {
+            return;
+        }
+        // Nothing was sent for a while.
+        if passed > PAUSE {
+            (self.anchor, self.full) = (Some((at, bytes)), false);
+            return;
+        }
+        let rate = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
+        let best = self.samples.iter().copied().max().unwrap_or(0);
+        // Of a path that had little to do, only a better rate is news.
+        if self.full || rate > best {
+            self.samples[self.next % 8] = rate;
+            self.next = self.next.wrapping_add(1);
+        }
+        self.anchor = Some((at, bytes));
+        self.full = false;
+    }
+
+    /// A round trip is over.
+    fn turn(&mut self, now: Time) {
+        let delay = self.delay();
+        let queue = self.queue.clamp(0, 1_000_000) as u64;
+        if let Some(loss) = (self.lost * 1_000).checked_div(self.sent) {
+            self.loss = (self.loss * 7 + loss) / 8;
+        }
+        if self.starting && queue > QUEUE {
+            self.starting = false;
+        }
+        if queue <= DRAINED {
+            self.drained = now;
+        }
+        if self.starting {
+            if self.limited {
+                self.window *= 2;
+            }
+        } else if queue > DRAINED && now.since(self.drained) >= DRAIN {
+            // A queue that always stands would pass for the link's own delay: it is let run dry for a round.
+            self.window = self.window * delay * 3 / 4 / (delay + queue);
+            self.drained = now;
+        } else if queue > QUEUE || self.limited {
+            let wanted = self.window * (delay + QUEUE) / (delay + queue);
+            self.window = wanted.clamp(self.window - self.window / 4, self.window + self.window / 4);
+        }
+        let known = self.samples.iter().copied().max().unwrap_or(0);
+        if known > 0 && self.limited {
+            // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
+            let arrives = known * 1_000 / (1_000 - u64::from(self.loss.min(500)));
+            let most = arrives * (delay + QUEUE) / 1_000_000;
+            self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
+        }
+        self.window = self.window.clamp(LEAST, MOST);
+        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
+        self.round = now + Span::from_micros(delay.max(2_000));
+    }
+
+    /// From sending to knowing, without queues: the reports' own waiting included.
+    fn delay(&self) -> u64 {
+        let least = self.feedback.get();
+        let least = if least == Least::NONE { 100_000 } else { least.max(0) as u64 };
+        least + 2_000
+    }
+}

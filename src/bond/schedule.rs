@@ -1,0 +1,207 @@
+//! Which path a packet takes.
+
+pub use crate::config::Scheduler;
+use crate::time::{Span, Time};
+
+use super::frame::MAX_PATHS;
+use super::path::Path;
+
+/// The paths of a peer, by their number.
+pub type Paths = [Option<Box<Path>>; MAX_PATHS];
+
+/// What to do with a packet now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// By these paths; bit i is path i. Never empty.
+    Take(u16),
+    /// Not before this time, or before something arrives.
+    Wait(Option<Time>),
+    /// There is no path.
+    Nowhere,
+}
+
+/// A packet that is to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub size: usize,
+    /// Worth a second copy: little, and others wait for it.
+    pub urgent: bool,
+    /// Packets have waited for longer than a burst takes: one path is not enough.
+    pub busy: bool,
+}
+
+/// A path that `failover` left is not returned to before this.
+const RESPITE: Span = Span::from_secs(5);
+/// Permille of losses at which `failover` leaves a path.
+const LOSSY: u32 = 100;
+
+#[derive(Debug)]
+pub struct Schedule {
+    pub mode: Scheduler,
+    /// How far one path may lag behind another; for `failover`, the round trip at which a path is left.
+    limit: Span,
+    credit: [i64; MAX_PATHS],
+    left: [Time; MAX_PATHS],
+}
+
+impl Schedule {
+    pub fn new(mode: Scheduler, limit: Span) -> Self {
+        Schedule { mode, limit, credit: [0; MAX_PATHS], left: [Time(0); MAX_PATHS] }
+    }
+
+    pub fn choose(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+        match self.mode {
+            Scheduler::Redundant => redundant(paths, load, now),
+            Scheduler::Weighted => self.weighted(paths, load, now),
+            Scheduler::Failover => self.failover(paths, load, now),
+            Scheduler::Adaptive => self.adaptive(paths, load, now),
+        }
+    }
+
+    /// Whether it is not known yet what the quickest path carries.
+    pub fn is_starting(&self, paths: &Paths, now: Time) -> bool {
+        up(paths).min_by_key(|path| path.arrival(1_500, 0, now)).is_some_and(|path| path.rate.is_starting())
+    }
+
+    /// For a small packet that somebody waits for: it does not queue behind others.
+    pub fn express(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+        if self.mode != Scheduler::Adaptive {
+            return self.choose(paths, load, now);
+        }
+        let (mut first, mut second) = (None, None);
+        for path in up(paths) {
+            let this = Some((path.arrival(load.size, 0, now), path.id.number()));
+            if first.is_none() || this < first {
+                (first, second) = (this, first);
+            } else if second.is_none() || this < second {
+                second = this;
+            }
+        }
+        let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
+        match bit(first) | if load.urgent { bit(second) } else { 0 } {
+            0 => Choice::Nowhere,
+            paths => Choice::Take(paths),
+        }
+    }
+
+    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler.
+    pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
+        self.adaptive(paths, Load { size, urgent: false, busy: true }, now)
+    }
+
+    fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+        let arrival = |path: &Path| path.arrival(load.size, 0, now);
+        let Some(best) = up(paths).map(arrival).min() else { return Choice::Nowhere };
+        // A path that lags further behind would stall the others' packets at the far end.
+        let nearest = up(paths).filter_map(|path| path.rate.one_way()).min();
+        let lags = |path: &Path| match (path.rate.one_way(), nearest) {
+            (Some(one_way), Some(nearest)) => one_way - nearest > self.limit.as_micros() as i64,
+            _ => false,
+        };
+        let mut wait = None;
+        let mut first: Option<(i64, u16)> = None;
+        let mut second: Option<(i64, u16)> = None;
+        for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+            if lags(path) {
+                continue;
+            }
+            let at = path.arrival(load.size, 0, now);
+            match path.opens(load.size) {
+                Some(opens) if opens <= now => {
+                    let this = (at, 1 << path.id.number());
+                    if first.is_none_or(|first| this < first) {
+                        (first, second) = (Some(this), first);
+                    } else if second.is_none_or(|second| this < second) {
+                        second = Some(this);
+                    }
+                }
+                opens => {
+                    path.rate.is_full();
+                    wait = earlier(wait, opens);
+                }
+            }
+        }
+        match (first, second) {
+            // A slower path is taken where the quickest is busy for longer than it lags.
+            (Some((at, bit)), second) if load.busy || at <= best => {
+                let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
+                Choice::Take(bit | copy)
+            }
+            _ => Choice::Wait(wait),
+        }
+    }
+
+    fn weighted(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+        let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + i64::from(path.weight.max(1));
+        let Some(number) = up(paths).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index()) else {
+            return Choice::Nowhere;
+        };
+        let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
+        match path.opens(load.size) {
+            Some(opens) if opens <= now => {
+                let total: i64 = up(paths).map(|path| i64::from(path.weight.max(1))).sum();
+                for path in up(paths) {
+                    self.credit[path.id.index()] += i64::from(path.weight.max(1));
+                }
+                self.credit[number] -= total;
+                Choice::Take(1 << number)
+            }
+            opens => {
+                path.rate.is_full();
+                Choice::Wait(opens)
+            }
+        }
+    }
+
+    fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+        let mut choice = None;
+        for path in up(paths) {
+            let slow = path.probing.rtt.is_some_and(|(rtt, _)| rtt > self.limit.as_micros());
+            if slow || path.rate.loss() > LOSSY {
+                self.left[path.id.index()] = now + RESPITE;
+            }
+            if self.left[path.id.index()] <= now {
+                choice = Some(path.id.index());
+                break;
+            }
+        }
+        // Where none is well, the one that was left longest ago.
+        let choice = choice.or_else(|| up(paths).map(|path| path.id.index()).min_by_key(|at| self.left[*at]));
+        let Some(path) = choice.and_then(|at| paths[at].as_mut()) else { return Choice::Nowhere };
+        match path.opens(load.size) {
+            Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
+            opens => {
+                path.rate.is_full();
+                Choice::Wait(opens)
+            }
+        }
+    }
+}
+
+fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
+    if up(paths).next().is_none() {
+        return Choice::Nowhere;
+    }
+    let (mut take, mut wait) = (0, None);
+    for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+        match path.opens(load.size) {
+            Some(opens) if opens <= now => take |= 1 << path.id.number(),
+            opens => {
+                path.rate.is_full();
+                wait = earlier(wait, opens);
+            }
+        }
+    }
+    if take == 0 { Choice::Wait(wait) } else { Choice::Take(take) }
+}
+
+fn up(paths: &Paths) -> impl Iterator<Item = &Path> {
+    paths.iter().flatten().map(|path| &**path).filter(|path| path.is_up())
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,139 @@
+//! The bond itself as an [`End`].
+
+use std::net::SocketAddr;
+
+use super::world::Plan;
+use super::{CLIENT, Counts, End, NEVER, Out, SERVER_ADDRESS, Side};
+use crate::bond::address::Address;
+use crate::bond::flow::Packet;
+use crate::bond::frame::PathId;
+use crate::bond::handshake::Identity;
+use crate::bond::hub::{Hub, Member};
+use crate::bond::keys::Secret;
+use crate::bond::peer::Settings;
+use crate::bond::schedule::Scheduler;
+use crate::bond::{Event, Output, Via};
+use crate::time::{Span, Time};
+
+/// The largest UDP payload on Ethernet.
+const MOST: u16 = 1_472;
+
+pub struct Bonded {
+    hub: Hub,
+    links: u8,
+    begun: bool,
+}
+
+/// What a test may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    pub scheduler: Scheduler,
+    pub limit: Span,
+    pub repair: bool,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Choice { scheduler: Scheduler::Adaptive, limit: Span::from_millis(150), repair: true }
+    }
+}
+
+fn secret(side: Side) -> Secret {
+    Secret::private([side as u8 + 1; 32])
+}
+
+impl Bonded {
+    /// `instance` differs from one start to the next.
+    pub fn new(side: Side, plan: &Plan, choice: Choice, instance: u16) -> Self {
+        let settings = Settings {
+            scheduler: choice.scheduler,
+            limit: choice.limit,
+            repair: choice.repair,
+            keepalive: Span::from_secs(1),
+            client: side == CLIENT,
+            allowed: Vec::new(),
+        };
+        let member = Member {
+            identity: Identity::new(&secret(side), instance),
+            remote: secret(1 - side).public(),
+            psk: Secret::new([0; 32]),
+            device: 0,
+            settings,
+        };
+        Bonded {
+            hub: Hub::new(vec![member], Time(0) + plan.clocks[side]),
+            links: plan.links.len() as u8,
+            begun: side != CLIENT,
+        }
+    }
+
+    /// With its defaults.
+    pub fn usual(side: Side, plan: &Plan) -> Box<dyn End> {
+        Box::new(Bonded::new(side, plan, Choice::default(), side as u16 + 1))
+    }
+
+    pub fn redundant(side: Side, plan: &Plan) -> Box<dyn End> {
+        let choice = Choice { scheduler: Scheduler::Redundant, ..Choice::default() };
+        Box::new(Bonded::new(side, plan, choice, side as u16 + 1))
+    }
+}
+
+impl End for Bonded {
+    fn packet(&mut self, packet: &[u8], now: Time, out: &mut Out) {
+        self.hub.packet(0, Packet { head: packet, body: &[], pending: false }, now, out);
+    }
+
+    fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out) {
+        self.hub.datagram(&Via { socket: u16::from(path), to: Address::udp(from) }, datagram, now, out);
+    }
+
+    fn tick(&mut self, now: Time, out: &mut Out) {
+        if !self.begun {
+            self.begun = true;
+            for path in 0..self.links {
+                let Some(id) = PathId::new(path) else { continue };
+                let via = Via { socket: u16::from(path), to: Address::udp(SERVER_ADDRESS) };
+                self.hub.set_path(0, id, Some(via), 1, 0, MOST, now, out);
+            }
+        }
+        self.hub.tick(now, out);
+    }
+
+    fn deadline(&self) -> Time {
+        if self.begun { self.hub.deadline().unwrap_or(NEVER) } else { Time(0) }
+    }
+
+    fn ready(&self, now: Time) -> bool {
+        self.hub.ready(0, now)
+    }
+
+    fn counts(&self) -> Counts {
+        let peers = || self.hub.peers();
+        Counts {
+            memory: 0,
+            repaired: peers().map(|peer| peer.totals.repaired).sum(),
+            late: peers().map(|peer| peer.order.counters().late).sum(),
+        }
+    }
+}
+
+impl Output for Out {
+    fn slot(&mut self, via: &Via, length: usize) -> &mut [u8] {
+        let Address::Udp { remote, .. } = via.to else { panic!("no link of this world is Ethernet: {via:?}") };
+        self.datagrams.push((via.socket as u8, remote, vec![0; length]));
+        self.datagrams.last_mut().map(|datagram| datagram.2.as_mut_slice()).unwrap_or_default()
+    }
+
+    fn deliver(&mut self, _peer: usize, packet: Packet) {
+        assert!(!packet.pending, "no packet of this world lacks its checksum");
+        self.packets.push([packet.head, packet.body].concat());
+    }
+
+    fn event(&mut self, _peer: usize, event: Event) {
+        self.events.push(event);
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        self.dice.fill(bytes);
+    }
+}

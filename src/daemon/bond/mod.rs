@@ -1,0 +1,145 @@
+//! The bond's thread, which carries the packets of all peers, and the main loop's hold on it.
+//!
+//! The main loop says what it wants ([`orders`]) and reads what there is from the [`Board`]; neither waits for the other.
+
+use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::bond::keys::Secret;
+use crate::config::{Config, Key, PrivateKey};
+use crate::kernel::Snapshot;
+use crate::link::Marks;
+use crate::linux::poll::Waker;
+use crate::linux::thread::Thread;
+
+use super::attach::Attached;
+use super::peers::Board;
+
+mod device;
+mod endpoints;
+mod orders;
+mod outlet;
+mod runner;
+mod section;
+mod telling;
+mod upkeep;
+
+use endpoints::Found;
+use orders::{Wanted, ways};
+use runner::Runner;
+
+/// Of the thread: what system calls take in batches is on it.
+const STACK: usize = 256 * 1024;
+
+/// Between the main loop, the thread, and those that resolve names for it.
+struct Shared {
+    letters: Mutex<Letters>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Letters {
+    wanted: Option<Vec<Wanted>>,
+    found: Vec<Found>,
+    stop: bool,
+}
+
+impl Shared {
+    fn letters(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The main loop's side. Without a peer there is no thread.
+pub struct Bond {
+    board: Board,
+    bell: Arc<Waker>,
+    running: Option<(Arc<Shared>, Thread)>,
+    /// The peers' own keys, by section.
+    keys: Vec<(String, Result<Key, String>)>,
+    told: Vec<Wanted>,
+}
+
+impl Bond {
+    /// How peers are gets to `board`, and `bell` is rung when somebody should look.
+    pub fn new(board: Board, bell: Arc<Waker>) -> Self {
+        Bond { board, bell, running: None, keys: Vec::new(), told: Vec::new() }
+    }
+
+    /// Reads the keys of a configuration.
+    pub fn adopt(&mut self, config: &Config) {
+        self.keys = config.peers.iter().map(|peer| (peer.name.clone(), read_key(&peer.private_key))).collect();
+        for (name, why) in self.keys.iter().filter_map(|(name, key)| Some((name, key.as_ref().err()?))) {
+            log::error!("peer {name}: {why}");
+        }
+    }
+
+    /// Has peers follow their configuration and the links.
+    pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) {
+        let key = |name: &str| self.keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.clone());
+        let wanted = config.peers.iter().filter_map(|peer| {
+            let ways = ways(peer, attached, now, marks);
+            Some(Wanted { config: peer.clone(), key: key(&peer.name)?, ways })
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if wanted.is_empty() {
+            return self.stop();
+        }
+        if self.running.as_ref().is_some_and(|(_, thread)| thread.is_finished()) {
+            self.stop();
+        }
+        if self.running.is_none() {
+            match self.start() {
+                Ok(running) => self.running = Some(running),
+                Err(error) => return log::error!("cannot start the bond's thread: {error}"),
+            }
+        }
+        if let Some((shared, _)) = self.running.as_ref().filter(|_| wanted != self.told) {
+            shared.letters().wanted = Some(wanted.clone());
+            shared.waker.wake();
+            self.told = wanted;
+        }
+    }
+
+    fn start(&self) -> io::Result<(Arc<Shared>, Thread)> {
+        let shared = Arc::new(Shared { letters: Mutex::default(), waker: Waker::new()? });
+        let mut runner = Runner::new(shared.clone(), self.board.clone(), self.bell.clone())?;
+        let body = move || {
+            if let Err(error) = runner.run() {
+                log::error!("the bond's thread ended: {error}");
+            }
+        };
+        Ok((shared, Thread::start(c"bond", STACK, Box::new(body))?))
+    }
+
+    /// Says goodbye to all peers and takes their devices away.
+    pub fn stop(&mut self) {
+        self.told.clear();
+        if let Some((shared, thread)) = self.running.take() {
+            shared.letters().stop = true;
+            shared.waker.wake();
+            thread.join();
+        }
+    }
+}
+
+impl Drop for Bond {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn read_key(key: &PrivateKey) -> Result<Key, String> {
+    match key {
+        PrivateKey::Here(key) => Ok(*key),
+        PrivateKey::File(file) => {
+            let text = fs::read_to_string(file).map_err(|error| {
+                format!("cannot read private_key_file {file}: {error}; 'cheaproute genkey' makes one")
+            })?;
+            let key =
+                Secret::read(text.trim()).ok_or_else(|| format!("{file} holds no private key of 'cheaproute genkey'"));
+            key.map(|key| Key(*key.bytes()))
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! A peer section at work: its core, its sockets and its device, and what becomes of them as links and names change.
+
+use std::sync::Arc;
+
+use crate::bond::address::Address;
+use crate::bond::handshake::Identity;
+use crate::bond::hub::{Hub, Member};
+use crate::bond::keys::{KEY, PublicKey, Secret};
+use crate::bond::offload::segments;
+use crate::bond::peer::Settings;
+use crate::bond::{Event, Output, Via};
+use crate::config::{Key, PeerConfig, Role, Transport};
+use crate::linux::batch::Arena;
+use crate::linux::clock;
+use crate::time::{Span, Time};
+
+use super::Shared;
+use super::device::Device;
+use super::endpoints::{Endpoints, Found};
+use super::orders::{Wanted, Way};
+use super::outlet::Outlet;
+use super::telling::{Chatter, Standing};
+
+/// Packets read from the device, and system calls that take datagrams, before the other side has its turn.
+const TURNS: usize = 8;
+/// What could not be opened is tried again after this.
+pub const RETRY: Span = Span::from_secs(5);
+/// A metered link without a limit comes in when the others have carried nothing for so long.
+pub const ALONE: Span = Span::from_secs(1);
+/// Deadlines of the core are met this much apart: packets that leave at a pace leave by twos and threes, at a wake-up each.
+const BREATH: Span = Span::from_micros(100);
+/// The kernel's buffers are full: a little later they are not.
+const BLOCKED: Span = Span::from_millis(1);
+/// A server asks idle paths itself so seldom: it is up to clients to keep their NAT awake, or to save their bytes.
+const SERVERS: Span = Span::from_secs(25);
+/// Silences of a server before a person is asked to have a look, and between two such lines.
+const TRIES: u32 = 3;
+const MANY_TRIES: u32 = 300;
+
+pub struct Section {
+    pub wanted: Wanted,
+    pub hub: Option<Hub>,
+    pub out: Outlet,
+    pub endpoints: Endpoints,
+    /// Why it carries nothing, if that is our own fault.
+    pub fault: Option<String>,
+    pub retry: Option<Time>,
+    /// The reserve is called in; since when no other path is up.
+    pub reserve: bool,
+    pub alone: Option<Time>,
+    /// What each remote's paths carry, where that is known.
+    sizes: Vec<Option<u16>>,
+    pub remotes: Vec<Standing>,
+    pub all: Standing,
+    /// Silences in a row.
+    pub tries: u32,
+    chatter: Chatter,
+    /// Paths, sockets or the device are to be looked at.
+    stale: bool,
+    /// The core had its turn last.
+    ticked: Time,
+    /// There are other descriptors than before.
+    pub rewired: bool,
+    /// There is something to tell.
+    pub changed: bool,
+    pub device_readable: bool,
+}
+
+impl Section {
+    /// `device`: one that was there before, by the same name.
+    pub fn new(wanted: Wanted, device: Option<Device>, now: Time) -> Self {
+        if let Transport::Ethernet { plain: true, .. } = &wanted.config.transport {
+            log::warn!("peer {}: 'plain' is not supported yet: it stays encrypted", wanted.config.name);
+        }
+        let mut out = Outlet::default();
+        out.device = device;
+        let hub = match &wanted.key {
+            Ok(key) => Some(Hub::new(members(&wanted.config, key, &mut out), now)),
+            Err(_) => None,
+        };
+        Section {
+            endpoints: Endpoints::new(wanted.config.endpoint.clone(), now),
+            hub,
+            out,
+            fault: None,
+            retry: None,
+            reserve: false,
+            alone: None,
+            sizes: wanted.config.remotes.iter().map(|_| None).collect(),
+            remotes: wanted.config.remotes.iter().map(|_| Standing::new(now)).collect(),
+            all: Standing::new(now),
+            tries: 0,
+            chatter: Chatter::default(),
+            stale: true,
+            ticked: Time(0),
+            rewired: true,
+            changed: true,
+            device_readable: false,
+            wanted,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.wanted.config.name
+    }
+
+    pub fn is_client(&self) -> bool {
+        self.wanted.config.role == Role::Client
+    }
+
+    /// Its links are others now.
+    pub fn set_ways(&mut self, ways: Vec<Way>) {
+        self.stale |= self.wanted.ways != ways;
+        self.wanted.ways = ways;
+    }
+
+    /// Says goodbye. The device is left for a successor.
+    pub fn close(mut self, now: Time) -> Option<Device> {
+        if let Some(hub) = &mut self.hub {
+            hub.close(now, &mut self.out);
+            self.out.flush();
+        }
+        self.out.device.take()
+    }
+
+    pub fn deadline(&self, now: Time) -> Option<Time> {
+        let hub = self.hub.as_ref().and_then(Hub::deadline).map(|at| at.max(self.ticked + BREATH));
+        let device = self.out.device.as_ref().and_then(Device::deadline);
+        let blocked = self.out.is_blocked().then(|| now + BLOCKED);
+        let stale = (self.stale || self.rewired).then_some(now);
+        let alone = self.alone.filter(|_| !self.reserve).map(|since| since + ALONE);
+        [hub, device, blocked, stale, alone, self.endpoints.again, self.retry].into_iter().flatten().min()
+    }
+
+    /// Whether the device may be read.
+    pub fn ready(&self, now: Time) -> bool {
+        !self.out.is_blocked() && self.hub.as_ref().is_some_and(|hub| hub.ready(0, now))
+    }
+
+    pub fn found(&mut self, found: Found, now: Time) {
+        let had = self.endpoints.trouble.clone();
+        self.stale |= self.endpoints.found(&found.name, found.addresses, now);
+        if let Some(trouble) = self.endpoints.trouble.as_ref().filter(|trouble| had.as_ref() != Some(*trouble))
+            && self.chatter.may(now)
+        {
+            log::warn!("peer {}: {trouble}", self.name());
+        }
+        self.changed = true;
+    }
+
+    /// Does what is to be done now. `buffer` takes a packet of any length.
+    pub fn turn(&mut self, shared: &Arc<Shared>, arena: &mut Arena, buffer: &mut [u8]) {
+        self.read_device(buffer);
+        self.receive(arena);
+        let now = clock::now();
+        if let Some(hub) = self.hub.as_mut().filter(|hub| hub.deadline().is_some_and(|at| at <= now)) {
+            hub.tick(now, &mut self.out);
+            self.ticked = now;
+        }
+        self.out.flush();
+        self.take_events(now);
+        if self.endpoints.again.is_some_and(|at| at <= now) {
+            let name = self.wanted.config.name.clone();
+            self.stale |= self.endpoints.turn(&name, shared, now);
+        }
+        self.stale |= self.retry.take_if(|at| *at <= now).is_some();
+        self.stale |= self.alone.is_some_and(|since| !self.reserve && since + ALONE <= now);
+        if core::mem::take(&mut self.stale) {
+            self.maintain(now);
+            self.take_events(now);
+            self.out.flush();
+        }
+        if let Some(device) = &mut self.out.device {
+            device.turn(now);
+        }
+    }
+
+    fn read_device(&mut self, buffer: &mut [u8]) {
+        let (Some(hub), out) = (self.hub.as_mut(), &mut self.out) else { return };
+        if !core::mem::take(&mut self.device_readable) {
+            return;
+        }
+        let now = clock::now();
+        for _ in 0..TURNS {
+            if out.is_blocked() || !hub.ready(0, now) {
+                break;
+            }
+            let Some(Ok(Some((header, packet)))) = out.device.as_ref().map(|device| device.tun.read(buffer)) else {
+                break;
+            };
+            segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
+        }
+        out.flush();
+    }
+
+    fn receive(&mut self, arena: &mut Arena) {
+        let (Some(hub), out) = (self.hub.as_mut(), &mut self.out) else { return };
+        for at in 0..out.ports.len() {
+            let readable = out.ports.get_mut(at).is_some_and(|port| core::mem::take(&mut port.readable));
+            // Of a wire only the neighbour that was named is heard, if one was.
+            let only = self.wanted.ways.get(at).and_then(|way| way.remote).map(|mac| Address::Ethernet(mac.0));
+            for _ in 0..if readable { TURNS } else { 0 } {
+                let Some(mut socket) = out.ports.get_mut(at).and_then(|port| port.socket.take()) else { break };
+                let now = clock::now();
+                let more = socket.receive(arena, &mut |from, datagram| {
+                    if only.is_none_or(|only| only == *from) {
+                        hub.datagram(&Via { socket: at as u16, to: *from }, datagram, now, out);
+                    }
+                });
+                let Some(port) = out.ports.get_mut(at) else { break };
+                match more {
+                    Ok(_) => port.socket = Some(socket),
+                    // It is of no use any more: another one, then.
+                    Err(_) => {
+                        port.close();
+                        self.retry = Some(now + RETRY);
+                        self.rewired = true;
+                    }
+                }
+                out.flush();
+                if !more.unwrap_or(false) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn take_events(&mut self, now: Time) {
+        for (peer, event) in core::mem::take(&mut self.out.events) {
+            self.changed = true;
+            match event {
+                Event::Up => self.tries = 0,
+                Event::Down => {}
+                Event::PathUp(id) | Event::PathDown(id) => {
+                    let up = matches!(event, Event::PathUp(_));
+                    self.stale |= self.wanted.ways.iter().any(|way| way.reserve);
+                    let way = self.wanted.ways.get(id.index()).filter(|_| self.is_client());
+                    if let Some(way) = way.filter(|_| self.chatter.may(now)) {
+                        let how = if up { "answers" } else { "does not answer any more" };
+                        log::info!("peer {}: it {how} over {}", self.wanted.config.name, way.name);
+                    }
+                }
+                Event::Mtu(size) => {
+                    if let Some(known) = self.sizes.get_mut(peer) {
+                        *known = Some(size);
+                    }
+                    self.resize(now);
+                }
+                Event::Silent => self.silent(now),
+            }
+        }
+    }
+
+    /// The device takes what every remote takes that is there.
+    fn resize(&mut self, now: Time) {
+        if self.wanted.config.mtu.is_some() {
+            return;
+        }
+        let ups = self.hub.iter().flat_map(|hub| hub.peers()).map(|peer| peer.is_up());
+        let size = self.sizes.iter().zip(ups).filter(|(_, up)| *up).filter_map(|(size, _)| *size).min();
+        if let Some((size, device)) = size.zip(self.out.device.as_mut()) {
+            device.resize(size, now);
+        }
+    }
+
+    fn silent(&mut self, now: Time) {
+        self.tries = self.tries.saturating_add(1);
+        let before = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
+        self.endpoints.advance(now);
+        if self.endpoints.several() && self.chatter.may(now) {
+            let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
+            log::info!("peer {}: no answer from {before}; trying {next}", self.name());
+        }
+        if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
+            log::warn!("peer {}: {}", self.name(), self.no_answer());
+        }
+    }
+
+    /// What a person may look at.
+    pub fn no_answer(&self) -> String {
+        let Some(endpoint) = self.endpoints.current() else { return "no answer: is the peer running?".into() };
+        let port = endpoint.to_string();
+        let port = port.rsplit(':').next().unwrap_or_default();
+        match self.tries {
+            0 => format!("calling {endpoint}"),
+            1..TRIES => format!("no answer from {endpoint}"),
+            _ => {
+                format!("no answer from {endpoint}: is the peer running, are both keys right, is UDP port {port} open?")
+            }
+        }
+    }
+}
+
+fn members(config: &PeerConfig, key: &Key, out: &mut Outlet) -> Vec<Member> {
+    let mut instance = [0; 2];
+    // Another one each time: the far end shall know that our numbers begin anew.
+    out.random(&mut instance);
+    let identity = Identity::new(&Secret::new(key.0), u16::from_be_bytes(instance));
+    let member = |remote: &crate::config::Remote| Member {
+        identity: identity.clone(),
+        remote: PublicKey(remote.public_key.0),
+        psk: Secret::new(remote.preshared_key.map_or([0; KEY], |key| key.0)),
+        device: 0,
+        settings: Settings {
+            scheduler: config.scheduler,
+            limit: config.latency_limit,
+            repair: config.repair,
+            keepalive: match (config.role, config.keepalive) {
+                (Role::Server, _) => SERVERS,
+                // None is seldom enough.
+                (Role::Client, Span::ZERO) => Span::from_secs(3600),
+                (Role::Client, keepalive) => keepalive,
+            },
+            client: config.role == Role::Client,
+            allowed: remote.allowed_ips.clone(),
+        },
+    };
+    config.remotes.iter().map(member).collect()
+}

@@ -1,0 +1,103 @@
+//! The bond between two daemons: one TCP stream, a call, and what both cost, over links of all sorts.
+
+mod pair;
+mod runs;
+
+use crate::Effort;
+use crate::table::Row;
+use pair::Link;
+
+/// What is measured over which links.
+pub struct Scenario {
+    /// `cargo bench --bench bench -- bond NAME`.
+    pub name: &'static str,
+    links: &'static [Link],
+    scheduler: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    /// One TCP stream by this congestion control; the least share of the wires' rate that it has to get.
+    Stream {
+        congestion: &'static str,
+        upload: bool,
+        share: f64,
+    },
+    /// A call while link 1 is a black hole for six seconds; how many of its 2,800 datagrams may be lost.
+    Hole {
+        lost: u32,
+    },
+    /// A call alone; none of its datagrams may be lost.
+    Call,
+    /// A stream while link 1 goes ten times.
+    Flapping,
+    /// A stream over a cable that is as fast as memory.
+    Unshaped,
+    Idle,
+    /// No bond: what the lab's wires themselves let through.
+    Wire,
+}
+
+const FAST: Link = Link::new(75, 20.0);
+const SLOW: Link = Link::new(25, 60.0);
+const USUAL: &[Link] = &[FAST, SLOW];
+const LOSSY: &[Link] = &[FAST, SLOW.loss(1)];
+const NEAR: &[Link] = &[Link::new(75, 0.1), Link::new(25, 0.1)];
+const THREE: &[Link] = &[Link::new(50, 15.0), Link::new(20, 40.0), Link::new(8, 80.0)];
+const BAD: &[Link] = &[Link::new(20, 20.0), Link::new(20, 40.0).loss(30), Link::new(20, 30.0)];
+const JITTERY: &[Link] = &[FAST, SLOW.jitter(20)];
+const ASYMMETRIC: &[Link] = &[FAST.up(15), SLOW.up(5)];
+
+const fn stream(name: &'static str, links: &'static [Link], congestion: &'static str, share: f64) -> Scenario {
+    Scenario { name, links, scheduler: "adaptive", what: What::Stream { congestion, upload: false, share } }
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "wire", links: &[Link::new(100, 0.1)], scheduler: "", what: What::Wire },
+    stream("cubic", USUAL, "cubic", 0.93),
+    stream("bbr", USUAL, "bbr", 0.93),
+    stream("lossy-cubic", LOSSY, "cubic", 0.90),
+    stream("lossy-bbr", LOSSY, "bbr", 0.90),
+    stream("near-cubic", NEAR, "cubic", 0.92),
+    stream("near-bbr", NEAR, "bbr", 0.92),
+    stream("three", THREE, "cubic", 0.0),
+    stream("jitter", JITTERY, "cubic", 0.0),
+    stream("down", ASYMMETRIC, "cubic", 0.0),
+    Scenario {
+        name: "up",
+        links: ASYMMETRIC,
+        scheduler: "adaptive",
+        what: What::Stream { congestion: "cubic", upload: true, share: 0.0 },
+    },
+    Scenario { name: "flapping", links: USUAL, scheduler: "adaptive", what: What::Flapping },
+    Scenario { name: "hole", links: USUAL, scheduler: "adaptive", what: What::Hole { lost: 20 } },
+    Scenario { name: "hole-redundant", links: USUAL, scheduler: "redundant", what: What::Hole { lost: 0 } },
+    Scenario { name: "bad-redundant", links: BAD, scheduler: "redundant", what: What::Call },
+    Scenario { name: "unshaped", links: &[], scheduler: "adaptive", what: What::Unshaped },
+    Scenario { name: "resting", links: USUAL, scheduler: "adaptive", what: What::Idle },
+];
+
+pub fn rows(effort: Effort) -> Vec<Row> {
+    let wanted =
+        |scenario: &&Scenario| effort.scenarios.is_empty() || effort.scenarios.iter().any(|name| name == scenario.name);
+    SCENARIOS.iter().filter(wanted).flat_map(|scenario| scenario.rows(effort)).collect()
+}
+
+impl Scenario {
+    fn rows(&self, effort: Effort) -> Vec<Row> {
+        let rows = match self.what {
+            What::Stream { congestion, upload, share } => runs::stream(self, effort, congestion, upload, share),
+            What::Hole { lost } => runs::hole(self, lost),
+            What::Call => runs::call(self, effort),
+            What::Flapping => runs::flapping(self, effort),
+            What::Unshaped => runs::unshaped(self, effort),
+            What::Idle => runs::idle(self, effort),
+            What::Wire => runs::wire(self, effort),
+        };
+        for row in &rows {
+            eprintln!("  {}: {} ({})", row.what, row.figure, row.detail);
+        }
+        rows
+    }
+}

@@ -1,0 +1,286 @@
+//! How each sort of scenario is run.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::{Bulk, Call, Heard, Namespace};
+
+use super::Scenario;
+use super::pair::{CLIENT, Hosts, Link, Pair, SERVER};
+use crate::Effort;
+use crate::stats::{median, millis, quantile};
+use crate::table::Row;
+
+const PORT: u16 = 5001;
+const CALL_PORT: u16 = 5002;
+const PATIENCE: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_millis(50);
+
+/// A telephone call's, in one direction.
+const fn talk(seconds: u32) -> Call {
+    Call { per_second: 200, count: 200 * seconds, bytes: 160 }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, share: f64) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let rate = |link: &Link| (if upload { link.up } else { link.down }) as f64 * 1e6;
+    let whole: f64 = of.links.iter().map(rate).sum();
+    let (best, best_link) = best_alone(&hosts, of.links.len(), effort, congestion, upload);
+    let pair = hosts.start(of.scheduler);
+    let idle = pings(&hosts.client, SERVER, seconds(1));
+    let (from, to) = ends(&hosts, upload);
+    let address = if upload { CLIENT } else { SERVER };
+    let bulk = Bulk::start(from, (address, PORT), to, congestion, PATIENCE).expect("a connection in the tunnel");
+    thread::sleep(seconds(effort.pick(5, 4)));
+    let (busy, time) = (pair.busy(), seconds(effort.pick(10, 5)));
+    let (speeds, loaded) = while_pinging(&hosts.client, SERVER, || {
+        let second = |_| bulk.rate(seconds(1));
+        (0..time.as_secs()).map(second).collect::<Vec<f64>>()
+    });
+    let (speed, costs) = (speeds.iter().sum::<f64>() / speeds.len() as f64, cost(&pair, busy, &speeds));
+    // Where the stream goes, too.
+    let other = if upload { SERVER } else { CLIENT };
+    let heard = talk(effort.pick(7, 4)).run(from, to, (other, CALL_PORT)).expect("a call");
+    drop(bulk);
+    pair.stop();
+    let name = of.name;
+    let figure = speed / whole;
+    let detail = format!(
+        "{:.1} Mbit/s, in single seconds {:.1} to {:.1}; link {best_link} alone {:.3}; {costs}",
+        speed / 1e6,
+        quantile(&speeds, 0.0) / 1e6,
+        quantile(&speeds, 1.0) / 1e6,
+        best / whole,
+    );
+    let good = figure >= share && speed >= best * 0.98;
+    let goal = match share {
+        0.0 => ">= the best link",
+        0.90 => ">= .90, the best link",
+        0.92 => ">= .92, the best link",
+        _ => ">= .93, the best link",
+    };
+    let what = format!("bond {name}: one stream's share of the wires");
+    let mut rows = vec![Row::goal(what, format!("{figure:.3}"), goal, good, detail)];
+    rows.push(delay(name, &idle, &loaded));
+    rows.push(spoken(&format!("bond {name}: a call beside it"), &heard));
+    rows
+}
+
+/// The most that a stream gets over one link without a bond, in bits a second, and that link.
+fn best_alone(hosts: &Hosts, links: usize, effort: Effort, congestion: &str, upload: bool) -> (f64, usize) {
+    let alone = |link: usize| {
+        let (from, to) = ends(hosts, upload);
+        let address: IpAddr = [10, 77, link as u8, if upload { 2 } else { 1 }].into();
+        let bulk = Bulk::start(from, (address, PORT), to, congestion, PATIENCE).expect("a connection");
+        thread::sleep(seconds(effort.pick(3, 2)));
+        (bulk.rate(seconds(effort.pick(6, 3))), link)
+    };
+    (1..=links).map(alone).fold((0.0, 0), |best, this| if this.0 > best.0 { this } else { best })
+}
+
+/// Who sends and who receives.
+fn ends(hosts: &Hosts, upload: bool) -> (&Namespace, &Namespace) {
+    if upload { (&hosts.client, &hosts.server) } else { (&hosts.server, &hosts.client) }
+}
+
+/// The processor time of both daemons for what passed in single seconds.
+fn cost(pair: &Pair, before: [f64; 2], speeds: &[f64]) -> String {
+    let (after, gigabits) = (pair.busy(), speeds.iter().sum::<f64>() / 1e9);
+    format!(
+        "processor seconds a Gbit: client {:.2}, server {:.2}",
+        (after[0] - before[0]) / gigabits,
+        (after[1] - before[1]) / gigabits
+    )
+}
+
+/// Round trips during this time; `None` for each that was not answered.
+fn pings(host: &Namespace, to: IpAddr, time: Duration) -> Vec<Option<Duration>> {
+    let start = Instant::now();
+    let mut found = Vec::new();
+    while start.elapsed() < time {
+        found.push(ping(host, to));
+    }
+    found
+}
+
+fn ping(host: &Namespace, to: IpAddr) -> Option<Duration> {
+    let answer = lab::ping(host, to, seconds(1)).ok();
+    thread::sleep(PING_EVERY.saturating_sub(answer.unwrap_or_default()));
+    answer
+}
+
+fn while_pinging<T>(host: &Namespace, to: IpAddr, work: impl FnOnce() -> T) -> (T, Vec<Option<Duration>>) {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let pinging = scope.spawn(|| {
+            let mut found = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                found.push(ping(host, to));
+            }
+            found
+        });
+        let result = work();
+        ended.store(true, Ordering::Relaxed);
+        (result, pinging.join().expect("pings"))
+    })
+}
+
+fn delay(name: &str, idle: &[Option<Duration>], loaded: &[Option<Duration>]) -> Row {
+    let times = |found: &[Option<Duration>]| millis(&found.iter().flatten().copied().collect::<Vec<_>>());
+    let (before, after) = (times(idle), times(loaded));
+    let figure = median(&after) - median(&before);
+    let detail = format!(
+        "{:.1} ms idle, {:.1} ms loaded in the median, {:.1} ms in 95 of 100; {} of {} unanswered",
+        median(&before),
+        median(&after),
+        quantile(&after, 0.95),
+        loaded.len() - after.len(),
+        loaded.len()
+    );
+    let what = format!("bond {name}: what the load adds to a round trip");
+    Row::goal(what, format!("{figure:+.1} ms"), "<= 10 ms", figure <= 10.0, detail)
+}
+
+fn spoken(what: &str, heard: &Heard) -> Row {
+    Row::info(what, format!("{} of {} lost", heard.lost, heard.sent), timing(heard))
+}
+
+fn timing(heard: &Heard) -> String {
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    format!(
+        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled; {} lost in a row after {:.1} s",
+        millis(heard.jitter()),
+        millis(heard.late(0.99)),
+        millis(heard.late(1.0)),
+        heard.overtaken,
+        heard.doubled,
+        heard.gap.1,
+        f64::from(heard.gap.0) / 200.0
+    )
+}
+
+pub fn hole(of: &Scenario, most: u32) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let pair = hosts.start(of.scheduler);
+    thread::sleep(seconds(2));
+    let heard = thread::scope(|scope| {
+        let call = scope.spawn(|| talk(14).run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call"));
+        thread::sleep(seconds(4));
+        hosts.wire(1).blackhole(true);
+        thread::sleep(seconds(6));
+        hosts.wire(1).blackhole(false);
+        call.join().expect("a call")
+    });
+    pair.stop();
+    let what = format!("bond {}: lost of a call while link 1 is a black hole", of.name);
+    let goal = if most == 0 { "0" } else { "<= 20" };
+    let figure = format!("{} of {}", heard.lost, heard.sent);
+    vec![Row::goal(what, figure, goal, heard.lost <= most, timing(&heard))]
+}
+
+pub fn call(of: &Scenario, effort: Effort) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let pair = hosts.start(of.scheduler);
+    thread::sleep(seconds(2));
+    let heard = talk(effort.pick(14, 5)).run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call");
+    pair.stop();
+    let what = format!("bond {}: lost of a call", of.name);
+    vec![Row::goal(what, format!("{} of {}", heard.lost, heard.sent), "0", heard.lost == 0, timing(&heard))]
+}
+
+pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
+    let left = whole - of.links.first().map_or(0.0, |link| link.down as f64 * 1e6);
+    let pair = hosts.start(of.scheduler);
+    let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, "cubic", PATIENCE).expect("a connection");
+    thread::sleep(seconds(effort.pick(5, 3)));
+    let turn = |_| {
+        hosts.wire(1).blackhole(true);
+        let without = bulk.rate(seconds(2));
+        hosts.wire(1).blackhole(false);
+        [without, bulk.rate(seconds(3))]
+    };
+    let turns: Vec<[f64; 2]> = (0..effort.pick(10, 3)).map(turn).collect();
+    drop(bulk);
+    pair.stop();
+    let column = |at: usize| turns.iter().map(|turn| turn[at]).collect::<Vec<f64>>();
+    let (gone, back) = (column(0), column(1));
+    // Half of what the links that are there could carry, in either part of a turn.
+    let good = median(&gone) >= left / 2.0 && median(&back) >= whole / 2.0;
+    let detail = format!(
+        "{} turns of 2 s without link 1, {:.1} Mbit/s ({:.1} to {:.1}), and 3 s with it, {:.1} ({:.1} to {:.1})",
+        turns.len(),
+        median(&gone) / 1e6,
+        quantile(&gone, 0.0) / 1e6,
+        quantile(&gone, 1.0) / 1e6,
+        median(&back) / 1e6,
+        quantile(&back, 0.0) / 1e6,
+        quantile(&back, 1.0) / 1e6,
+    );
+    let what = "bond flapping: a stream's share of the wires that are there".to_owned();
+    let figure = format!("{:.2} / {:.2}", median(&gone) / left, median(&back) / whole);
+    vec![Row::goal(what, figure, ">= .5", good, detail)]
+}
+
+pub fn unshaped(of: &Scenario, effort: Effort) -> Vec<Row> {
+    ["cubic", "bbr"].map(|congestion| one_unshaped(of, effort, congestion)).into()
+}
+
+fn one_unshaped(of: &Scenario, effort: Effort, congestion: &str) -> Row {
+    let hosts = Hosts::unshaped();
+    let pair = hosts.start(of.scheduler);
+    let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, congestion, PATIENCE).expect("a connection");
+    thread::sleep(seconds(effort.pick(5, 2)));
+    let busy = pair.busy();
+    let speeds: Vec<f64> = (0..effort.pick(10, 4)).map(|_| bulk.rate(seconds(1))).collect();
+    let costs = cost(&pair, busy, &speeds);
+    drop(bulk);
+    pair.stop();
+    let figure = median(&speeds) / 1e6;
+    let (low, high) = (quantile(&speeds, 0.0) / 1e6, quantile(&speeds, 1.0) / 1e6);
+    let detail =
+        format!("in single seconds {low:.0} to {high:.0}; {costs}; both daemons and both ends on this machine");
+    let what = format!("bond unshaped: one stream over one cable, {congestion}");
+    Row::goal(what, format!("{figure:.0} Mbit/s"), ">= 2000 Mbit/s", figure >= 2000.0, detail)
+}
+
+pub fn idle(of: &Scenario, effort: Effort) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let pair = hosts.start(of.scheduler);
+    thread::sleep(seconds(3));
+    let (before, time) = (pair.busy(), effort.pick(10, 4));
+    thread::sleep(seconds(time));
+    let after = pair.busy();
+    let busy = [0, 1].map(|end| (after[end] - before[end]) * 1e3 / time as f64);
+    let memory = [&pair.client, &pair.server].map(|end| end.memory() as f64 / 1024.0);
+    pair.stop();
+    let most = memory[0].max(memory[1]);
+    let detail = format!("client {:.2}, server {:.2} MB, with two paths", memory[0], memory[1]);
+    vec![
+        Row::goal("bond resting: memory", format!("{most:.2} MB"), "<= 3 MB", most <= 3.0, detail),
+        Row::info(
+            "bond resting: processor time",
+            format!("{:.2} ms/s", busy[0].max(busy[1])),
+            format!("client {:.2}, server {:.2} ms/s", busy[0], busy[1]),
+        ),
+    ]
+}
+
+pub fn wire(of: &Scenario, effort: Effort) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
+    let (speed, _) = best_alone(&hosts, 1, effort, "cubic", false);
+    let figure = speed / whole;
+    // 1,448 bytes of 1,514 are the stream's.
+    let detail =
+        format!("{:.1} Mbit/s, of {:.1} that frames' headers leave", speed / 1e6, whole / 1e6 * 1448.0 / 1514.0);
+    let what = "the lab's wire of 100 Mbit/s: a stream's share without a bond";
+    vec![Row::goal(what, format!("{figure:.3}"), ">= .95", figure >= 0.95, detail)]
+}
