@@ -16,6 +16,7 @@
 //!    just enough in flight to be busy. It is sealed and leaves.
 //! 3. The far end counts it ([`tally`]) and reports what is missing, within a millisecond or five. What a report names as
 //!    lost, and all that a silent path carried, leaves again, by the quickest path.
+//!    By a path that loses packets, each group of them is followed by its [`parity`]: one that is missing need not be asked for.
 //! 4. The far end's [`order`] lets it pass to the device when those before it have passed, or have been waited for too long.
 //!
 //! # On the wire
@@ -36,6 +37,7 @@ pub mod mtu;
 pub mod noise;
 pub mod offload;
 pub mod order;
+pub mod parity;
 pub mod path;
 pub mod peer;
 pub mod pieces;

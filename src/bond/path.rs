@@ -7,6 +7,7 @@ use crate::time::{Span, Time};
 use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
+use super::parity::Giver;
 use super::rate::{Heard, Rate};
 use super::store::Slot;
 
@@ -83,6 +84,7 @@ pub struct Path {
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
     pub probing: Probing,
+    pub parity: Giver,
     pub counts: Counts,
 }
 
@@ -129,6 +131,7 @@ impl Path {
             feedback: Span::from_millis(100),
             disorder: Span::ZERO,
             probing: Probing::default(),
+            parity: Giver::default(),
             counts: Counts::default(),
         }
     }
@@ -177,7 +180,10 @@ impl Path {
     /// When a packet would arrive that is handed over now, behind `backlog` bytes: comparable between paths of a peer.
     pub fn arrival(&self, size: usize, backlog: u64, now: Time) -> i64 {
         let one_way = self.rate.one_way().unwrap_or(self.feedback.as_micros() as i64 / 2);
-        let begins = self.free.max(now) + duration(size + backlog as usize, self.rate.estimate());
+        let rate = self.rate.estimate();
+        // What is on its way has left by then, whatever was thought of the rate when it was sent.
+        let free = self.free.min(now + duration(self.flying as usize, rate));
+        let begins = free.max(now) + duration(size + backlog as usize, rate);
         (begins.0 as i64).saturating_add(one_way)
     }
 

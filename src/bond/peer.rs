@@ -10,6 +10,7 @@ use super::flow::Starts;
 use super::frame::{HEADER, MAX_PATHS, PathId, TAG};
 use super::mtu::{self, Search};
 use super::order::Order;
+use super::parity::Taker;
 use super::path::{Outcome, Path, State};
 use super::pieces::Pieces;
 use super::schedule::{Paths, Schedule, Scheduler};
@@ -62,8 +63,9 @@ pub struct Totals {
     pub sent_bytes: u64,
     pub received_packets: u64,
     pub received_bytes: u64,
-    /// Packets that were sent again, and that were too old for it.
+    /// Packets that were sent again, that were made here of a parity, and that were too old to be sent again.
     pub repaired: u64,
+    pub rebuilt: u64,
     pub expired: u64,
     /// Packets that found no path, no room or no shape.
     pub dropped: u64,
@@ -78,6 +80,7 @@ pub struct Peer {
     pub(super) paths: Paths,
     searches: [Option<Search>; MAX_PATHS],
     tallies: [Option<Box<Tally>>; MAX_PATHS],
+    takers: [Option<Box<Taker>>; MAX_PATHS],
     /// Another address than a path's wrote to us: whether it is the peer's, a probe finds out.
     candidates: [Option<Candidate>; MAX_PATHS],
     pub(super) schedule: Schedule,
@@ -112,6 +115,7 @@ pub struct Peer {
     retry: Span,
     pub totals: Totals,
     scratch: Vec<u8>,
+    parities: [Vec<u8>; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +139,7 @@ impl Peer {
             paths: Default::default(),
             searches: Default::default(),
             tallies: Default::default(),
+            takers: Default::default(),
             candidates: Default::default(),
             store: Store::default(),
             express: VecDeque::new(),
@@ -160,6 +165,7 @@ impl Peer {
             retry: RETRY,
             totals: Totals::default(),
             scratch: Vec::new(),
+            parities: Default::default(),
         }
     }
 
@@ -435,7 +441,10 @@ impl Peer {
         let mut item = std::mem::take(&mut self.scratch);
         control::write(what, fill, &mut item);
         if let Some(path) = self.paths[id.index()].as_mut() {
-            sending::seal(&mut self.sessions, path, via, &item, None, now, out);
+            let counter = sending::seal(&mut self.sessions, path, via, &item, None, now, out);
+            if counter.is_some_and(|counter| path.parity.sent(counter, &item)) {
+                self.parity(id, via, now, out);
+            }
         }
         self.scratch = item;
     }

@@ -78,6 +78,7 @@ pub struct Rate {
     /// Losses of this round and what was sent, in packets.
     lost: u32,
     sent: u32,
+    /// In 64ths of a permille, or small ones would be rounded away.
     loss: u32,
     /// Bytes a second that a person allows; 0: any.
     cap: u64,
@@ -133,7 +134,8 @@ impl Rate {
     /// Bytes a second that the path is known to carry, or is tried at.
     pub fn estimate(&self) -> u64 {
         let known = self.samples.iter().copied().max().unwrap_or(0);
-        let rate = if known == 0 { self.window * 1_000_000 / (self.delay() + QUEUE) } else { known };
+        let tried = self.window * 1_000_000 / (self.delay() + QUEUE);
+        let rate = if self.starting || known == 0 { known.max(tried) } else { known };
         if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
     }
 
@@ -151,7 +153,7 @@ impl Rate {
 
     /// Permille of packets lost of late.
     pub fn loss(&self) -> u32 {
-        self.loss
+        (self.loss + 32) / 64
     }
 
     /// The other end's clock minus ours, plus the least one-way delay of late; and what queues add to it now is not in it.
@@ -207,8 +209,8 @@ impl Rate {
         }
         let rate = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
         let best = self.samples.iter().copied().max().unwrap_or(0);
-        // Of a path that had little to do, only a better rate is news.
-        if self.full || rate > best {
+        // Of a path that had little to do, only a better rate than the known one is news: what a few pings make is none.
+        if self.full || best > 0 && rate > best {
             self.samples[self.next % 8] = rate;
             self.next = self.next.wrapping_add(1);
         }
@@ -221,7 +223,7 @@ impl Rate {
         let delay = self.delay();
         let queue = self.queue.clamp(0, 1_000_000) as u64;
         if let Some(loss) = (self.lost * 1_000).checked_div(self.sent) {
-            self.loss = (self.loss * 7 + loss) / 8;
+            self.loss = (self.loss * 7 + loss * 64) / 8;
         }
         if self.starting && queue > QUEUE {
             self.starting = false;
@@ -244,7 +246,7 @@ impl Rate {
         let known = self.samples.iter().copied().max().unwrap_or(0);
         if known > 0 && self.limited {
             // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
-            let arrives = known * 1_000 / (1_000 - u64::from(self.loss.min(500)));
+            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
             let most = arrives * (delay + QUEUE) / 1_000_000;
             self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }

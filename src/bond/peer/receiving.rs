@@ -8,6 +8,7 @@ use super::super::flow::Packet;
 use super::super::frame::PathId;
 use super::super::item::{self, Form, Item};
 use super::super::order::Order;
+use super::super::parity::{self, Taker};
 use super::super::path::{Outcome, State};
 use super::super::pieces::{Piece, Pieces};
 use super::super::schedule::Choice;
@@ -52,24 +53,42 @@ impl Peer {
         self.check_address(id, via, now, out);
         if is_control {
             if let Some(control) = control::read(item) {
-                self.hear(id, via, &control, length, now, out);
+                self.hear(id, via, &control, now, out);
             }
-        } else {
-            match item::read(item) {
-                Some(Item::Context { name, head }) => {
-                    self.expander.learn(name, head);
-                }
-                Some(Item::Data(data)) => {
-                    let (flow, sequence) = (data.flow, data.sequence);
-                    self.deliver(now, out, |order, each| {
-                        order.accept(flow, sequence, item, now, each);
-                    });
-                }
-                None => self.totals.dropped += 1,
-            }
+        } else if !parity::is_parity(item) {
+            self.item(item, now, out);
+        }
+        if let Some(found) = self.add_up(id, session, counter, item) {
+            self.totals.rebuilt += 1;
+            self.item(&found, now, out);
         }
         self.report(now, out);
         self.pump(now, out);
+    }
+
+    fn item(&mut self, item: &[u8], now: Time, out: &mut dyn Output) {
+        match item::read(item) {
+            Some(Item::Context { name, head }) => {
+                self.expander.learn(name, head);
+            }
+            Some(Item::Data(data)) => {
+                let (flow, sequence) = (data.flow, data.sequence);
+                self.deliver(now, out, |order, each| {
+                    order.accept(flow, sequence, item, now, each);
+                });
+            }
+            None => self.totals.dropped += 1,
+        }
+    }
+
+    /// For a path whose packets have parities: an item that was lost, if this packet tells which.
+    fn add_up(&mut self, id: PathId, session: u8, counter: u64, item: &[u8]) -> Option<Vec<u8>> {
+        let taker = &mut self.takers[id.index()];
+        taker.take_if(|taker| !taker.serves(session, counter));
+        if taker.is_none() && parity::is_parity(item) {
+            *taker = Taker::new(session, item).map(Box::new);
+        }
+        taker.as_mut()?.received(counter, item)
     }
 
     /// Lets `pass` give items to the device.
@@ -118,7 +137,7 @@ impl Peer {
         self.say(id, via, &Control::Probe { token }, 0, now, out);
     }
 
-    fn hear(&mut self, id: PathId, via: &Via, control: &Control, length: usize, now: Time, out: &mut dyn Output) {
+    fn hear(&mut self, id: PathId, via: &Via, control: &Control, now: Time, out: &mut dyn Output) {
         match control {
             Control::Probe { token } => {
                 let answer = Control::Answer { token: *token, at: now.0 as u32 };
@@ -134,7 +153,6 @@ impl Peer {
                 self.update(now, out);
             }
         }
-        let _ = length;
     }
 
     fn answered(&mut self, id: PathId, via: &Via, token: u32, now: Time, out: &mut dyn Output) {
@@ -191,6 +209,7 @@ impl Peer {
         let Some(path) = self.paths[report.path.index()].as_mut() else { return };
         let (store, repairs, announced) = (&mut self.store, &mut self.repairs, &mut self.announced);
         let (squeezer, settings, totals) = (&mut self.squeezer, &self.settings, &mut self.totals);
+        let redundant = settings.scheduler == Scheduler::Redundant;
         path.reported(report, now, &mut |outcome| match outcome {
             Outcome::Arrived(slot) => {
                 if let Some(at) = announced.iter().position(|(announced, _)| *announced == slot) {
@@ -209,6 +228,7 @@ impl Peer {
                 }
             }
         });
+        path.parity.loss(if settings.repair && !redundant { path.rate.loss() } else { 0 });
     }
 
     /// Sends the reports that are due.

@@ -2,6 +2,7 @@
 
 use crate::time::{Span, Time};
 
+use super::super::control;
 use super::super::flow::{self, Packet};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
@@ -205,14 +206,31 @@ impl Peer {
             let Some(path) = self.paths[id.index()].as_mut() else { continue };
             let Some(via) = path.address else { continue };
             let item = self.store.item(slot);
-            if seal(&mut self.sessions, path, &via, item, Some(slot), now, out) {
+            if let Some(counter) = seal(&mut self.sessions, path, &via, item, Some(slot), now, out) {
+                let ends = path.parity.sent(counter, item);
                 self.store.left(slot);
+                if ends {
+                    self.parity(id, &via, now, out);
+                }
             }
         }
         if !self.store.is_flying(slot) {
             self.totals.dropped += 1;
             self.forget(slot);
         }
+    }
+
+    /// A group of a path's packets is complete.
+    pub(super) fn parity(&mut self, id: PathId, via: &Via, now: Time, out: &mut dyn Output) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        let mut pieces = std::mem::take(&mut self.parities);
+        path.parity.write(usize::from(self.size) - HEADER - TAG, &mut pieces);
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            if let Some(counter) = seal(&mut self.sessions, path, via, piece, None, now, out) {
+                path.parity.sent(counter, piece);
+            }
+        }
+        self.parities = pieces;
     }
 
     /// An item will not be sent again.
@@ -222,7 +240,7 @@ impl Peer {
     }
 }
 
-/// Sends an item by a path. With no `slot` nobody waits for word of it. False: there is no session.
+/// Sends an item by a path; its counter. With no `slot` it is not sent again. `None`: there is no session.
 pub(super) fn seal(
     sessions: &mut Sessions,
     path: &mut Path,
@@ -231,22 +249,22 @@ pub(super) fn seal(
     slot: Option<Slot>,
     now: Time,
     out: &mut dyn Output,
-) -> bool {
-    if sessions.current(now).is_none() {
-        return false;
-    }
+) -> Option<u64> {
+    sessions.current(now)?;
     let length = HEADER + item.len() + TAG;
     let datagram = out.slot(via, length);
     if let Some(text) = datagram.get_mut(HEADER..HEADER + item.len()) {
         text.copy_from_slice(item);
     }
-    if sessions.seal(path.id, datagram, now).is_none() {
+    let counter = sessions.seal(path.id, datagram, now);
+    if counter.is_none() {
         // It leaves nevertheless: nobody is to read it.
         datagram.fill(0);
-        return false;
+        return None;
     }
     path.counts.sent_packets += 1;
     path.counts.sent_bytes += length as u64;
-    path.left(if slot.is_some() { length } else { 0 }, slot, now);
-    true
+    // Of control items no word comes back.
+    path.left(if control::is_control(item) { 0 } else { length }, slot, now);
+    counter
 }
