@@ -38,8 +38,10 @@ pub struct Nature {
     pub ordered: bool,
     /// Worth two copies: its loss would cost somebody a whole timeout. TCP without payload (SYN, pure ACK, FIN, RST), DNS, ICMP.
     pub urgent: bool,
-    /// Of the 5-tuple; [`Starts`] tells flows apart by it.
+    /// Of the 5-tuple; [`Flows`] tells flows apart by it.
     pub hash: u32,
+    /// Of a TCP segment with payload: the sequence number after its last byte.
+    pub end: Option<u32>,
 }
 
 /// What an inner packet is. `None`: no good IP packet.
@@ -51,14 +53,17 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
     }
     hash.add(layout.protocol.into());
     let transport = if layout.fragment { &[] } else { packet.head.get(layout.transport..)? };
-    let (mut ordered, mut urgent) = (false, false);
+    let (mut ordered, mut urgent, mut end) = (false, false, None);
     match (layout.protocol, transport) {
         (TCP, [a, b, c, d, ..]) => {
             hash.add(u32::from_be_bytes([*a, *b, *c, *d]));
             let header = transport.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
             ordered = true;
             // A header that is cut or wrong is the receiver's to refuse.
-            urgent = packet.length() <= layout.transport + header;
+            let payload = packet.length().saturating_sub(layout.transport + header) as u32;
+            urgent = payload == 0;
+            let sequence = transport.get(4..8).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+            end = sequence.filter(|_| payload > 0).map(|sequence| sequence.wrapping_add(payload));
         }
         (UDP, [a, b, c, d, ..]) => {
             hash.add(u32::from_be_bytes([*a, *b, *c, *d]));
@@ -72,7 +77,7 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
     let share = if ordered { u32::from(ORDERED) } else { 256 - u32::from(ORDERED) };
     let bucket = (((hash >> 16) * share) >> 16) as u8;
     let flow = if ordered { bucket } else { ORDERED + bucket };
-    Some(Nature { flow, ordered, urgent, hash })
+    Some(Nature { flow, ordered, urgent, hash, end })
 }
 
 const TCP: u8 = 6;
@@ -160,9 +165,10 @@ const SILENCE: Span = Span::from_secs(1);
 /// nothing else happens to it.
 const SLOTS: usize = 512;
 
-/// Knows the first packets of each flow, and of each burst of it: they are few, and somebody waits for them.
+/// Knows the first packets of each flow, and of each burst of it: they are few, and somebody waits for them. And what TCP sends
+/// again.
 #[derive(Debug)]
-pub struct Starts {
+pub struct Flows {
     slots: Box<[Slot; SLOTS]>,
 }
 
@@ -172,29 +178,48 @@ struct Slot {
     /// When the flow was last seen, in milliseconds (wraps after 49 days: then one flow may start twice or not at all).
     seen: u32,
     packets: u8,
+    /// After the last byte that was sent.
+    end: Option<u32>,
 }
 
-impl Default for Starts {
+/// What a packet is in its flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Among the first of its flow, or of its flow after a silence.
+    pub start: bool,
+    /// A TCP segment whose bytes were all sent before.
+    pub again: bool,
+}
+
+impl Default for Flows {
     fn default() -> Self {
         // A hash of 0 in slot 0 is a flow like any other, which has had its start.
-        Starts { slots: Box::new([Slot { hash: 0, seen: 0, packets: 0 }; SLOTS]) }
+        Flows { slots: Box::new([Slot { hash: 0, seen: 0, packets: 0, end: None }; SLOTS]) }
     }
 }
 
-impl Starts {
-    /// Notes a packet: whether it is among the first of its flow, or of its flow after a silence.
-    pub fn is_start(&mut self, nature: &Nature, now: Time) -> bool {
+impl Flows {
+    /// Notes a packet.
+    pub fn note(&mut self, nature: &Nature, now: Time) -> Place {
         let now = (now.0 / 1_000) as u32;
-        let Some(slot) = self.slots.get_mut(nature.hash as usize % SLOTS) else { return false };
+        let other = Place { start: false, again: false };
+        let Some(slot) = self.slots.get_mut(nature.hash as usize % SLOTS) else { return other };
         let silent = u64::from(now.wrapping_sub(slot.seen)) >= SILENCE.as_millis() || slot.packets == 0;
         if silent {
-            *slot = Slot { hash: nature.hash, seen: now, packets: 0 };
+            *slot = Slot { hash: nature.hash, seen: now, packets: 0, end: None };
         } else if slot.hash != nature.hash {
-            return false;
+            return other;
         }
         slot.seen = now;
         slot.packets = slot.packets.saturating_add(1);
-        slot.packets <= START
+        let again = match (nature.end, slot.end) {
+            (Some(end), Some(last)) => end.wrapping_sub(last) as i32 <= 0,
+            _ => false,
+        };
+        if !again {
+            slot.end = nature.end.or(slot.end);
+        }
+        Place { start: slot.packets <= START, again }
     }
 }
 

@@ -89,18 +89,18 @@ fn flows_spread_over_the_buckets() {
 
 #[test]
 fn a_flow_starts_once_and_after_each_silence() {
-    let mut starts = Starts::default();
+    let mut starts = Flows::default();
     let nature = of(&tcp(1000, 9)).unwrap();
-    let mut count = |from: u64| (0..10).filter(|i| starts.is_start(&nature, Time(from + i * 1_000))).count();
+    let mut count = |from: u64| (0..10).filter(|i| starts.note(&nature, Time(from + i * 1_000)).start).count();
     assert_eq!((count(5_000_000), count(5_500_000), count(9_000_000)), (3, 0, 3));
 }
 
 #[test]
 fn two_busy_flows_in_one_place_are_no_starts_forever() {
-    let mut starts = Starts::default();
+    let mut starts = Flows::default();
     let one = of(&tcp(1000, 9)).unwrap();
     let other = Nature { hash: one.hash ^ 1 << 31, ..one };
-    let firsts = (0..1000).filter(|i| starts.is_start(if i % 2 == 0 { &one } else { &other }, Time(i * 10_000)));
+    let firsts = (0..1000).filter(|i| starts.note(if i % 2 == 0 { &one } else { &other }, Time(i * 10_000)).start);
     assert_eq!(firsts.count(), 3);
 }
 

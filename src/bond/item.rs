@@ -6,7 +6,8 @@
 //! - first, last: the two pieces of a packet too long for a datagram, with consecutive sequences ([`super::pieces`]).
 //!
 //! Bit 3 of the kind says that the packet's checksum is pending: its field holds the pseudo-header's sum (a squeezed packet has
-//! no such field at all), the receiving kernel fills it in.
+//! no such field at all), the receiving kernel fills it in. Bit 2 says that TCP sends these bytes again: it is not to overtake what is
+//! older ([`super::order`]).
 //!
 //! The item `context` is: kind (1), name (2), then the header that the squeezed packets of that name are compared with. It has no
 //! sequence: it is learned as soon as it arrives, whatever else waits.
@@ -18,10 +19,11 @@ pub const OVERHEAD: usize = 5;
 /// Sequence numbers have 24 bits.
 pub const SEQUENCES: u32 = 1 << 24;
 
-/// Kinds of data items are 0x10 to 0x1b: this one, the form, and maybe [`PENDING`].
+/// Kinds of data items are 0x10 to 0x1f: this one, the form, and maybe [`PENDING`] and [`AGAIN`].
 const DATA: u8 = 0x10;
 const PENDING: u8 = 0x08;
-const CONTEXT: u8 = 0x1c;
+const AGAIN: u8 = 0x04;
+const CONTEXT: u8 = 0x20;
 
 /// How a data item carries its packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +46,8 @@ pub enum Item<'i> {
 pub struct Data<'i> {
     pub form: Form,
     pub pending: bool,
+    /// TCP has sent these bytes before.
+    pub again: bool,
     pub flow: u8,
     /// Below [`SEQUENCES`].
     pub sequence: u32,
@@ -56,7 +60,7 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
     match item {
         [CONTEXT, a, b, head @ ..] => Some(Item::Context { name: Name::from_bytes([*a, *b]), head }),
         [kind, flow, a, b, c, rest @ ..] if !rest.is_empty() => {
-            let form = match kind & !PENDING {
+            let form = match kind & !(PENDING | AGAIN) {
                 DATA => Form::Whole,
                 0x11 => Form::Squeezed,
                 0x12 => Form::First,
@@ -64,7 +68,8 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
                 _ => return None,
             };
             let sequence = u32::from_be_bytes([0, *a, *b, *c]);
-            Some(Item::Data(Data { form, pending: kind & PENDING != 0, flow: *flow, sequence, rest }))
+            let (pending, again) = (kind & PENDING != 0, kind & AGAIN != 0);
+            Some(Item::Data(Data { form, pending, again, flow: *flow, sequence, rest }))
         }
         _ => None,
     }
@@ -74,6 +79,13 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
 pub fn begin(form: Form, pending: bool, flow: u8, sequence: u32, out: &mut Vec<u8>) {
     let [_, a, b, c] = sequence.to_be_bytes();
     out.extend([kind(form, pending), flow, a, b, c]);
+}
+
+/// Says of a data item that TCP has sent its bytes before.
+pub fn mark_again(item: &mut [u8]) {
+    if let Some(kind) = item.first_mut() {
+        *kind |= AGAIN;
+    }
 }
 
 /// Appends the item that makes a context known.
@@ -100,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x20) {
+        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x23) {
             let mut item = item;
             if let Some(first) = item.first_mut() {
                 *first = kind;
@@ -112,6 +124,9 @@ mod tests {
                     Item::Data(data) => {
                         begin(data.form, data.pending, data.flow, data.sequence, &mut again);
                         again.extend(data.rest);
+                        if data.again {
+                            mark_again(&mut again);
+                        }
                     }
                     Item::Context { name, head } => context(name, head, &mut again),
                 }
@@ -122,12 +137,17 @@ mod tests {
         #[test]
         fn what_was_written_is_read(flow: u8, sequence in 0..SEQUENCES, pending: bool, rest in proptest::collection::vec(any::<u8>(), 1..80)) {
             for form in [Form::Whole, Form::Squeezed, Form::First, Form::Last] {
+                let rest = rest.clone();
                 let mut item = Vec::new();
                 begin(form, pending, flow, sequence, &mut item);
                 prop_assert_eq!(item.len(), OVERHEAD);
                 prop_assert_eq!(read(&item), None, "an empty one");
                 item.extend(&rest);
-                prop_assert_eq!(read(&item), Some(Item::Data(Data { form, pending, flow, sequence, rest: &rest })));
+                let mut data = Data { form, pending, again: false, flow, sequence, rest: &rest };
+                prop_assert_eq!(read(&item), Some(Item::Data(data)));
+                data.again = true;
+                mark_again(&mut item);
+                prop_assert_eq!(read(&item), Some(Item::Data(data)));
             }
         }
     }

@@ -5,6 +5,8 @@
 //! then the gap is given up. What was given up and comes nevertheless within [`holes::LIFE`] passes at once: to TCP, late is better
 //! than lost. Of the other flows everything passes as it comes, once.
 
+use std::collections::VecDeque;
+
 use super::flow::{self, ORDERED};
 use super::item::SEQUENCES;
 use crate::time::{Span, Time};
@@ -27,6 +29,8 @@ const AHEAD: u32 = 2 * MAX_WAITING as u32;
 const BEHIND: u32 = 4096;
 /// Of a jump of sequences, the nearest ones are those that may still come.
 const NEAREST: i32 = 512;
+/// Packets that TCP sent again and that wait for older ones, over all flows; beyond it the first one passes.
+const MAX_AGAIN: usize = 256;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
 /// What became of packets.
@@ -62,8 +66,10 @@ pub struct Order {
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
     holes: Holes,
-    /// Nothing waits.
+    /// Nothing waits ...
     hurry: bool,
+    /// ... but these: what TCP sent again, in the order in which it came.
+    again: VecDeque<(Key, Time, Vec<u8>)>,
     counters: Counters,
 }
 
@@ -108,6 +114,7 @@ impl Order {
             emptied: None,
             holes: Holes::default(),
             hurry: false,
+            again: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -125,13 +132,17 @@ impl Order {
 
     /// Packets that wait, and their bytes.
     pub fn waiting(&self) -> (usize, usize) {
-        (self.queue.length(), self.queue.bytes())
+        let again: usize = self.again.iter().map(|(_, _, item)| item.len()).sum();
+        (self.queue.length() + self.again.len(), self.queue.bytes() + again)
     }
 
     /// The peer begins its sequences anew. What waits is delivered.
     pub fn reset(&mut self, deliver: &mut dyn FnMut(&[u8])) {
         while self.queue.length() > 0 {
             self.release_oldest(Time(0), deliver);
+        }
+        while let Some((_, _, item)) = self.again.pop_front() {
+            self.deliver(&item, deliver);
         }
         let counters = self.counters;
         *self = Order { wait: self.wait, counters, ..Order::new(self.limit) };
@@ -184,18 +195,65 @@ impl Order {
         if self.queue.contains(Key::new(flow, sequence)) { Fate::Waits } else { Fate::Delivered }
     }
 
+    /// As [`accept`](Self::accept), of a packet with bytes that TCP has sent before. It waits for older packets that may yet come, even
+    /// where others do not: let it pass, and its newer timestamp makes TCP refuse all of those (PAWS, RFC 7323 5.3).
+    pub fn accept_again(
+        &mut self,
+        flow: u8,
+        sequence: u32,
+        item: &[u8],
+        now: Time,
+        deliver: &mut dyn FnMut(&[u8]),
+    ) -> Fate {
+        let key = Key::new(flow, sequence % SEQUENCES);
+        let next = self.ordered.get(usize::from(flow)).map(|bucket| bucket.next);
+        let is_next = next.is_some_and(|next| (0..AHEAD as i32).contains(&ahead(key.sequence(), next)));
+        // A quicker path has skipped what it overtook: that is known as holes only then.
+        let jumps = next.is_some_and(|next| next != key.sequence());
+        if !self.hurry || !is_next || !(jumps || self.holes.open_before(key, now, self.wait)) {
+            return self.accept(flow, sequence, item, now, deliver);
+        }
+        self.advance(flow, key.sequence(), now, deliver);
+        self.pass(flow, key.sequence());
+        self.again.push_back((key, now, item.to_vec()));
+        if self.again.len() > MAX_AGAIN
+            && let Some((_, _, first)) = self.again.pop_front()
+        {
+            self.deliver(&first, deliver);
+        }
+        self.follow(flow, now, deliver);
+        Fate::Waits
+    }
+
+    /// Delivers what TCP sent again once nothing older is missing, or will not come any more.
+    fn release_again(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        let mut at = 0;
+        while let Some((key, came, _)) = self.again.get(at) {
+            if now < *came + self.wait && self.holes.open_before(*key, now, self.wait) {
+                at += 1;
+            } else if let Some((_, _, item)) = self.again.remove(at) {
+                self.deliver(&item, deliver);
+            }
+        }
+    }
+
     /// When [`expire`](Self::expire) has something to do.
     pub fn deadline(&self) -> Option<Time> {
-        match self.queue.oldest() {
+        let again = self.again.front().map(|(_, came, _)| *came + self.wait);
+        let waits = match self.queue.oldest() {
             Some((_, came)) => Some(came + self.wait),
             None => self.emptied.map(|at| at + REST),
-        }
+        };
+        again.into_iter().chain(waits).min()
     }
 
     /// Gives up the gaps before packets that waited long enough.
     pub fn expire(&mut self, now: Time, deliver: &mut dyn FnMut(&[u8])) {
         while self.queue.oldest().is_some_and(|(_, came)| now >= came + self.wait) {
             self.release_oldest(now, deliver);
+        }
+        if self.again.front().is_some_and(|(_, came, _)| now >= *came + self.wait) {
+            self.release_again(now, deliver);
         }
         if self.emptied.is_some_and(|at| now >= at + REST) {
             (self.queue, self.emptied) = (Queue::default(), None);
@@ -228,7 +286,11 @@ impl Order {
             true => {
                 self.counters.late += 1;
                 self.counters.reordered += 1;
-                self.deliver(item, deliver)
+                self.deliver(item, deliver);
+                if !self.again.is_empty() {
+                    self.release_again(now, deliver);
+                }
+                Fate::Delivered
             }
             false => {
                 self.counters.duplicates += 1;

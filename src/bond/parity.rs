@@ -11,7 +11,7 @@
 use super::control;
 
 /// The first byte of the item. Others are in `item` and `control`.
-const KIND: u8 = 0x1d;
+const KIND: u8 = 0x21;
 /// Bytes before the sum.
 const HEAD: usize = 5;
 /// Losses in a thousand from which on parity is sent, below which it is sent no more, and above which groups are small.

@@ -6,7 +6,7 @@ use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::control::{self, Control};
-use super::flow::Starts;
+use super::flow::Flows;
 use super::frame::{HEADER, MAX_PATHS, PathId, TAG};
 use super::mtu::{self, Search};
 use super::order::Order;
@@ -93,8 +93,9 @@ pub struct Peer {
     repairs: VecDeque<Slot>,
     /// When a path has room again.
     opens: Option<Time>,
-    flows: Box<[u32; 256]>,
-    starts: Starts,
+    /// The next sequence of each flow tag.
+    sequences: Box<[u32; 256]>,
+    flows: Flows,
     squeezer: Squeezer,
     announced: Vec<(Slot, Name)>,
     pub(super) order: Order,
@@ -148,8 +149,8 @@ impl Peer {
             waiting: None,
             repairs: VecDeque::new(),
             opens: None,
-            flows: Box::new([0; 256]),
-            starts: Starts::default(),
+            sequences: Box::new([0; 256]),
+            flows: Flows::default(),
             squeezer: Squeezer::default(),
             announced: Vec::new(),
             expander: Expander::default(),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::ahead;
 use super::queue::Key;
+use crate::bond::item::SEQUENCES;
 use crate::time::{Span, Time};
 
 /// How long, and how many of them are known: 40 ms at a gigabit. The time is far below what 2^24 packets of one flow take.
@@ -30,6 +32,13 @@ impl Holes {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// Whether one of this flow's before this one may come yet: it is younger than `limit`.
+    pub fn open_before(&self, key: Key, now: Time, limit: Span) -> bool {
+        let flow = Key::new(key.flow(), 0)..=Key::new(key.flow(), SEQUENCES - 1);
+        let before = |hole: Key| ahead(key.sequence(), hole.sequence()) > 0;
+        self.since.range(flow).any(|(hole, since)| before(*hole) && now.since(*since) < limit)
     }
 
     /// Whether this one is among them; from now on it is not.

@@ -74,7 +74,11 @@ impl Peer {
             Some(Item::Data(data)) => {
                 let (flow, sequence) = (data.flow, data.sequence);
                 self.deliver(now, out, |order, each| {
-                    order.accept(flow, sequence, item, now, each);
+                    if data.again {
+                        order.accept_again(flow, sequence, item, now, each);
+                    } else {
+                        order.accept(flow, sequence, item, now, each);
+                    }
                 });
             }
             None => self.totals.dropped += 1,

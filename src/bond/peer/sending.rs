@@ -42,9 +42,10 @@ impl Peer {
         };
         self.totals.sent_packets += 1;
         self.totals.sent_bytes += packet.length() as u64;
-        let urgent = self.starts.is_start(&nature, now) || nature.urgent;
+        let place = self.flows.note(&nature, now);
+        let urgent = place.start || nature.urgent;
         let room = usize::from(self.size) - HEADER - TAG;
-        let number = &mut self.flows[usize::from(nature.flow)];
+        let number = &mut self.sequences[usize::from(nature.flow)];
         let sequence = *number;
         *number = (sequence + 1) % SEQUENCES;
         let (flow, pending) = (nature.flow, packet.pending);
@@ -68,10 +69,13 @@ impl Peer {
         if let Some(name) = announce {
             self.announce(name, now);
         }
+        if place.again {
+            item::mark_again(&mut item);
+        }
         if item.len() <= room {
             self.enqueue(&item, urgent, packet.length() <= SMALL, now);
         } else if let Some(cut) = pieces::cut(packet.length(), room - item::OVERHEAD) {
-            let number = &mut self.flows[usize::from(flow)];
+            let number = &mut self.sequences[usize::from(flow)];
             *number = (*number + 1) % SEQUENCES;
             let whole = item.split_off(item::OVERHEAD);
             let (first, last) = whole.split_at_checked(cut).unwrap_or((&whole, &[]));
