@@ -183,9 +183,11 @@ impl Path {
 
     /// A report came about this path. One about packets that never left is ignored.
     pub fn reported(&mut self, report: &Report, now: Time, each: &mut dyn FnMut(Outcome)) {
-        let Some((_, base)) = self.sessions.iter().flatten().find(|(session, _)| *session == report.session) else {
+        let Some(place) = self.sessions.iter().position(|known| known.is_some_and(|known| known.0 == report.session))
+        else {
             return;
         };
+        let Some((_, base)) = &self.sessions[place] else { return };
         let end = self.first + self.sent.len() as u64;
         // Of the numbers that end in these 32 bits, the last that left.
         let last = end.saturating_sub(1);
@@ -195,8 +197,9 @@ impl Path {
         if highest < self.first {
             return;
         }
-        let mut heard =
-            Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes: report.bytes, arrived: 0, lost: 0 };
+        // A count of bytes is that of its session.
+        let bytes = (place == 0).then_some(report.bytes);
+        let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
         let mut news = false;
         for number in self.first..=highest {
             let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };

@@ -141,7 +141,9 @@ pub fn an_hour_passes(make: Make) -> Report {
 
 /// A stream that is longer than three keys are good for.
 pub fn a_stream_outlives_keys(make: Make) -> Report {
-    let mut world = World::new(&Plan::new(&[(1, 10), (1, 30)]), make);
+    // As long as a device's fq_codel lets a queue become: with 300 packets, whatever TCP finds lost would come 2 s later.
+    let plan = Plan { device: 20, ..Plan::new(&[(1, 10), (1, 30)]) };
+    let mut world = World::new(&plan, make);
     world.add(|app| Ping::new(app).every(Span::from_secs(1)));
     world.run_ms(1_000);
     world.add(|app| Bulk::new(app, SERVER, Control::Cubic).starting(Time(1_000_000)));
@@ -153,8 +155,10 @@ pub fn a_stream_outlives_keys(make: Make) -> Report {
     report
 }
 
+/// So many worlds, or as many as `PROPTEST_CASES` says.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: std::env::var_os("PROPTEST_CASES").map_or(cases, |_| usual.cases), ..usual }
 }
 
 proptest! {
@@ -215,7 +219,6 @@ mod bond {
     }
 
     #[test]
-    #[ignore = "it stalls for seconds at 1 Mbit/s: the bond is not done"]
     fn a_stream_outlives_the_bonds_keys() {
         a_stream_outlives_keys(&Bonded::usual);
     }
