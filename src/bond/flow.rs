@@ -182,6 +182,11 @@ impl Default for Starts {
 }
 
 impl Starts {
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
     /// Notes a packet: whether it is among the first of its flow, or of its flow after a silence.
     pub fn is_start(&mut self, nature: &Nature, now: Time) -> bool {
         let now = (now.0 / 1_000) as u32;

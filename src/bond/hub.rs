@@ -83,6 +83,14 @@ impl Hub {
         self.places.iter().map(|place| &place.peer)
     }
 
+    /// Bytes of memory that the peers and their tables take, as good as.
+    pub fn held(&self) -> usize {
+        let peers: usize = self.peers().map(Peer::held).sum();
+        let places = self.places.capacity() * (size_of::<Place>() - size_of::<Peer>());
+        let indexes = self.indexes.len() * size_of::<(u32, usize)>();
+        peers + places + indexes + self.routes.len() * size_of::<((u16, IpAddr, u8), usize)>()
+    }
+
     /// As [`Peer::set_path`].
     #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
     pub fn set_path(

@@ -128,6 +128,13 @@ impl Order {
         (self.queue.length(), self.queue.bytes())
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        let maps = self.unordered.iter().filter(|window| window.map.is_some()).count() * BEHIND as usize / 8;
+        let tables = size_of_val(&*self.ordered) + size_of_val(&*self.unordered);
+        self.queue.held() + self.holes.held() + maps + tables
+    }
+
     /// The peer begins its sequences anew. What waits is delivered.
     pub fn reset(&mut self, deliver: &mut dyn FnMut(&[u8])) {
         while self.queue.length() > 0 {

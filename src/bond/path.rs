@@ -137,6 +137,11 @@ impl Path {
         self.state == State::Up
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of::<Path>() + self.sent.capacity() * size_of::<Sent>()
+    }
+
     /// Bytes on their way.
     pub fn flying(&self) -> u64 {
         self.flying
@@ -183,20 +188,15 @@ impl Path {
 
     /// A report came about this path. One about packets that never left is ignored.
     pub fn reported(&mut self, report: &Report, now: Time, each: &mut dyn FnMut(Outcome)) {
-        let Some(place) = self.sessions.iter().position(|known| known.is_some_and(|known| known.0 == report.session))
-        else {
-            return;
-        };
-        let Some((_, base)) = &self.sessions[place] else { return };
         let end = self.first + self.sent.len() as u64;
-        // Of the numbers that end in these 32 bits, the last that left.
         let last = end.saturating_sub(1);
-        let Some(ahead) = last.checked_sub(*base) else { return };
-        let back = (ahead as u32).wrapping_sub(report.highest);
-        let Some(highest) = ahead.checked_sub(u64::from(back)).map(|counter| base + counter) else { return };
-        if highest < self.first {
-            return;
-        }
+        // Of the numbers that end in these 32 bits, the last that left. One session in 256 is named as the one before it.
+        let found = (0..).zip(self.sessions.iter().flatten()).find_map(|(place, (session, base))| {
+            let ahead = last.checked_sub(*base).filter(|_| *session == report.session)?;
+            let back = (ahead as u32).wrapping_sub(report.highest);
+            Some((place, *base, base + ahead.checked_sub(u64::from(back))?))
+        });
+        let Some((place, base, highest)) = found.filter(|(_, _, highest)| *highest >= self.first) else { return };
         // A count of bytes is that of its session.
         let bytes = (place == 0).then_some(report.bytes);
         let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
@@ -229,7 +229,7 @@ impl Path {
                         self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
                     }
                 }
-                (false, Fate::Flying) if highest - number >= LATER || number < *base => {
+                (false, Fate::Flying) if highest - number >= LATER || number < base => {
                     let missing = *sent.missing.get_or_insert(now);
                     if now.since(missing) >= self.disorder {
                         sent.fate = Fate::Lost;

@@ -284,11 +284,6 @@ impl Peer {
         self.backlog_bytes
     }
 
-    /// Bytes that packets take which wait for something.
-    pub fn held(&self) -> usize {
-        self.store.bytes() + self.order.waiting().1
-    }
-
     /// Does what is due.
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {
         if self.sessions.deadline(now).is_some_and(|deadline| deadline <= now) {

@@ -85,6 +85,11 @@ impl Tally {
         Some(if self.unreported >= PACKETS || self.gap { soon } else { soon.max(self.since + LATEST) })
     }
 
+    /// Its session is over: what was not told yet is due at once.
+    pub fn end(&mut self) {
+        (self.gap, self.reported) = (true, Time(0));
+    }
+
     /// When the latest packet came.
     pub fn heard(&self) -> Option<Time> {
         self.highest.map(|(_, at)| at)

@@ -41,12 +41,16 @@ impl Peer {
         path.counts.received_packets += 1;
         path.counts.received_bytes += length as u64;
         let is_control = control::is_control(item);
-        let tally = &mut self.tallies[id.index()];
+        let tally = self.tallies[id.index()].as_mut();
         if self.session == Some(session) && tally.as_ref().is_none_or(|tally| tally.session() != session) {
-            *tally = Some(Box::new(Tally::new(id, session)));
+            if let Some(former) = tally {
+                former.end();
+                self.report(now, out);
+            }
+            self.tallies[id.index()] = Some(Box::new(Tally::new(id, session)));
         }
         // What comes under the former keys until the other end has the new ones is told of too.
-        if let Some(tally) = tally.as_mut().filter(|tally| tally.session() == session) {
+        if let Some(tally) = self.tallies[id.index()].as_mut().filter(|tally| tally.session() == session) {
             tally.received(counter, length, !is_control, now);
         }
         self.check_address(id, via, now, out);

@@ -17,6 +17,7 @@ mod receiver;
 mod report;
 mod scenario;
 mod sender;
+mod soak;
 mod streams;
 mod table;
 mod tests;
@@ -64,8 +65,10 @@ pub trait End {
 /// What an end counts itself.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counts {
-    /// Bytes that it holds for later.
+    /// Bytes of memory that it takes.
     pub memory: usize,
+    /// How often its keys changed, or were forgotten.
+    pub keys: u32,
     /// Packets that were sent again because they were missing.
     pub repaired: u64,
     /// Packets of ordered flows that it gave up waiting for and delivered late nevertheless.
@@ -81,6 +84,8 @@ pub struct Out {
     pub events: Vec<super::Event>,
     /// For keys and the like.
     pub dice: Dice,
+    /// Whether four such bytes, as a session's index, end with the same one each time.
+    pub alike: bool,
 }
 
 /// Traffic between the two sides.
