@@ -13,7 +13,7 @@ use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
 use super::{Output, Via};
 
-/// The most peers: each costs 100 KB when it is busy, and a handshake every two minutes.
+/// The most peers: each costs 25 KB, 100 KB when it is busy, and a handshake every two minutes.
 pub const MOST: usize = 1024;
 
 /// What the configuration says of a peer, beside its [`Settings`].

@@ -26,6 +26,11 @@ mod telling;
 pub use receiving::destination;
 pub use sending::device_mtu;
 
+/// The device is read as long as less waits than this part of a second takes.
+const READY: u64 = 250;
+/// Two of the largest packets that the kernel hands over at once.
+const LEAST_BACKLOG: u64 = 2 * 65_536;
+
 /// Something is always due some time.
 const IDLE: Span = Span::from_secs(10);
 /// A path that answers nothing is asked ten times a second.
@@ -275,8 +280,23 @@ impl Peer {
 
     /// Whether another packet may be read from the device.
     pub fn ready(&self, _now: Time) -> bool {
-        let rate: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum();
-        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < rate / 250)
+        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < self.rate() / READY)
+    }
+
+    /// Whether more waits than may. Where peers share a device, it is read for the others' sake, and the one that it is too fast
+    /// for loses packets here: a whole store of them would be a wait of seconds, and leave no room for what is urgent.
+    fn is_behind(&self) -> bool {
+        // Most of the time it is not, and that is all that is looked at.
+        self.backlog_bytes > LEAST_BACKLOG && {
+            let rate = self.rate();
+            let may = rate.saturating_mul(self.settings.limit.as_micros()) / 1_000_000;
+            self.backlog_bytes > rate / READY + may.max(LEAST_BACKLOG)
+        }
+    }
+
+    /// Bytes a second that all paths carry.
+    fn rate(&self) -> u64 {
+        self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum()
     }
 
     /// Bytes that wait for a path.

@@ -11,6 +11,7 @@ mod bulk;
 mod congestion;
 mod ends;
 mod link;
+mod many;
 mod packet;
 mod random;
 mod receiver;
