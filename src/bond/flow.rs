@@ -199,6 +199,11 @@ impl Default for Flows {
 }
 
 impl Flows {
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
     /// Notes a packet.
     pub fn note(&mut self, nature: &Nature, now: Time) -> Place {
         let now = (now.0 / 1_000) as u32;

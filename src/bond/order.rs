@@ -136,6 +136,14 @@ impl Order {
         (self.queue.length() + self.again.len(), self.queue.bytes() + again)
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        let maps = self.unordered.iter().filter(|window| window.map.is_some()).count() * BEHIND as usize / 8;
+        let tables = size_of_val(&*self.ordered) + size_of_val(&*self.unordered);
+        let again: usize = self.again.iter().map(|(_, _, item)| item.capacity()).sum();
+        self.queue.held() + self.holes.held() + maps + tables + again
+    }
+
     /// The peer begins its sequences anew. What waits is delivered.
     pub fn reset(&mut self, deliver: &mut dyn FnMut(&[u8])) {
         while self.queue.length() > 0 {

@@ -111,6 +111,11 @@ impl Giver {
         place == mask(self.k) && !self.sum.bytes.is_empty()
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        self.sum.bytes.capacity()
+    }
+
     /// Writes the parity of the group whose last packet was just sent: one item, or two where they have `room` for no more bytes. The
     /// sum is gone then.
     pub fn write(&mut self, room: usize, pieces: &mut [Vec<u8>; 2]) {
@@ -136,7 +141,7 @@ impl Giver {
 /// The receiving side of a path, made when the first parity comes by it.
 #[derive(Debug)]
 pub struct Taker {
-    session: u8,
+    session: u32,
     k: u8,
     groups: [Group; GROUPS],
     /// The latest group of which a parity came.
@@ -154,13 +159,18 @@ struct Group {
 
 impl Taker {
     /// Of the session in which `item`, a parity, came. `None`: it is none.
-    pub fn new(session: u8, item: &[u8]) -> Option<Self> {
+    pub fn new(session: u32, item: &[u8]) -> Option<Self> {
         let k = parse(item)?.k;
         Some(Taker { session, k, groups: Default::default(), latest: u64::MAX })
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of::<Self>() + self.groups.iter().map(|group| group.sum.bytes.capacity()).sum::<usize>()
+    }
+
     /// Whether it still serves the path: `session` is the packet's.
-    pub fn serves(&self, session: u8, counter: u64) -> bool {
+    pub fn serves(&self, session: u32, counter: u64) -> bool {
         session == self.session
             && (self.latest == u64::MAX || counter >> self.k <= self.latest.saturating_add(PATIENCE))
     }

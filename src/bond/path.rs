@@ -140,6 +140,11 @@ impl Path {
         self.state == State::Up
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of::<Path>() + self.sent.capacity() * size_of::<Sent>() + self.parity.held()
+    }
+
     /// Bytes on their way.
     pub fn flying(&self) -> u64 {
         self.flying
@@ -189,20 +194,18 @@ impl Path {
 
     /// A report came about this path. One about packets that never left is ignored.
     pub fn reported(&mut self, report: &Report, now: Time, each: &mut dyn FnMut(Outcome)) {
-        let Some((_, base)) = self.sessions.iter().flatten().find(|(session, _)| *session == report.session) else {
-            return;
-        };
         let end = self.first + self.sent.len() as u64;
-        // Of the numbers that end in these 32 bits, the last that left.
         let last = end.saturating_sub(1);
-        let Some(ahead) = last.checked_sub(*base) else { return };
-        let back = (ahead as u32).wrapping_sub(report.highest);
-        let Some(highest) = ahead.checked_sub(u64::from(back)).map(|counter| base + counter) else { return };
-        if highest < self.first {
-            return;
-        }
-        let mut heard =
-            Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes: report.bytes, arrived: 0, lost: 0 };
+        // Of the numbers that end in these 32 bits, the last that left. One session in 256 is named as the one before it.
+        let found = (0..).zip(self.sessions.iter().flatten()).find_map(|(place, (session, base))| {
+            let ahead = last.checked_sub(*base).filter(|_| *session == report.session)?;
+            let back = (ahead as u32).wrapping_sub(report.highest);
+            Some((place, *base, base + ahead.checked_sub(u64::from(back))?))
+        });
+        let Some((place, base, highest)) = found.filter(|(_, _, highest)| *highest >= self.first) else { return };
+        // A count of bytes is that of its session.
+        let bytes = (place == 0).then_some(report.bytes);
+        let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
         let mut news = false;
         for number in self.first..=highest {
             let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };
@@ -232,7 +235,7 @@ impl Path {
                         self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
                     }
                 }
-                (false, Fate::Flying) if highest - number >= LATER || number < *base => {
+                (false, Fate::Flying) if highest - number >= LATER || number < base => {
                     let missing = *sent.missing.get_or_insert(now);
                     if now.since(missing) >= self.disorder {
                         sent.fate = Fate::Lost;

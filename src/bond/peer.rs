@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use crate::config::Prefix;
 use crate::time::{Span, Time};
 
-use super::control::{self, Control};
+use super::control::Control;
 use super::flow::Flows;
-use super::frame::{HEADER, MAX_PATHS, PathId, TAG};
+use super::frame::{MAX_PATHS, PathId};
 use super::mtu::{self, Search};
 use super::order::Order;
 use super::parity::Taker;
-use super::path::{Outcome, Path, State};
+use super::path::{Path, State};
 use super::pieces::Pieces;
 use super::schedule::{Paths, Schedule, Scheduler};
 use super::session::{Session, Sessions};
@@ -23,9 +23,15 @@ use super::{Event, Output, Via};
 mod receiving;
 mod sending;
 mod telling;
+mod tending;
 
 pub use receiving::destination;
 pub use sending::device_mtu;
+
+/// The device is read as long as less waits than this part of a second takes.
+const READY: u64 = 250;
+/// Two of the largest packets that the kernel hands over at once.
+const LEAST_BACKLOG: u64 = 2 * 65_536;
 
 /// Something is always due some time.
 const IDLE: Span = Span::from_secs(10);
@@ -282,18 +288,28 @@ impl Peer {
 
     /// Whether another packet may be read from the device.
     pub fn ready(&self, _now: Time) -> bool {
-        let rate: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum();
-        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < rate / 250)
+        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < self.rate() / READY)
+    }
+
+    /// Whether more waits than may. Where peers share a device, it is read for the others' sake, and the one that it is too fast
+    /// for loses packets here: a whole store of them would be a wait of seconds, and leave no room for what is urgent.
+    fn is_behind(&self) -> bool {
+        // Most of the time it is not, and that is all that is looked at.
+        self.backlog_bytes > LEAST_BACKLOG && {
+            let rate = self.rate();
+            let may = rate.saturating_mul(self.settings.limit.as_micros()) / 1_000_000;
+            self.backlog_bytes > rate / READY + may.max(LEAST_BACKLOG)
+        }
+    }
+
+    /// Bytes a second that all paths carry.
+    fn rate(&self) -> u64 {
+        self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum()
     }
 
     /// Bytes that wait for a path.
     pub fn queue(&self) -> u64 {
         self.backlog_bytes
-    }
-
-    /// Bytes that packets take which wait for something.
-    pub fn held(&self) -> usize {
-        self.store.bytes() + self.order.waiting().1
     }
 
     /// Does what is due.
@@ -341,120 +357,5 @@ impl Peer {
             }
         }
         first
-    }
-
-    /// Probes a path, and finds it silent.
-    fn tend(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
-        let at = id.index();
-        let Some(path) = self.paths[at].as_mut() else { return };
-        if self.sessions.current(now).is_none() {
-            return;
-        }
-        if path.patience().is_some_and(|patience| patience <= now) {
-            // With no other path, all would leave by this one again: better to wait for its own word.
-            path.probing.next = now;
-            path.probing.asked = None;
-            self.abandon(id, State::Silent, out);
-            self.update(now, out);
-        }
-        let Some(path) = self.paths[at].as_mut() else { return };
-        let search = &mut self.searches[at];
-        if let Some(asked) = path.probing.asked {
-            if now < asked + path.probing_patience() {
-                return;
-            }
-            if path.probing.size > 0 {
-                // A large one: maybe it was that.
-                path.probing.asked = None;
-                if let Some(search) = search {
-                    search.failed(path.probing.size, now);
-                }
-                path.probing.next = now;
-            } else if path.missed() {
-                self.abandon(id, State::Silent, out);
-                self.update(now, out);
-            }
-        }
-        let Some(path) = self.paths[at].as_mut() else { return };
-        if now < path.probing.next {
-            return;
-        }
-        let Some(via) = path.address else { return };
-        let size = self.searches[at].as_ref().filter(|_| path.is_up()).and_then(|search| search.wanted(now));
-        let mut token = [0; 4];
-        out.random(&mut token);
-        path.probing.token = u32::from_be_bytes(token);
-        path.probing.size = size.unwrap_or(0);
-        path.probing.asked = Some(now);
-        let lively = path.is_up() && path.probing.unanswered == 0;
-        let gone = path.probing.answered.is_none_or(|answered| now.since(answered) > GIVEN_UP);
-        path.probing.next = now
-            + if lively {
-                self.settings.keepalive
-            } else if gone {
-                CALM
-            } else {
-                URGENT
-            };
-        let probe = Control::Probe { token: path.probing.token };
-        let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
-        self.say(id, &via, &probe, fill, now, out);
-    }
-
-    /// A path carries nothing any more: what is on its way leaves again by others.
-    fn abandon(&mut self, id: PathId, state: State, out: &mut dyn Output) {
-        let Some(path) = self.paths[id.index()].as_mut() else { return };
-        if path.is_up() {
-            out.event(self.number, Event::PathDown(id));
-        }
-        path.state = state;
-        let (store, repairs) = (&mut self.store, &mut self.repairs);
-        path.abandon(&mut |outcome| {
-            if let Outcome::Lost(slot) = outcome
-                && store.settled(slot, false)
-            {
-                repairs.push_back(slot);
-            }
-        });
-    }
-
-    /// A path came or went.
-    fn update(&mut self, now: Time, out: &mut dyn Output) {
-        let is_up = self.sessions.current(now).is_some() && self.paths.iter().flatten().any(|path| path.is_up());
-        if is_up != self.is_up {
-            self.is_up = is_up;
-            self.since = now;
-            self.heard = now;
-            self.greet = now + if is_up { CALM } else { Span::from_millis(300) };
-            self.retry = RETRY;
-            out.event(self.number, if is_up { Event::Up } else { Event::Down });
-        }
-        let sizes = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.id.index());
-        let size = sizes.filter_map(|at| self.searches[at].as_ref()).map(Search::confirmed).min();
-        if let Some(size) = size.filter(|size| *size != self.size) {
-            self.size = size;
-            out.event(self.number, Event::Mtu(sending::device_mtu(size)));
-        }
-    }
-
-    /// Sends a control item. It is not repaired, and does not count as in flight.
-    fn say(&mut self, id: PathId, via: &Via, what: &Control, fill: usize, now: Time, out: &mut dyn Output) {
-        let mut item = std::mem::take(&mut self.scratch);
-        control::write(what, fill, &mut item);
-        if let Some(path) = self.paths[id.index()].as_mut() {
-            let counter = sending::seal(&mut self.sessions, path, via, &item, None, now, out);
-            if counter.is_some_and(|counter| path.parity.sent(counter, &item)) {
-                self.parity(id, via, now, out);
-            }
-        }
-        self.scratch = item;
-    }
-}
-
-impl Path {
-    /// How long an answer to a probe may take.
-    pub fn probing_patience(&self) -> Span {
-        let (rtt, deviation) = self.probing.rtt.unwrap_or((200_000, 50_000));
-        Span::from_micros((rtt * 3 / 2 + 4 * deviation).clamp(100_000, 2_000_000))
     }
 }

@@ -81,6 +81,12 @@ impl Pieces {
         self.halves.drain(..old);
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        let bytes: usize = self.halves.iter().map(|half| half.bytes.capacity()).sum();
+        bytes + self.halves.capacity() * size_of::<Half>()
+    }
+
     /// The peer begins its sequences anew.
     pub fn reset(&mut self) {
         self.halves.clear();

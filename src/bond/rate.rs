@@ -91,9 +91,9 @@ pub struct Heard {
     pub feedback: Span,
     /// The other end's clock when that came, minus ours when it left.
     pub one_way: i32,
-    /// The report's clock and count of bytes.
+    /// The report's clock and count of bytes; `None`: that of a former session, which began elsewhere.
     pub at: u32,
-    pub bytes: u32,
+    pub bytes: Option<u32>,
     /// Packets newly known as arrived, and as lost.
     pub arrived: u32,
     pub lost: u32,
@@ -183,7 +183,9 @@ impl Rate {
         self.feedback.see(heard.feedback.as_micros() as i64, now);
         let least = self.one_way.see(i64::from(heard.one_way), now);
         self.queue = self.queue.min(i64::from(heard.one_way) - least);
-        self.sample(heard.at, heard.bytes);
+        if let Some(bytes) = heard.bytes {
+            self.sample(heard.at, bytes);
+        }
         self.sent += heard.arrived + heard.lost;
         self.lost += heard.lost;
         if now >= self.round {

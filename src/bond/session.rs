@@ -226,6 +226,12 @@ impl Sessions {
         }
     }
 
+    /// Bytes of memory beside its own.
+    pub fn held_beside(&self) -> usize {
+        let windows = self.held().flat_map(|held| held.session.windows.iter().flatten()).count();
+        windows * size_of::<Window>() + self.pending.capacity() * size_of::<Held>()
+    }
+
     /// Forgets all: the peer left the configuration, or its keys changed.
     pub fn clear(&mut self) {
         *self = Sessions { changes: self.changes.wrapping_add(1), ..Sessions::default() };

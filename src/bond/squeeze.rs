@@ -217,6 +217,11 @@ impl Squeezer {
         *self = Squeezer::default();
     }
 
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.buckets) + self.buckets.iter().flatten().map(|bucket| size_of_val(&**bucket)).sum::<usize>()
+    }
+
     fn find(&mut self, name: Name) -> Option<&mut Context> {
         let context = self.buckets.get_mut(name.flow())?.as_mut()?.get_mut(name.way())?;
         (context.generation == name.generation()).then_some(context)
@@ -345,6 +350,11 @@ impl Expander {
     /// The peer has begun anew, and so do its names.
     pub fn reset(&mut self) {
         *self = Expander::default();
+    }
+
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.buckets) + self.buckets.iter().flatten().map(|bucket| size_of_val(&**bucket)).sum::<usize>()
     }
 }
 

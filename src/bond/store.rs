@@ -29,6 +29,8 @@ struct Place {
 pub struct Store {
     places: Vec<Place>,
     free: Vec<u16>,
+    /// What the items' memory takes.
+    bytes: usize,
 }
 
 impl Store {
@@ -41,9 +43,9 @@ impl Store {
         self.places.len() - self.free.len()
     }
 
-    /// Bytes that the items' memory takes.
-    pub fn bytes(&self) -> usize {
-        self.places.iter().map(|place| place.item.capacity()).sum()
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        self.bytes + self.places.capacity() * size_of::<Place>() + self.free.capacity() * size_of::<u16>()
     }
 
     /// Takes an item, which `write` writes. `None`: there is no room.
@@ -57,8 +59,10 @@ impl Store {
             None => return None,
         };
         let place = &mut self.places[slot as usize];
+        let before = place.item.capacity();
         place.item.clear();
         write(&mut place.item);
+        self.bytes = self.bytes + place.item.capacity() - before;
         (place.born, place.copies, place.urgent, place.used, place.arrived) = (now, 0, urgent, true, false);
         Some(Slot(slot))
     }
@@ -113,7 +117,7 @@ impl Store {
         let Some(place) = self.places.get_mut(slot.0 as usize).filter(|place| place.used) else { return };
         place.used = false;
         if self.free.len() >= KEPT {
-            place.item = Vec::new();
+            self.bytes -= std::mem::take(&mut place.item).capacity();
         }
         self.free.push(slot.0);
         // At rest, a burst's memory goes back.

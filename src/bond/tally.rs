@@ -19,7 +19,8 @@ const GAP: u64 = 3;
 #[derive(Debug)]
 pub struct Tally {
     path: PathId,
-    session: u8,
+    /// Its index.
+    session: u32,
     /// The highest counter so far, and when it came; `None` before the first.
     highest: Option<(u64, Time)>,
     /// Bit i of word i / 64: whether `highest - i` came.
@@ -34,14 +35,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(path: PathId, session: u8) -> Self {
+    pub fn new(path: PathId, session: u32) -> Self {
         let seen = [0; SPAN as usize / 64];
         let (bytes, unreported, gap) = (0, 0, false);
         Tally { path, session, highest: None, seen, bytes, unreported, since: Time(0), reported: Time(0), gap }
     }
 
-    /// The session that it counts.
-    pub fn session(&self) -> u8 {
+    /// The index of the session that it counts.
+    pub fn session(&self) -> u32 {
         self.session
     }
 
@@ -84,6 +85,11 @@ impl Tally {
         Some(if self.unreported >= PACKETS || self.gap { soon } else { soon.max(self.since + LATEST) })
     }
 
+    /// Its session is over: what was not told yet is due at once.
+    pub fn end(&mut self) {
+        (self.gap, self.reported) = (true, Time(0));
+    }
+
     /// When the latest packet came.
     pub fn heard(&self) -> Option<Time> {
         self.highest.map(|(_, at)| at)
@@ -108,7 +114,7 @@ impl Tally {
         map[MAP - 1] |= 0x80;
         let length = map.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
         (self.unreported, self.reported, self.gap) = (0, now, false);
-        let (path, session, bytes) = (self.path, self.session, self.bytes);
+        let (path, session, bytes) = (self.path, self.session as u8, self.bytes);
         Some(Report { path, session, highest: highest as u32, at: at.0 as u32, bytes, map: &map[..length] })
     }
 

@@ -1,6 +1,6 @@
 //! The sample file, from the option table.
 
-use super::options::{Kind, OPTIONS, Spec, Without};
+use super::options::{Kind, Spec, Without};
 use super::uci::quote;
 
 /// What `files/cheaproute.config` must be.
@@ -41,7 +41,7 @@ fn header(out: &mut String, kind: Kind, off: &str, name: &str) {
 
 /// Those in `active` are in force, the others commented out.
 fn options(out: &mut String, kind: Kind, off: &str, active: &[&str]) {
-    for spec in OPTIONS.iter().filter(|spec| spec.kind == kind) {
+    for spec in kind.options() {
         comment(out, &format!("{off}\t# "), &help(spec));
         let mark = if active.contains(&spec.name) || !off.is_empty() { "" } else { "#" };
         let keyword = if spec.list { "list" } else { "option" };

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use log::LevelFilter;
 
 use crate::config::{Attach, Config};
-use crate::control::desk::{Desk, Request};
+use crate::control::desk::Desk;
 use crate::control::queue::{Receiver, queue};
 use crate::control::server::Server;
-use crate::control::{Code, Exit, Value};
-use crate::kernel::{Control, Failure, Snapshot};
+use crate::control::{Code, Exit};
+use crate::kernel::{Control, Failure};
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
 use crate::linux::poll::{Poll, Waker};
@@ -24,8 +24,7 @@ use crate::linux::signal::{Signal, Signals};
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
-use crate::probe::State;
-use crate::split::place::{Place, place};
+use crate::split::place::Place;
 use crate::steer::{Plan, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
@@ -45,7 +44,9 @@ pub mod peers;
 pub mod probes;
 pub mod racing;
 mod report;
+mod requests;
 mod start;
+mod telling;
 mod why;
 
 use admin::Asked;
@@ -404,123 +405,5 @@ impl Daemon {
         }
         self.racing.beat();
         done
-    }
-
-    /// Places the splits anew, and tells what changed about them.
-    fn place(&mut self, links: &[Link], snapshot: &Snapshot) {
-        let place = place(&self.config.splits, links, snapshot);
-        let old = core::mem::replace(&mut self.place, place);
-        for (name, trouble) in self.place.troubles.iter().filter(|trouble| !old.troubles.contains(trouble)) {
-            log::warn!("split {name}: {trouble}");
-        }
-        let now_in_use = |name: &str| self.place.troubles.iter().all(|(troubled, _)| troubled != name);
-        let is_there = |name: &str| self.config.splits.iter().any(|split| split.name == name);
-        for (name, _) in old.troubles.iter().filter(|(name, _)| now_in_use(name) && is_there(name)) {
-            log::warn!("split {name}: in use again, over both paths");
-        }
-    }
-
-    /// The links that new connections may take now.
-    fn used(&self) -> Vec<LinkId> {
-        self.attached.iter().filter(|attached| attached.link.up).map(|attached| attached.link.id).collect()
-    }
-
-    /// Tells which links are used now and were not before, or the other way round.
-    fn tell(&mut self, before: &[LinkId]) {
-        let mut events = Vec::new();
-        for ((attached, probes), config) in self.attached.iter().zip(&self.probes).zip(&self.config.links) {
-            let kind = match (before.contains(&attached.link.id), attached.link.up) {
-                (false, true) => Kind::LinkUp,
-                (true, false) => Kind::LinkDown,
-                _ => continue,
-            };
-            let reason = match &attached.lacks {
-                Some(lack) => lack.to_string(),
-                None if probes.prober.state() == State::Unknown => "used until its probes decide".to_owned(),
-                None => probes.prober.status().reason.to_string(),
-            };
-            let interface = match &config.attach {
-                Attach::Interface(name) => name.clone(),
-                Attach::Device { .. } => String::new(),
-            };
-            let (link, device) = (attached.link.name.clone(), attached.link.device.clone());
-            events.push(Event { link, device, interface, ..Event::of(kind, now(), reason) });
-        }
-        events.into_iter().for_each(|event| self.happened(event));
-    }
-
-    /// The one place that everybody who wants to hear of events hears them from.
-    fn happened(&mut self, event: Event) {
-        self.hooks.happened(&event);
-        if let Some(object) = &self.object {
-            object.notify(event.kind.name(), Value::Map(event.about()));
-        }
-        self.events.push(event);
-    }
-
-    fn take(&mut self, request: Request) {
-        let words: Vec<&str> = request.words.iter().map(String::as_str).collect();
-        if let ["probe", link] = words[..] {
-            let link = link.to_owned();
-            return self.ask(request, &link);
-        }
-        let answer = self.answer(&request.words);
-        request.answer(answer);
-    }
-
-    fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words[..] {
-            ["status"] => Ok(self.status(now(), sysctl::resident())),
-            ["links"] => {
-                let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
-                Ok(self.links(now(), &kernel))
-            }
-            // What a monitoring system wants, at one instant.
-            ["metrics"] => {
-                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
-                Ok(Value::Map(vec![("status", status), ("links", links), ("peers", self.peers.document(now()))]))
-            }
-            ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
-            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
-            ["why", ref question @ ..] => self.why(question),
-            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
-            ["policies"] => Ok(self.policies()),
-            ["peers"] => Ok(self.peers.document(now())),
-            ["genkey"] => peers::key_pair(),
-            ["link", name, "up"] => self.set_link(name, true),
-            ["link", name, "down"] => self.set_link(name, false),
-            ["events"] => Ok(self.events.document(now())),
-            ["reload"] => match self.reload() {
-                Ok(()) => Ok(Value::Text("reloaded".into())),
-                Err(why) => Err(Exit::new(Code::Config, why.join("; "))),
-            },
-            _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
-        }
-    }
-
-    /// Takes the configuration anew. With faults the old one stays; they are logged and returned.
-    fn reload(&mut self) -> Result<(), Vec<String>> {
-        let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
-            true => Ok(config),
-            false => Err(vec!["mark_mask changes only at a restart".into()]),
-        });
-        let config = read.inspect_err(|faults| {
-            faults.iter().for_each(|fault| log::error!("{fault}"));
-            log::error!("not reloaded: the old configuration stays");
-            self.config_error = Some(faults.clone());
-            let more = faults.len().saturating_sub(1);
-            let reason = faults.first().cloned().unwrap_or_default();
-            let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
-            self.happened(Event::of(Kind::ReloadFailed, now(), reason));
-        })?;
-        self.config_error = None;
-        logging::set_level(config.main.log_level);
-        self.config = config;
-        self.adopt();
-        self.settle = Some(now());
-        self.happened(Event::of(Kind::Reload, now(), String::new()));
-        log::info!("reloaded");
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use cheaproute::config::options::{Kind, OPTIONS};
+use cheaproute::config::options::Kind;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
@@ -147,7 +147,7 @@ pub fn fields(router: &Router, browser: &mut Browser) {
     );
     let judged = browser.value(&judge);
     let judged = judged.as_array().unwrap();
-    assert_eq!(judged.len(), OPTIONS.len());
+    assert_eq!(judged.len(), Kind::ALL.into_iter().flat_map(Kind::options).count());
     let mut wrong = String::new();
     for answer in judged {
         let kind = Kind::from_name(answer[0].as_str().unwrap()).unwrap();

@@ -29,6 +29,11 @@ impl Holes {
         self.since.insert(key, now);
     }
 
+    /// Bytes of memory, as good as.
+    pub fn held(&self) -> usize {
+        self.since.len() * size_of::<(Key, Time)>() + self.order.capacity() * size_of::<Key>()
+    }
+
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.order.len()

@@ -43,6 +43,8 @@ pub struct Queue {
     chains: Box<[u16; CHAINS]>,
     length: usize,
     bytes: usize,
+    /// What the items' memory takes, of unused slots as well.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl Default for Queue {
             chains: Box::new([NONE; CHAINS]),
             length: 0,
             bytes: 0,
+            held: 0,
         }
     }
 }
@@ -77,6 +80,11 @@ impl Queue {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        self.held + self.slots.capacity() * size_of::<Slot>() + size_of_val(&*self.chains)
     }
 
     /// Slots that take memory, used or not.
@@ -113,13 +121,16 @@ impl Queue {
             Some(slot) => {
                 self.free = slot.after;
                 (slot.key, slot.came) = (key, now);
+                let before = slot.item.capacity();
                 slot.item.clear();
                 slot.item.extend_from_slice(item);
+                self.held = self.held + slot.item.capacity() - before;
                 at
             }
             None => {
                 // Far below NONE: the caller sees to that.
                 let slot = Slot { key, came: now, before: NONE, after: NONE, chain: NONE, item: item.to_vec() };
+                self.held += slot.item.capacity();
                 self.slots.push(slot);
                 (self.slots.len() - 1) as u16
             }

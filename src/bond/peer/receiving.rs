@@ -5,7 +5,7 @@ use crate::time::{Span, Time};
 
 use super::super::control::{self, Control, MAP, Report};
 use super::super::flow::Packet;
-use super::super::frame::PathId;
+use super::super::frame::{self, Kind, PathId};
 use super::super::item::{self, Form, Item};
 use super::super::order::Order;
 use super::super::parity::{self, Taker};
@@ -32,7 +32,8 @@ impl Peer {
     /// A datagram that names one of this peer's sessions. One that is forged, replayed or cut changes nothing.
     pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], now: Time, out: &mut dyn Output) {
         let length = datagram.len();
-        let Some(&[_, _, _, session]) = datagram.first_chunk() else { return };
+        // All of its index: one in 256 has the last byte of the one before.
+        let Some(Kind::Data { index: session, .. }) = frame::kind(datagram) else { return };
         let Some(opened) = self.sessions.open(datagram, now) else { return };
         self.follow_session(now, out);
         self.heard = now;
@@ -41,14 +42,17 @@ impl Peer {
         path.counts.received_packets += 1;
         path.counts.received_bytes += length as u64;
         let is_control = control::is_control(item);
-        if self.session.is_some_and(|current| current as u8 == session) {
-            let tally = &mut self.tallies[id.index()];
-            if tally.as_ref().is_none_or(|tally| tally.session() != session) {
-                *tally = Some(Box::new(Tally::new(id, session)));
+        let tally = self.tallies[id.index()].as_mut();
+        if self.session == Some(session) && tally.as_ref().is_none_or(|tally| tally.session() != session) {
+            if let Some(former) = tally {
+                former.end();
+                self.report(now, out);
             }
-            if let Some(tally) = tally {
-                tally.received(counter, length, !is_control, now);
-            }
+            self.tallies[id.index()] = Some(Box::new(Tally::new(id, session)));
+        }
+        // What comes under the former keys until the other end has the new ones is told of too.
+        if let Some(tally) = self.tallies[id.index()].as_mut().filter(|tally| tally.session() == session) {
+            tally.received(counter, length, !is_control, now);
         }
         self.check_address(id, via, now, out);
         if is_control {
@@ -86,7 +90,7 @@ impl Peer {
     }
 
     /// For a path whose packets have parities: an item that was lost, if this packet tells which.
-    fn add_up(&mut self, id: PathId, session: u8, counter: u64, item: &[u8]) -> Option<Vec<u8>> {
+    fn add_up(&mut self, id: PathId, session: u32, counter: u64, item: &[u8]) -> Option<Vec<u8>> {
         let taker = &mut self.takers[id.index()];
         taker.take_if(|taker| !taker.serves(session, counter));
         if taker.is_none() && parity::is_parity(item) {

@@ -35,7 +35,8 @@ pub const fn device_mtu(size: u16) -> u16 {
 impl Peer {
     /// A packet from the device.
     pub fn packet(&mut self, packet: Packet, now: Time, out: &mut dyn Output) {
-        let nature = flow::nature(&packet).filter(|_| self.is_up && self.store.has_room());
+        let room = self.store.has_room() && (packet.length() <= SMALL || !self.is_behind());
+        let nature = flow::nature(&packet).filter(|_| self.is_up && room);
         let Some(nature) = nature else {
             self.totals.dropped += 1;
             return;

@@ -1,5 +1,6 @@
 //! What people are told of a peer.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::time::Time;
@@ -8,6 +9,8 @@ use super::super::address::Address;
 use super::super::frame::PathId;
 use super::super::path::{Path, State};
 use super::super::status::{PathStatus, RemoteStatus, State as Told};
+use super::super::store::Slot;
+use super::super::tally::Tally;
 use super::{Peer, sending};
 
 impl Peer {
@@ -18,6 +21,18 @@ impl Peer {
 
     pub fn path_is_up(&self, id: PathId) -> bool {
         self.paths[id.index()].as_ref().is_some_and(|path| path.is_up())
+    }
+
+    /// Bytes of memory that this peer takes, as good as.
+    pub fn held(&self) -> usize {
+        let queues = [&self.express, &self.backlog, &self.repairs].map(VecDeque::capacity);
+        let paths: usize = self.paths.iter().flatten().map(|path| path.held()).sum();
+        let tallies = self.tallies.iter().flatten().count() * size_of::<Tally>();
+        let tables = self.squeezer.held() + self.expander.held() + self.sequences.len() * 4 + self.flows.held();
+        let takers: usize = self.takers.iter().flatten().map(|taker| taker.held()).sum();
+        let packets = takers + self.store.held() + self.order.held() + self.pieces.held() + self.scratch.capacity();
+        let queues = queues.iter().sum::<usize>() * size_of::<Slot>();
+        size_of::<Self>() + self.sessions.held_beside() + paths + tallies + tables + packets + queues
     }
 
     /// Fills in what counts and where it is; its state and its paths are the caller's.

@@ -110,7 +110,8 @@ impl End for Bonded {
     fn counts(&self) -> Counts {
         let peers = || self.hub.peers();
         Counts {
-            memory: 0,
+            memory: self.hub.held(),
+            keys: peers().map(|peer| peer.sessions.changes()).sum(),
             repaired: peers().map(|peer| peer.totals.repaired).sum(),
             late: peers().map(|peer| peer.order.counters().late).sum(),
         }
@@ -135,5 +136,10 @@ impl Output for Out {
 
     fn random(&mut self, bytes: &mut [u8]) {
         self.dice.fill(bytes);
+        if let [_, _, _, last] = bytes
+            && self.alike
+        {
+            *last = 7;
+        }
     }
 }

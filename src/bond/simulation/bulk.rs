@@ -21,6 +21,7 @@ pub struct Bulk {
     app: usize,
     from: Side,
     start: Time,
+    end: Time,
     sender: Sender,
     receiver: Receiver,
     connected: bool,
@@ -39,6 +40,7 @@ impl Bulk {
             app,
             from,
             start: Time(0),
+            end: NEVER,
             sender: Sender::new(control, 1_000),
             receiver: Receiver::default(),
             connected: false,
@@ -55,6 +57,11 @@ impl Bulk {
         Bulk { start, due: start, ..self }
     }
 
+    /// Sends nothing new from then on.
+    pub fn until(self, end: Time) -> Self {
+        Bulk { end, ..self }
+    }
+
     fn emit(&mut self, side: Side, mut tcp: Tcp, io: &mut Io) {
         // Each side's numbers begin at FIRST; the SYN has the one before.
         tcp.seq = tcp.seq.wrapping_add(FIRST);
@@ -69,6 +76,9 @@ impl Bulk {
     fn work(&mut self, now: Time, io: &mut Io) {
         if now < self.start {
             return;
+        }
+        if now >= self.end {
+            self.sender.stopped = true;
         }
         if !self.connected {
             if now >= self.syn.0 && !self.sender.stopped {

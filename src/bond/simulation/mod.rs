@@ -11,12 +11,14 @@ mod bulk;
 mod congestion;
 mod ends;
 mod link;
+mod many;
 mod packet;
 mod random;
 mod receiver;
 mod report;
 mod scenario;
 mod sender;
+mod soak;
 mod streams;
 mod table;
 mod tests;
@@ -64,8 +66,10 @@ pub trait End {
 /// What an end counts itself.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counts {
-    /// Bytes that it holds for later.
+    /// Bytes of memory that it takes.
     pub memory: usize,
+    /// How often its keys changed, or were forgotten.
+    pub keys: u32,
     /// Packets that were sent again because they were missing.
     pub repaired: u64,
     /// Packets of ordered flows that it gave up waiting for and delivered late nevertheless.
@@ -81,6 +85,8 @@ pub struct Out {
     pub events: Vec<super::Event>,
     /// For keys and the like.
     pub dice: Dice,
+    /// Whether four such bytes, as a session's index, end with the same one each time.
+    pub alike: bool,
 }
 
 /// Traffic between the two sides.

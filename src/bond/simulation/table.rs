@@ -97,6 +97,25 @@ pub fn goodput(name: &str, make: Make) -> String {
     text
 }
 
+/// One stream over the bond's two links, of which the second loses packets and is later. Their rates are those that a test build
+/// simulates in seconds.
+fn unlike(control: Control) -> String {
+    let mut text = format!("\n{:<8}", format!("{control:?}").to_lowercase());
+    let lags = [0, 5, 20, 80];
+    lags.iter().for_each(|lag| write!(text, "{:>15}", format!("{lag} ms")).unwrap());
+    text.push('\n');
+    for loss in [0.0, 0.1, 1.0, 3.0, 10.0] {
+        write!(text, "{:<8}", format!("{loss} %")).unwrap();
+        for lag in lags {
+            let plan = Plan::new(&[(15, 10), (5, 10 + lag)]).both(1, |way| way.loss = percent(loss));
+            let outcome = Scenario::new("", plan).with(control).seconds(3).run(&Bonded::usual);
+            write!(text, "{:>15}", cell(&outcome)).unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// With all that it shows, for a person who looks for a fault.
 #[test]
 #[ignore = "prints only"]
@@ -108,4 +127,14 @@ fn what_the_bond_does() {
 #[test]
 fn scenarios_come_out_as_they_did() {
     is_as_committed("scenarios.txt", &scenarios(None));
+}
+
+#[test]
+fn goodput_by_loss_and_delay_is_as_it_was() {
+    let (bbr, cubic) = std::thread::scope(|scope| {
+        let cubic = scope.spawn(|| unlike(Control::Cubic));
+        (unlike(Control::Bbr), cubic.join().unwrap())
+    });
+    let head = "Share, and ms added, of a stream over 15 Mbit/s, 10 ms one way, and 5 Mbit/s: by its loss, and how much later it is.";
+    is_as_committed("goodput.txt", &format!("{head}\n{cubic}{bbr}"));
 }

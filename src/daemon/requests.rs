@@ -1,0 +1,79 @@
+//! What is asked of the daemon, and reloading.
+
+use crate::control::desk::Request;
+use crate::control::{Code, Exit, Value};
+use crate::kernel::Control;
+use crate::linux::clock::now;
+use crate::linux::sysctl;
+use crate::logging;
+
+use super::events::{Event, Kind};
+use super::{Daemon, cannot, load, peers};
+
+impl Daemon {
+    pub(super) fn take(&mut self, request: Request) {
+        let words: Vec<&str> = request.words.iter().map(String::as_str).collect();
+        if let ["probe", link] = words[..] {
+            let link = link.to_owned();
+            return self.ask(request, &link);
+        }
+        let answer = self.answer(&request.words);
+        request.answer(answer);
+    }
+
+    pub(super) fn answer(&mut self, words: &[String]) -> Result<Value, Exit> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["status"] => Ok(self.status(now(), sysctl::resident())),
+            ["links"] => {
+                let kernel = self.installation.kernel.snapshot().map_err(cannot)?;
+                Ok(self.links(now(), &kernel))
+            }
+            // What a monitoring system wants, at one instant.
+            ["metrics"] => {
+                let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
+                Ok(Value::Map(vec![("status", status), ("links", links), ("peers", self.peers.document(now()))]))
+            }
+            ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
+            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["why", ref question @ ..] => self.why(question),
+            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
+            ["policies"] => Ok(self.policies()),
+            ["peers"] => Ok(self.peers.document(now())),
+            ["genkey"] => peers::key_pair(),
+            ["link", name, "up"] => self.set_link(name, true),
+            ["link", name, "down"] => self.set_link(name, false),
+            ["events"] => Ok(self.events.document(now())),
+            ["reload"] => match self.reload() {
+                Ok(()) => Ok(Value::Text("reloaded".into())),
+                Err(why) => Err(Exit::new(Code::Config, why.join("; "))),
+            },
+            _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
+        }
+    }
+
+    /// Takes the configuration anew. With faults the old one stays; they are logged and returned.
+    pub(super) fn reload(&mut self) -> Result<(), Vec<String>> {
+        let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
+            true => Ok(config),
+            false => Err(vec!["mark_mask changes only at a restart".into()]),
+        });
+        let config = read.inspect_err(|faults| {
+            faults.iter().for_each(|fault| log::error!("{fault}"));
+            log::error!("not reloaded: the old configuration stays");
+            self.config_error = Some(faults.clone());
+            let more = faults.len().saturating_sub(1);
+            let reason = faults.first().cloned().unwrap_or_default();
+            let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
+            self.happened(Event::of(Kind::ReloadFailed, now(), reason));
+        })?;
+        self.config_error = None;
+        logging::set_level(config.main.log_level);
+        self.config = config;
+        self.adopt();
+        self.settle = Some(now());
+        self.happened(Event::of(Kind::Reload, now(), String::new()));
+        log::info!("reloaded");
+        Ok(())
+    }
+}
