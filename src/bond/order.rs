@@ -40,9 +40,9 @@ pub struct Counters {
     /// Arrived after a later packet of their flow.
     pub reordered: u64,
     pub duplicates: u64,
-    /// Sequences that were waited for in vain, or not waited for.
+    /// Packets that others did not wait for, or in vain.
     pub given_up: u64,
-    /// Of those, arrived and delivered after all.
+    /// Of those, delivered after all.
     pub late: u64,
 }
 
@@ -214,11 +214,12 @@ impl Order {
         deliver: &mut dyn FnMut(&[u8]),
     ) -> Fate {
         let key = Key::new(flow, sequence % SEQUENCES);
-        let next = self.ordered.get(usize::from(flow)).map(|bucket| bucket.next);
+        let next = self.ordered.get(usize::from(flow)).filter(|bucket| bucket.begun).map(|bucket| bucket.next);
         let is_next = next.is_some_and(|next| (0..AHEAD as i32).contains(&ahead(key.sequence(), next)));
         // A quicker path has skipped what it overtook: that is known as holes only then.
         let jumps = next.is_some_and(|next| next != key.sequence());
-        if !self.hurry || !is_next || !(jumps || self.holes.open_before(key, now, self.wait)) {
+        let waits = jumps || self.holes.open_before(key, now, self.wait);
+        if !self.hurry || !is_next || !waits || self.queue.contains(key) {
             return self.accept(flow, sequence, item, now, deliver);
         }
         self.advance(flow, key.sequence(), now, deliver);
@@ -240,6 +241,9 @@ impl Order {
             if now < *came + self.wait && self.holes.open_before(*key, now, self.wait) {
                 at += 1;
             } else if let Some((_, _, item)) = self.again.remove(at) {
+                self.counters.reordered += 1;
+                self.counters.given_up += 1;
+                self.counters.late += 1;
                 self.deliver(&item, deliver);
             }
         }

@@ -275,6 +275,8 @@ impl Peer {
         }
         if self.instance != Some(instance) {
             if self.instance.is_some() {
+                // Or copies of what has passed would pass again: the order knows none of it any more.
+                self.sessions.forget_others();
                 self.deliver(now, out, |order, each| order.reset(each));
             }
             self.expander.reset();
@@ -304,7 +306,7 @@ impl Peer {
 
     /// Bytes a second that all paths carry.
     fn rate(&self) -> u64 {
-        self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.estimate()).sum()
+        self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.known()).sum()
     }
 
     /// Bytes that wait for a path.

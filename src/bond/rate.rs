@@ -131,19 +131,30 @@ impl Rate {
         self.window
     }
 
-    /// Bytes a second that the path is known to carry, or is tried at.
+    /// Bytes a second that the path is thought to carry: what it is known to, as it starts what it is tried at, if that is more.
     pub fn estimate(&self) -> u64 {
+        let rate = self.known();
+        if self.starting { rate.max(self.capped(self.tried())) } else { rate }
+    }
+
+    /// Bytes a second that the path is known to carry; if nothing is known, what it is tried at.
+    pub fn known(&self) -> u64 {
         let known = self.samples.iter().copied().max().unwrap_or(0);
-        let tried = self.window * 1_000_000 / (self.delay() + QUEUE);
-        let rate = if self.starting || known == 0 { known.max(tried) } else { known };
+        self.capped(if known == 0 { self.tried() } else { known })
+    }
+
+    fn tried(&self) -> u64 {
+        self.window * 1_000_000 / (self.delay() + QUEUE)
+    }
+
+    fn capped(&self, rate: u64) -> u64 {
         if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
     }
 
     /// Bytes a second at which packets leave: a little faster than they arrive, so that the window decides.
     pub fn pace(&self) -> u64 {
-        let window = self.window * 1_000_000 / (self.delay() + QUEUE);
-        let rate = if self.starting { window * 2 } else { window + window / 4 };
-        if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
+        let tried = self.tried();
+        self.capped(if self.starting { tried * 2 } else { tried + tried / 4 })
     }
 
     /// It is not known yet what the path carries.

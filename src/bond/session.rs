@@ -232,6 +232,13 @@ impl Sessions {
         windows * size_of::<Window>() + self.pending.capacity() * size_of::<Held>()
     }
 
+    /// Forgets all but the current one: the peer began anew, and what is still on its way was sent before.
+    pub fn forget_others(&mut self) {
+        self.previous = None;
+        self.pending.clear();
+        self.changes = self.changes.wrapping_add(1);
+    }
+
     /// Forgets all: the peer left the configuration, or its keys changed.
     pub fn clear(&mut self) {
         *self = Sessions { changes: self.changes.wrapping_add(1), ..Sessions::default() };

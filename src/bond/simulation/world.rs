@@ -359,7 +359,11 @@ impl World {
             self.disordered += u64::from(place < *last && matches!(parsed.body, Body::Tcp(_)));
             *last = place.max(*last);
         } else {
-            assert!(!self.ends[side].strict(), "came out twice, or nobody sent it: {parsed:?}");
+            assert!(
+                !self.ends[side].strict(),
+                "at {:?} side {side} came out twice, or nobody sent it: {parsed:?}",
+                self.now
+            );
         }
         self.delivered += 1;
         if let Some(app) = self.apps.get_mut(parsed.app) {
