@@ -96,6 +96,19 @@ fn a_flow_starts_once_and_after_each_silence() {
 }
 
 #[test]
+fn what_tcp_sends_again_is_known() {
+    let mut flows = Flows::default();
+    let nature = of(&tcp(1000, 9)).unwrap();
+    let mut again = |end, ms: u64| flows.note(&Nature { end, ..nature }, Time(5_000_000 + ms * 1_000)).again;
+    // Sequence numbers go round; a pure acknowledgement has no bytes.
+    let ends = [u32::MAX - 5, 10, 20, 10, 20, u32::MAX, 30];
+    let known: Vec<bool> = (0..).zip(ends).map(|(ms, end)| again(Some(end), ms)).collect();
+    assert_eq!(known, [false, false, false, true, true, true, false]);
+    assert!(!again(None, 8) && again(Some(30), 9));
+    assert!(!again(Some(20), 2_000), "another connection may have these ports");
+}
+
+#[test]
 fn two_busy_flows_in_one_place_are_no_starts_forever() {
     let mut starts = Flows::default();
     let one = of(&tcp(1000, 9)).unwrap();

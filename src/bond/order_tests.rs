@@ -354,3 +354,60 @@ proptest! {
         prop_assert_eq!(delivered + order.counters().duplicates, packets.len() as u64);
     }
 }
+
+/// An order where nothing waits, and what it has let pass.
+fn hurried() -> (Order, std::rc::Rc<std::cell::RefCell<Vec<u8>>>) {
+    let mut order = Order::new(Span::from_millis(200));
+    order.set_wait(Span::from_millis(50), true);
+    (order, Default::default())
+}
+
+#[test]
+fn what_tcp_sends_again_waits_for_what_is_older() {
+    let (mut order, passed) = hurried();
+    let at = |ms: u64| Time(ms * 1_000);
+    let each = &mut |item: &[u8]| passed.borrow_mut().push(item[0]);
+    order.accept(3, 0, &[0], at(0), each);
+    // 1 and 2 are on the slow path; 3 overtook them. 4 is TCP's second 1.
+    order.accept(3, 3, &[3], at(1), each);
+    assert_eq!(order.accept_again(3, 4, &[4], at(2), each), Fate::Waits);
+    assert_eq!(order.accept_again(3, 4, &[4], at(2), each), Fate::Duplicate);
+    order.accept(3, 5, &[5], at(3), each);
+    order.accept(3, 1, &[1], at(4), each);
+    assert_eq!(*passed.borrow(), [0, 3, 5, 1]);
+    order.accept(3, 2, &[2], at(5), each);
+    assert_eq!(*passed.borrow(), [0, 3, 5, 1, 2, 4]);
+    // With nothing older missing it passes; what never comes is waited for no longer than others.
+    assert_eq!(order.accept_again(3, 6, &[6], at(6), each), Fate::Delivered);
+    order.accept_again(3, 9, &[9], at(7), each);
+    assert_eq!(order.deadline(), Some(at(57)));
+    order.expire(at(56), each);
+    assert_eq!(passed.borrow().last(), Some(&6));
+    order.expire(at(57), each);
+    assert_eq!((passed.borrow().last(), order.deadline()), (Some(&9), None));
+    let counters = order.counters();
+    assert_eq!((counters.given_up - counters.late, counters.duplicates), (2, 1));
+}
+
+#[test]
+fn what_tcp_sends_again_is_bounded_and_survives_a_new_beginning() {
+    let (mut order, passed) = hurried();
+    let each = &mut |item: &[u8]| passed.borrow_mut().push(item[0]);
+    order.accept(3, 0, &[0], Time(0), each);
+    for sequence in 1..=300 {
+        order.accept_again(3, sequence * 2, &[1], Time(1), each);
+    }
+    assert_eq!((passed.borrow().len(), order.waiting().0), (1 + 300 - MAX_AGAIN, MAX_AGAIN));
+    order.reset(each);
+    assert_eq!((passed.borrow().len(), order.waiting()), (301, (0, 0)));
+}
+
+#[test]
+fn a_first_packet_that_tcp_sent_before_is_a_beginning() {
+    let (mut order, passed) = hurried();
+    let each = &mut |item: &[u8]| passed.borrow_mut().push(item[0]);
+    order.accept_again(3, 5_000_000, &[1], Time(0), each);
+    assert_eq!(order.accept(3, 4_999_999, &[2], Time(1), each), Fate::Duplicate);
+    assert_eq!(order.accept(3, 5_000_000, &[1], Time(1), each), Fate::Duplicate);
+    assert_eq!(*passed.borrow(), [1]);
+}

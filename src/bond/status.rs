@@ -42,13 +42,13 @@ pub struct RemoteStatus {
     pub received_packets: u64,
     pub sent_bytes: u64,
     pub sent_packets: u64,
-    /// Packets that came because they were sent again.
+    /// Lost packets that were made good: sent again from here, or made here of a parity.
     pub repaired: u64,
     /// Packets that came more than once; the first is what counts.
     pub duplicates: u64,
-    /// Packets that waited for an earlier one.
+    /// Packets that came after a later one.
     pub reordered: u64,
-    /// Packets that were not waited for any longer.
+    /// Packets that never came, as far as is known by now.
     pub given_up: u64,
     /// Packets that wait to be sent.
     pub queue: u32,

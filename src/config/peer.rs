@@ -56,8 +56,8 @@ pub struct Remote {
 pub enum Transport {
     /// Over these links by name; empty for servers, which answer wherever they are asked.
     Udp { links: Vec<String> },
-    /// In frames between neighbours. `plain`: authenticated by nothing and read by everybody.
-    Ethernet { wires: Vec<Wire>, plain: bool },
+    /// In frames between neighbours.
+    Ethernet { wires: Vec<Wire> },
 }
 
 /// A local device and who is at its other end; `None`: whoever proves to be the peer.
@@ -266,7 +266,7 @@ pub(super) fn peer(known: &Known) -> PeerConfig {
             let macs: Vec<Mac> = known.list("remote_mac");
             let wire = |(number, local)| Wire { local, remote: macs.get(number).copied() };
             let wires = local.into_iter().enumerate().map(wire).collect();
-            Transport::Ethernet { wires, plain: known.one("plain").unwrap_or(false) }
+            Transport::Ethernet { wires }
         }
     };
     let remote = known.one("public_key").map(|public_key| {

@@ -106,10 +106,6 @@ impl Peers<'_, '_> {
             let text = format!("has no effect with role {} and transport {}", role(config), transport(udp));
             faults.push(warning(known.fault_of(option, text)));
         }
-        if udp && known.one("plain") == Some(true) {
-            let text = "is for transport ethernet alone: over UDP everything is encrypted";
-            faults.push(known.fault_of("plain", text.into()));
-        }
         if config.address.is_empty() && known.is_sound("address") && peer.enabled {
             let text = "has no 'address': its device carries nothing until something gives it one";
             faults.push(warning(known.fault(text.into())));
@@ -143,7 +139,7 @@ impl Peers<'_, '_> {
                     faults.push(warning(known.fault_of("link", "all of its links are disabled".into())));
                 }
             }
-            Transport::Ethernet { wires, .. } => self.wires(known, config, wires, faults),
+            Transport::Ethernet { wires } => self.wires(known, config, wires, faults),
         }
     }
 

@@ -107,9 +107,9 @@ fn two_hosts_on_the_same_wires() {
     let config = good(&format!(
         "config peer other\noption private_key {private}\noption public_key {public}\noption transport ethernet\n\
          option link 'eth1.7 eth2'\nlist remote_mac 02:00:00:00:00:0a\nlist remote_mac 02:00:00:00:00:0B\n\
-         list address 10.0.0.1/30\noption plain 1"
+         list address 10.0.0.1/30"
     ));
-    let Transport::Ethernet { wires, plain: true } = &config.peers[0].transport else { panic!("{:?}", config.peers) };
+    let Transport::Ethernet { wires } = &config.peers[0].transport else { panic!("{:?}", config.peers) };
     let wires: Vec<String> = wires
         .iter()
         .map(|wire| format!("{} {}", wire.local, wire.remote.map_or(String::new(), |mac| mac.to_string())))
@@ -147,7 +147,6 @@ fn what_does_not_fit_is_said() {
         (client(&format!("option preshared_key {a}")), "f:8: peer 'vps': option 'preshared_key': must be a key of its own"),
         (client("list link wann"), "f:8: peer 'vps': option 'link': there is no link 'wann'; did you mean 'wan'?"),
         (client("list link wan\nlist link wan"), "f:9: peer 'vps': option 'link': names 'wan' twice"),
-        (client("option plain 1"), "f:8: peer 'vps': option 'plain': is for transport ethernet alone"),
         (client("option masquerade 1"), "f:8: warning: peer 'vps': option 'masquerade': has no effect with role client"),
         (client("list remote_mac 02:00:00:00:00:01"), "f:8: warning: peer 'vps': option 'remote_mac': has no effect"),
         (client("list endpoint 300.1.1.1:1"), "f:8: peer 'vps': option 'endpoint': must be a host and its port"),

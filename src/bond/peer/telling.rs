@@ -43,10 +43,10 @@ impl Peer {
         status.received_packets = totals.received_packets;
         status.sent_bytes = totals.sent_bytes;
         status.sent_packets = totals.sent_packets;
-        status.repaired = totals.repaired;
+        status.repaired = totals.repaired + totals.rebuilt;
         status.duplicates = order.duplicates;
         status.reordered = order.reordered;
-        status.given_up = order.given_up;
+        status.given_up = order.given_up.saturating_sub(order.late);
         status.queue = (self.backlog.len() + self.repairs.len()) as u32;
         let known = || self.paths.iter().flatten().filter(|path| path.address.is_some());
         let heard = known().find(|path| path.is_up()).or_else(|| known().next());

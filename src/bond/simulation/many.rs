@@ -328,7 +328,8 @@ fn a_flood_to_one_client_is_only_its_own() {
     assert!(share > 850, "{share}");
     // All that waits is one client's.
     assert!(most < CLIENTS * MOST_EACH + (1 << 20), "{most} bytes");
-    assert!(many.flooded.longest < Span::from_millis(400), "{}", many.flooded.longest);
+    // As it starts, a path's window is that of quicker links: here half a second's worth, once.
+    assert!(many.flooded.longest < Span::from_millis(600), "{}", many.flooded.longest);
 }
 
 #[test]

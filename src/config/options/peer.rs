@@ -60,9 +60,6 @@ pub(super) const OPTIONS: &[Spec] = &[
     one(Peer, "masquerade", Bool, Default(&["0"]),
         "Whether clients reach other networks, such as the Internet, by this server's own addresses; forwarding is switched on for \
          it. Only of role server."),
-    one(Peer, "plain", Bool, Default(&["0"]),
-        "Leaves out encryption and authentication: whoever is on the wires reads everything, and may forge it. Only of transport \
-         ethernet, and only where both ends say so."),
 ];
 
 #[rustfmt::skip]

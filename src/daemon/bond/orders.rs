@@ -46,7 +46,7 @@ pub fn ways(peer: &PeerConfig, attached: &[Attached], now: &Snapshot, marks: Mar
             let find = |name: &String| attached.iter().find(|one| one.link.name == *name);
             links.iter().filter_map(find).map(|one| by_link(peer, one, marks)).collect()
         }
-        Transport::Ethernet { wires, .. } => wires.iter().map(|wire| by_wire(wire, attached, now)).collect(),
+        Transport::Ethernet { wires } => wires.iter().map(|wire| by_wire(wire, attached, now)).collect(),
     }
 }
 

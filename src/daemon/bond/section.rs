@@ -69,9 +69,6 @@ pub struct Section {
 impl Section {
     /// `device`: one that was there before, by the same name.
     pub fn new(wanted: Wanted, device: Option<Device>, now: Time) -> Self {
-        if let Transport::Ethernet { plain: true, .. } = &wanted.config.transport {
-            log::warn!("peer {}: 'plain' is not supported yet: it stays encrypted", wanted.config.name);
-        }
         let mut out = Outlet::default();
         out.device = device;
         let hub = match &wanted.key {

@@ -73,8 +73,7 @@ const titles = {
 	repair: _('Repair losses'),
 	keepalive: _('Keepalive'),
 	metered_limit: _('Rate on metered links'),
-	masquerade: _('Masquerade'),
-	plain: _('Not encrypted')
+	masquerade: _('Masquerade')
 };
 
 const YES = [ '1', 'on', 'yes', 'true', 'enabled' ];
