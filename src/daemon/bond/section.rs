@@ -9,7 +9,7 @@ use crate::bond::keys::{KEY, PublicKey, Secret};
 use crate::bond::offload::segments;
 use crate::bond::peer::Settings;
 use crate::bond::{Event, Output, Via};
-use crate::config::{Key, PeerConfig, Role, Transport};
+use crate::config::{Key, PeerConfig, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
 use crate::time::{Span, Time};

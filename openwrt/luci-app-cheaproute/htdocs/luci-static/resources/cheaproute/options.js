@@ -309,10 +309,6 @@ return baseclass.extend({
 				doc: _('Whether clients reach other networks, such as the Internet, by this server\'s own addresses; forwarding is switched on for it. Only of role server.'),
 				must: _('1 or 0 (or on, off, yes, no, true, false, enabled, disabled)'),
 				usual: [ '0' ] },
-			{ name: 'plain', shape: 'bool', list: false,
-				doc: _('Leaves out encryption and authentication: whoever is on the wires reads everything, and may forge it. Only of transport ethernet, and only where both ends say so.'),
-				must: _('1 or 0 (or on, off, yes, no, true, false, enabled, disabled)'),
-				usual: [ '0' ] },
 		] },
 		{ name: 'client', doc: _('A client of a server\'s peer section, if that has more than one. There may be 1000.'), options: [
 			{ name: 'peer', shape: 'name', list: false,
