@@ -6,7 +6,7 @@ mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cheaproute::bond::address::Address;
@@ -181,17 +181,22 @@ fn a_tunnel_carries_streams_whole() {
             let (answer, _) = lab::query(&here, echo.address(), &[5; 4000], PATIENCE).expect("an answer");
             assert_eq!(answer, [5; 4000]);
         }
-        let count = |of: &dyn Fn(&pump::Counts) -> u64| of(&pumps[1].counts);
-        let [reads, sent, sends] = [
-            count(&|counts| counts.reads.load(Ordering::Relaxed)),
-            count(&|counts| counts.sent.load(Ordering::Relaxed)),
-            count(&|counts| counts.sends.load(Ordering::Relaxed)),
-        ];
+        let count = |of: fn(&pump::Counts) -> &AtomicU64| of(&pumps[1].counts).load(Ordering::Relaxed);
+        if !offload {
+            // What was read and waits in the batch is sent at the end of the turn; acknowledgements may still be coming.
+            eventually("each packet that was read has gone", || {
+                let reads = count(|counts| &counts.reads);
+                reads == count(|counts| &counts.sent) + count(|counts| &counts.lost)
+            });
+        }
+        // In the reverse of the order in which a pump counts them.
+        let [sent, sends, reads] =
+            [count(|counts| &counts.sent), count(|counts| &counts.sends), count(|counts| &counts.reads)];
         assert!(sent > 10_000, "{sent} datagrams");
         if offload {
             assert!(reads < sent / 4 && sends <= reads, "{reads} reads, {sent} datagrams, {sends} sends");
         } else {
-            assert!(reads == sent && sends >= reads, "{reads} reads, {sent} datagrams, {sends} sends");
+            assert!(sends >= sent, "{reads} reads, {sent} datagrams, {sends} sends");
         }
     }
 }
