@@ -27,6 +27,7 @@ pub mod address;
 pub mod checksum;
 pub mod coalesce;
 pub mod control;
+pub mod fair;
 pub mod flow;
 pub mod frame;
 pub mod handshake;

@@ -196,12 +196,14 @@ fn the_wait_has_bounds() {
 #[derive(Default)]
 struct Model {
     flows: BTreeMap<u8, ModelFlow>,
+    /// Packets so far: of two that came in the same microsecond, one came first.
+    number: usize,
 }
 
 #[derive(Default)]
 struct ModelFlow {
     next: u64,
-    waiting: BTreeMap<u64, Time>,
+    waiting: BTreeMap<u64, (Time, usize)>,
     given_up: BTreeMap<u64, Time>,
     /// Of an unordered flow.
     seen: BTreeSet<u64>,
@@ -210,6 +212,7 @@ struct ModelFlow {
 impl Model {
     fn accept(&mut self, flow: u8, sequence: u64, now: Time, out: &mut Vec<(u8, u64)>) {
         let state = self.flows.get_mut(&flow).unwrap();
+        self.number += 1;
         if !flow::is_ordered(flow) {
             if state.seen.insert(sequence) {
                 out.push((flow, sequence));
@@ -219,7 +222,7 @@ impl Model {
                 out.push((flow, sequence));
             }
         } else {
-            state.waiting.entry(sequence).or_insert(now);
+            state.waiting.entry(sequence).or_insert((now, self.number));
             state.drain(flow, out);
         }
     }
@@ -229,7 +232,7 @@ impl Model {
             let flows = self.flows.iter();
             let all =
                 flows.flat_map(|(flow, state)| state.waiting.iter().map(|(sequence, came)| (*came, *flow, *sequence)));
-            let Some((came, flow, sequence)) = all.min() else { return };
+            let Some(((came, _), flow, sequence)) = all.min() else { return };
             if now < came + wait {
                 return;
             }

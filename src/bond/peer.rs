@@ -6,6 +6,7 @@ use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::control::Control;
+use super::fair::Fair;
 use super::flow::Flows;
 use super::frame::{MAX_PATHS, PathId};
 use super::mtu::{self, Search};
@@ -16,7 +17,7 @@ use super::pieces::Pieces;
 use super::schedule::{Paths, Schedule, Scheduler};
 use super::session::{Session, Sessions};
 use super::squeeze::{Expander, Name, Squeezer};
-use super::store::{Slot, Store};
+use super::store::{self, Slot, Store};
 use super::tally::Tally;
 use super::{Event, Output, Via};
 
@@ -28,10 +29,10 @@ mod tending;
 pub use receiving::destination;
 pub use sending::device_mtu;
 
-/// The device is read as long as less waits than this part of a second takes.
-const READY: u64 = 250;
-/// Two of the largest packets that the kernel hands over at once.
-const LEAST_BACKLOG: u64 = 2 * 65_536;
+/// The largest packet that the kernel hands over at once, in packets of the least size a path may have.
+const BURST: usize = 65_536 / 1_200 + 1;
+/// It may wait whatever the paths carry.
+const LEAST_WAITING: u64 = 65_536;
 
 /// Something is always due some time.
 const IDLE: Span = Span::from_secs(10);
@@ -93,8 +94,7 @@ pub struct Peer {
     pub(super) store: Store,
     /// What somebody waits for, and it is little: it leaves before the others, and by the quickest path.
     express: VecDeque<Slot>,
-    backlog: VecDeque<Slot>,
-    backlog_bytes: u64,
+    fair: Fair,
     waiting: Option<(Time, Time)>,
     repairs: VecDeque<Slot>,
     /// When a path has room again.
@@ -150,8 +150,7 @@ impl Peer {
             candidates: Default::default(),
             store: Store::default(),
             express: VecDeque::new(),
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
+            fair: Fair::default(),
             waiting: None,
             repairs: VecDeque::new(),
             opens: None,
@@ -288,20 +287,15 @@ impl Peer {
         self.heard = now;
     }
 
-    /// Whether another packet may be read from the device.
+    /// Whether the device may be read: whatever it hands over at once finds room.
     pub fn ready(&self, _now: Time) -> bool {
-        self.store.has_room() && (self.backlog.is_empty() || self.backlog_bytes < self.rate() / READY)
+        self.store.used() + BURST <= store::MOST
     }
 
-    /// Whether more waits than may. Where peers share a device, it is read for the others' sake, and the one that it is too fast
-    /// for loses packets here: a whole store of them would be a wait of seconds, and leave no room for what is urgent.
-    fn is_behind(&self) -> bool {
-        // Most of the time it is not, and that is all that is looked at.
-        self.backlog_bytes > LEAST_BACKLOG && {
-            let rate = self.rate();
-            let may = rate.saturating_mul(self.settings.limit.as_micros()) / 1_000_000;
-            self.backlog_bytes > rate / READY + may.max(LEAST_BACKLOG)
-        }
+    /// Bytes that may wait: a burst; where paths carry more, a tenth of a second of it.
+    fn most_waiting(&self) -> u64 {
+        // Most of the time there are few, and that is all that is looked at.
+        if self.fair.bytes() <= LEAST_WAITING { LEAST_WAITING } else { LEAST_WAITING.max(self.rate() / 10) }
     }
 
     /// Bytes a second that all paths carry.
@@ -311,7 +305,7 @@ impl Peer {
 
     /// Bytes that wait for a path.
     pub fn queue(&self) -> u64 {
-        self.backlog_bytes
+        self.fair.bytes()
     }
 
     /// Does what is due.
@@ -341,7 +335,7 @@ impl Peer {
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
         at(self.sessions.deadline(now));
         at(self.order.deadline());
-        if !self.backlog.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
+        if !self.fair.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
             at(self.opens);
         }
         if self.settings.client && (!self.is_up || self.sessions.stale(now)) {

@@ -26,14 +26,18 @@ pub struct Load {
     pub size: usize,
     /// Worth a second copy: little, and others wait for it.
     pub urgent: bool,
-    /// Packets have waited for longer than a burst takes: one path is not enough.
-    pub busy: bool,
+    /// How long it has waited because no path had room, if others wait too and have for longer than a burst takes: a path that
+    /// lags by less gains by it.
+    pub waited: Span,
 }
 
 /// A path that `failover` left is not returned to before this.
 const RESPITE: Span = Span::from_secs(5);
 /// Permille of losses at which `failover` leaves a path.
 const LOSSY: u32 = 100;
+
+/// A lag that is always made up for where packets wait, in microseconds.
+const CLOSE: i64 = 25_000;
 
 #[derive(Debug)]
 pub struct Schedule {
@@ -86,7 +90,7 @@ impl Schedule {
 
     /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
-        self.adaptive(paths, Load { size, urgent: false, busy: true }, now)
+        self.adaptive(paths, Load { size, urgent: false, waited: self.limit }, now)
     }
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
@@ -123,7 +127,7 @@ impl Schedule {
         }
         match (first, second) {
             // A slower path is taken where the quickest is busy for longer than it lags.
-            (Some((at, bit)), second) if load.busy || at <= best => {
+            (Some((at, bit)), second) if at - best <= gain(load.waited) => {
                 let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
                 Choice::Take(bit | copy)
             }
@@ -176,6 +180,11 @@ impl Schedule {
             }
         }
     }
+}
+
+/// How far a path may lag that is taken nevertheless, in microseconds.
+fn gain(waited: Span) -> i64 {
+    if waited == Span::ZERO { 0 } else { (2 * waited.as_micros() as i64).max(CLOSE) }
 }
 
 fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {

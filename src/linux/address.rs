@@ -33,22 +33,6 @@ pub fn set_up(device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<
     up(&mut socket, index)
 }
 
-/// Lets the flows that wait for a device take turns (`fq_codel`, RFC 8290), so that a large one does not delay the small ones. A
-/// kernel without it says so.
-pub fn share(device: &str) -> io::Result<()> {
-    // `tcmsg` (linux/rtnetlink.h): family and padding, index, handle, parent (TC_H_ROOT), info.
-    let mut header = [0; 20];
-    for (slot, value) in header.chunks_exact_mut(4).skip(1).zip([index_of(device)?, 0, u32::MAX, 0]) {
-        slot.copy_from_slice(&value.to_ne_bytes());
-    }
-    let mut message = Message::new(libc::RTM_NEWQDISC, CREATE | REPLACE, &header);
-    message.attribute(TCA_KIND, b"fq_codel\0");
-    Socket::open(libc::NETLINK_ROUTE, 0)?.request(message)
-}
-
-/// `linux/rtnetlink.h`.
-const TCA_KIND: u16 = 1;
-
 /// Gives a device one more address.
 pub fn add(device: &str, address: IpAddr, length: u8) -> io::Result<()> {
     let mut socket = Socket::open(libc::NETLINK_ROUTE, 0)?;

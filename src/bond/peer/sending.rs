@@ -23,6 +23,8 @@ const EMPTY: Span = Span::from_millis(3);
 const ANNOUNCED: usize = 64;
 /// Bytes of a packet that leaves before larger ones: calls, acknowledgements, questions, echoes.
 const SMALL: usize = 256;
+/// ... unless such packets wait for longer than this.
+const PROMPT: Span = Span::from_millis(5);
 /// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
 const SAVED: u16 = 38;
 
@@ -35,8 +37,7 @@ pub const fn device_mtu(size: u16) -> u16 {
 impl Peer {
     /// A packet from the device.
     pub fn packet(&mut self, packet: Packet, now: Time, out: &mut dyn Output) {
-        let room = self.store.has_room() && (packet.length() <= SMALL || !self.is_behind());
-        let nature = flow::nature(&packet).filter(|_| self.is_up && room);
+        let nature = flow::nature(&packet).filter(|_| self.is_up && self.store.has_room());
         let Some(nature) = nature else {
             self.totals.dropped += 1;
             return;
@@ -44,6 +45,14 @@ impl Peer {
         self.totals.sent_packets += 1;
         self.totals.sent_bytes += packet.length() as u64;
         let place = self.flows.note(&nature, now);
+        // A flood of small ones is no better than one of large ones.
+        let prompt = |slot: &Slot| now.since(self.store.born(*slot)) < PROMPT;
+        let small = packet.length() <= SMALL && self.express.front().is_none_or(prompt);
+        let most = self.most_waiting();
+        if !small && !self.fair.admits(nature.flow, most, place.again, now) {
+            self.totals.dropped += 1;
+            return;
+        }
         let urgent = place.start || nature.urgent;
         let room = usize::from(self.size) - HEADER - TAG;
         let number = &mut self.sequences[usize::from(nature.flow)];
@@ -74,7 +83,7 @@ impl Peer {
             item::mark_again(&mut item);
         }
         if item.len() <= room {
-            self.enqueue(&item, urgent, packet.length() <= SMALL, now);
+            self.enqueue(&item, flow, urgent, small, now);
         } else if let Some(cut) = pieces::cut(packet.length(), room - item::OVERHEAD) {
             let number = &mut self.sequences[usize::from(flow)];
             *number = (*number + 1) % SEQUENCES;
@@ -84,7 +93,7 @@ impl Peer {
                 item.clear();
                 item::begin(form, pending, flow, sequence % SEQUENCES, &mut item);
                 item.extend_from_slice(bytes);
-                self.enqueue(&item, urgent, false, now);
+                self.enqueue(&item, flow, urgent, false, now);
             }
         } else {
             self.totals.dropped += 1;
@@ -93,13 +102,10 @@ impl Peer {
         self.pump(now, out);
     }
 
-    fn enqueue(&mut self, item: &[u8], urgent: bool, small: bool, now: Time) {
+    fn enqueue(&mut self, item: &[u8], flow: u8, urgent: bool, small: bool, now: Time) {
         match self.store.add(urgent, now, |place| place.extend_from_slice(item)) {
             Some(slot) if small => self.express.push_back(slot),
-            Some(slot) => {
-                self.backlog_bytes += item.len() as u64;
-                self.backlog.push_back(slot);
-            }
+            Some(slot) => self.fair.push(flow, slot, item.len()),
             None => self.totals.dropped += 1,
         }
     }
@@ -147,7 +153,7 @@ impl Peer {
         }
         while let Some(slot) = self.express.front().copied() {
             let size = self.store.item(slot).len() + HEADER + TAG;
-            let load = Load { size, urgent: self.store.is_urgent(slot), busy: false };
+            let load = Load { size, urgent: self.store.is_urgent(slot), waited: Span::ZERO };
             match self.schedule.express(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.express.pop_front();
@@ -165,16 +171,16 @@ impl Peer {
                 Choice::Nowhere => break,
             }
         }
-        while let Some(slot) = self.backlog.front().copied() {
+        while let Some(slot) = self.fair.front() {
             let standing =
                 if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
             let busy = self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
             let size = self.store.item(slot).len() + HEADER + TAG;
-            let load = Load { size, urgent: self.store.is_urgent(slot), busy };
+            let waited = if busy { now.since(self.store.born(slot)) } else { Span::ZERO };
+            let load = Load { size, urgent: self.store.is_urgent(slot), waited };
             match self.schedule.choose(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
-                    self.backlog.pop_front();
-                    self.backlog_bytes -= (size - HEADER - TAG) as u64;
+                    self.fair.pop(self.store.born(slot), now);
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Wait(opens) => {
@@ -190,8 +196,7 @@ impl Peer {
                     return;
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
-                    self.backlog.pop_front();
-                    self.backlog_bytes -= (size - HEADER - TAG) as u64;
+                    self.fair.pop(self.store.born(slot), now);
                     self.totals.expired += 1;
                     self.forget(slot);
                 }

@@ -25,12 +25,17 @@ impl Peer {
 
     /// Bytes of memory that this peer takes, as good as.
     pub fn held(&self) -> usize {
-        let queues = [&self.express, &self.backlog, &self.repairs].map(VecDeque::capacity);
+        let queues = [&self.express, &self.repairs].map(VecDeque::capacity);
         let paths: usize = self.paths.iter().flatten().map(|path| path.held()).sum();
         let tallies = self.tallies.iter().flatten().count() * size_of::<Tally>();
         let tables = self.squeezer.held() + self.expander.held() + self.sequences.len() * 4 + self.flows.held();
         let takers: usize = self.takers.iter().flatten().map(|taker| taker.held()).sum();
-        let packets = takers + self.store.held() + self.order.held() + self.pieces.held() + self.scratch.capacity();
+        let packets = takers
+            + self.store.held()
+            + self.order.held()
+            + self.pieces.held()
+            + self.scratch.capacity()
+            + self.fair.held();
         let queues = queues.iter().sum::<usize>() * size_of::<Slot>();
         size_of::<Self>() + self.sessions.held_beside() + paths + tallies + tables + packets + queues
     }
@@ -47,7 +52,7 @@ impl Peer {
         status.duplicates = order.duplicates;
         status.reordered = order.reordered;
         status.given_up = order.given_up.saturating_sub(order.late);
-        status.queue = (self.backlog.len() + self.repairs.len()) as u32;
+        status.queue = (self.fair.packets() + self.repairs.len()) as u32;
         let known = || self.paths.iter().flatten().filter(|path| path.address.is_some());
         let heard = known().find(|path| path.is_up()).or_else(|| known().next());
         status.endpoint = heard.and_then(|path| remote(path)).or(status.endpoint);

@@ -11,7 +11,7 @@ use crate::linux::address;
 use crate::linux::tun::Tun;
 use crate::time::{Span, Time};
 
-/// Packets that wait in the kernel: short, since the sender's congestion control looks at it.
+/// Packets that the kernel keeps while the others are read. What waits for longer, waits in `bond::fair`.
 const QUEUE: u32 = 100;
 /// Below this the kernel takes IPv6 away from a device (RFC 8200, 5). What is too long for a path goes in two pieces.
 const LEAST: u16 = 1_280;
@@ -34,9 +34,6 @@ impl Device {
     pub fn open(name: &str) -> io::Result<Self> {
         let (tun, offload) = Tun::open_large(name, Offload::ALL, false)?;
         tun.set_queue(QUEUE)?;
-        if let Err(error) = address::share(name) {
-            log::debug!("{name}: no fq_codel: {error}; large flows delay small ones");
-        }
         let index = tun.index()?;
         let (coalescer, addresses) = (Coalescer::new(offload), Vec::new());
         Ok(Device { tun, index, coalescer, addresses, mtu: 0, lower: None, muted: false })

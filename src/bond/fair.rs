@@ -1,0 +1,180 @@
+//! The large packets that wait for a path: their flows take turns, and a flow whose packets wait too long loses one now and then.
+//!
+//! Nothing in the kernel does this for a TUN device: its ring takes packets in the order in which they come, and drops what does
+//! not fit, so a queueing discipline above it never has anything to order (`tun_net_xmit`, drivers/net/tun.c; measured: of 201
+//! packets for a ring of 10 the device dropped 191, and the discipline kept none). So the device is read at once, and packets wait
+//! here. Turns are those of RFC 8290: a flow that just came goes first, then all in a circle, each a full packet's worth.
+//! Losses are those of CoDel (RFC 8289), except that the packet which comes is lost instead of the one that leaves: that has its
+//! number already, and a hole would hold up those behind it at the far end.
+
+use std::collections::VecDeque;
+
+use crate::time::{Span, Time};
+
+use super::store::Slot;
+
+/// What a flow may send in its turn: a full packet.
+const QUANTUM: i32 = 1_514;
+/// Flows are told apart by so many tags. Those that share one share its turns.
+const FLOWS: u8 = 64;
+/// A wait that is well, and for how long one may be longer (RFC 8289, 4.3 and 4.2). It is a flow's own: others have their turns,
+/// and small packets do not come here at all. With the RFC's 5 ms a stream never waits for long enough that a path which lags
+/// by 20 ms would help it: .82 of two links' rates in the simulation, .90 with 25 ms, and no more with 50.
+const TARGET: Span = Span::from_millis(25);
+const INTERVAL: Span = Span::from_millis(100);
+/// A flow that is back within so many intervals of its last loss goes on where it was (RFC 8289, 5.4).
+const AGAIN: u64 = 16;
+/// Memory of flows that are gone, for those to come.
+const SPARE: usize = 4;
+
+#[derive(Debug)]
+struct Flow {
+    tag: u8,
+    slots: VecDeque<(Slot, u16)>,
+    bytes: u64,
+    credit: i32,
+    /// Since when each packet that left had waited longer than [`TARGET`].
+    above: Option<Time>,
+    /// It loses packets: how many so far, and when the next.
+    losing: bool,
+    losses: u32,
+    next: Time,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Fair {
+    /// Flows that just came, and those that had a turn.
+    new: VecDeque<Flow>,
+    old: VecDeque<Flow>,
+    spare: Vec<VecDeque<(Slot, u16)>>,
+    packets: usize,
+    bytes: u64,
+}
+
+impl Fair {
+    pub fn is_empty(&self) -> bool {
+        self.packets == 0
+    }
+
+    /// Packets that wait.
+    pub fn packets(&self) -> usize {
+        self.packets
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of memory.
+    pub fn held(&self) -> usize {
+        let slots = |flows: &VecDeque<Flow>| flows.iter().map(|flow| flow.slots.capacity()).sum::<usize>();
+        let spare: usize = self.spare.iter().map(VecDeque::capacity).sum();
+        (slots(&self.new) + slots(&self.old) + spare) * size_of::<(Slot, u16)>()
+            + (self.new.capacity() + self.old.capacity()) * size_of::<Flow>()
+    }
+
+    /// Whether a flow's next packet may come in. Where more than `most` bytes wait, those flows lose it that have their share of
+    /// them. What TCP sends `again` is not lost a second time as long as there is room: it would wait for a whole timeout.
+    pub fn admits(&mut self, tag: u8, most: u64, again: bool, now: Time) -> bool {
+        let (bytes, flows) = (self.bytes, (self.new.len() + self.old.len()) as u64);
+        if bytes > most * 2 {
+            return false;
+        }
+        let Some(flow) = self.flow(tag) else { return true };
+        let shares = bytes > most && flow.bytes * flows >= bytes;
+        again || !shares && !flow.loses(now)
+    }
+
+    /// A packet that waits.
+    pub fn push(&mut self, tag: u8, slot: Slot, size: usize) {
+        let size = size.min(u16::MAX.into()) as u16;
+        (self.packets, self.bytes) = (self.packets + 1, self.bytes + u64::from(size));
+        if let Some(flow) = self.flow(tag) {
+            flow.bytes += u64::from(size);
+            return flow.slots.push_back((slot, size));
+        }
+        let mut slots = self.spare.pop().unwrap_or_default();
+        slots.push_back((slot, size));
+        self.new.push_back(Flow {
+            tag: tag % FLOWS,
+            slots,
+            bytes: size.into(),
+            credit: QUANTUM,
+            above: None,
+            losing: false,
+            losses: 0,
+            next: Time(0),
+        });
+    }
+
+    /// Whose turn it is.
+    pub fn front(&mut self) -> Option<Slot> {
+        loop {
+            let (new, others) = (!self.new.is_empty(), !self.old.is_empty());
+            let flows = if new { &mut self.new } else { &mut self.old };
+            let flow = flows.front_mut()?;
+            match flow.slots.front() {
+                Some((slot, _)) if flow.credit > 0 => return Some(*slot),
+                Some(_) => flow.credit += QUANTUM,
+                // Coming back at once, it would go first each time.
+                None if new && others => {}
+                None => {
+                    let slots = flows.pop_front().map(|flow| flow.slots);
+                    self.spare.extend(slots.filter(|_| self.spare.len() < SPARE));
+                    continue;
+                }
+            }
+            let flow = flows.pop_front();
+            self.old.extend(flow);
+        }
+    }
+
+    /// What [`Fair::front`] just gave leaves; it came at `born`.
+    pub fn pop(&mut self, born: Time, now: Time) {
+        let flows = if self.new.is_empty() { &mut self.old } else { &mut self.new };
+        let Some(flow) = flows.front_mut() else { return };
+        let Some((_, size)) = flow.slots.pop_front() else { return };
+        (self.packets, self.bytes) = (self.packets - 1, self.bytes - u64::from(size));
+        flow.bytes -= u64::from(size);
+        flow.credit -= i32::from(size);
+        if now.since(born) < TARGET || flow.slots.is_empty() {
+            (flow.above, flow.losing) = (None, false);
+        } else {
+            flow.above.get_or_insert(now);
+        }
+        if self.packets == 0 && self.old.capacity() > usize::from(FLOWS) / 4 {
+            *self = Fair::default();
+        }
+    }
+
+    fn flow(&mut self, tag: u8) -> Option<&mut Flow> {
+        let tag = tag % FLOWS;
+        self.new.iter_mut().chain(&mut self.old).find(|flow| flow.tag == tag)
+    }
+}
+
+impl Flow {
+    /// Whether it loses the packet that comes now: more and more often as long as its packets wait too long.
+    fn loses(&mut self, now: Time) -> bool {
+        if self.above.is_none_or(|since| now.since(since) < INTERVAL) {
+            return false;
+        }
+        if !self.losing {
+            let soon = self.losses > 2 && now.since(self.next).as_micros() < INTERVAL.as_micros() * AGAIN;
+            (self.losing, self.losses, self.next) = (true, if soon { self.losses - 2 } else { 0 }, now);
+        }
+        if now < self.next {
+            return false;
+        }
+        self.losses = self.losses.saturating_add(1);
+        let interval = INTERVAL.as_micros();
+        self.next = now + Span::from_micros((interval * interval / u64::from(self.losses)).isqrt());
+        true
+    }
+}
+
+#[cfg(test)]
+#[path = "fair_tests.rs"]
+mod tests;
