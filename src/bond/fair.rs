@@ -24,6 +24,8 @@ const TARGET: Span = Span::from_millis(25);
 const INTERVAL: Span = Span::from_millis(100);
 /// A flow that is back within so many intervals of its last loss goes on where it was (RFC 8289, 5.4).
 const AGAIN: u64 = 16;
+/// The losses' rate grows no further than with so many (25 ms apart): a flow that heeds none of them, heeds no more.
+const HARDEST: u32 = 16;
 /// Memory of flows that are gone, for those to come.
 const SPARE: usize = 4;
 
@@ -168,7 +170,7 @@ impl Flow {
         if now < self.next {
             return false;
         }
-        self.losses = self.losses.saturating_add(1);
+        self.losses = (self.losses + 1).min(HARDEST);
         let interval = INTERVAL.as_micros();
         self.next = now + Span::from_micros((interval * interval / u64::from(self.losses)).isqrt());
         true
