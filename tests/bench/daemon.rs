@@ -8,6 +8,11 @@ use lab::{Namespace, Process};
 
 const READY: Duration = Duration::from_secs(10);
 
+/// The program that is measured: the one just built, or another one, as `make cross` builds it for routers.
+pub fn program() -> String {
+    std::env::var("CHEAPROUTE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_cheaproute").to_owned())
+}
+
 /// A program that handles a router's new connections.
 pub struct Daemon {
     process: Process,
@@ -30,7 +35,7 @@ impl Daemon {
         text += "config policy 'fastest'\n\toption mode 'race'\n";
         let config = std::env::temp_dir().join(format!("cheaproute-bench-{}-{:x}", std::process::id(), router.inode()));
         fs::write(&config, text).expect("a configuration file");
-        let mut command = router.command(env!("CARGO_BIN_EXE_cheaproute"));
+        let mut command = router.command(&program());
         command.arg("run").arg("-c").arg(&config).arg("-s").arg(config.with_extension("sock"));
         let process = Process::spawn(command);
         process.wait_for_line("racing over", READY);

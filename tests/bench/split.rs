@@ -83,7 +83,7 @@ impl Pair {
 
     #[track_caller]
     fn tool(&self, host: &Namespace, arguments: &str) {
-        let mut command = host.command(env!("CARGO_BIN_EXE_cheaproute"));
+        let mut command = host.command(&crate::daemon::program());
         command.arg("split").args(arguments.split(' '));
         let mut process = Process::spawn(command);
         let status = process.wait(Duration::from_secs(10));

@@ -205,5 +205,5 @@ impl Drop for End {
 }
 
 fn program(host: &Namespace) -> Command {
-    host.command(env!("CARGO_BIN_EXE_cheaproute"))
+    host.command(&crate::daemon::program())
 }
