@@ -25,7 +25,7 @@ use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
 use crate::split::place::Place;
-use crate::steer::{Plan, raced_policies};
+use crate::steer::{Plan, Queueing, raced_policies};
 use crate::time::{Span, Time};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
@@ -205,8 +205,8 @@ impl Daemon {
             daemon.installation.remove();
             return Err(lacks(why));
         }
-        let queueing = daemon.installation.queueing();
-        log::info!("racing over {} links, queueing by {queueing:?}, up to {races} races", daemon.ids.len());
+        let queueing = if daemon.installation.queueing() == Queueing::Nft { "nft" } else { "xtables" };
+        log::info!("racing over {} links, queueing by {queueing}, up to {races} races", daemon.ids.len());
         Ok(daemon)
     }
 

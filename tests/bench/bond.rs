@@ -1,5 +1,6 @@
 //! The bond between two daemons: one TCP stream, a call, and what both cost, over links of all sorts.
 
+mod clients;
 mod pair;
 mod runs;
 
@@ -35,6 +36,8 @@ enum What {
     /// A stream over a cable that is as fast as memory.
     Unshaped,
     Idle,
+    /// Two hundred clients of one server.
+    Clients,
     /// No bond: what the lab's wires themselves let through.
     Wire,
 }
@@ -76,6 +79,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "bad-redundant", links: BAD, scheduler: "redundant", what: What::Call },
     Scenario { name: "unshaped", links: &[], scheduler: "adaptive", what: What::Unshaped },
     Scenario { name: "resting", links: USUAL, scheduler: "adaptive", what: What::Idle },
+    Scenario { name: "clients", links: &[], scheduler: "adaptive", what: What::Clients },
 ];
 
 pub fn rows(effort: Effort) -> Vec<Row> {
@@ -93,6 +97,7 @@ impl Scenario {
             What::Flapping => runs::flapping(self, effort),
             What::Unshaped => runs::unshaped(self, effort),
             What::Idle => runs::idle(self, effort),
+            What::Clients => clients::rows(effort),
             What::Wire => runs::wire(self, effort),
         };
         for row in &rows {

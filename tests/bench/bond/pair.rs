@@ -158,7 +158,7 @@ pub struct End {
 
 impl End {
     #[track_caller]
-    fn start(host: &Namespace, text: &str, ready: &str) -> Self {
+    pub fn start(host: &Namespace, text: &str, ready: &str) -> Self {
         let config = std::env::temp_dir().join(format!("cheaproute-bench-{}-{:x}", std::process::id(), host.inode()));
         fs::write(&config, text).expect("a configuration file");
         let mut command = program(host);
@@ -177,7 +177,7 @@ impl End {
     }
 
     /// Processor seconds so far, of all threads, the kernel's work for them included.
-    fn busy(&self) -> f64 {
+    pub fn busy(&self) -> f64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).into_iter().flatten().flatten();
         let nanos = tasks.filter_map(|task| {
             fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<f64>().ok()
@@ -192,7 +192,12 @@ impl End {
         line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     }
 
-    fn stop(mut self) {
+    /// It has no time to say anything.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    pub fn stop(mut self) {
         self.process.signal(libc::SIGTERM);
         assert!(self.process.wait(READY).is_some(), "it does not end:\n{}", self.process.output());
     }
