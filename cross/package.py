@@ -108,6 +108,7 @@ def program_packages(makefile, binaries):
         info = makefile.info(fields["SECTION"], fields["TITLE"])
         package = Package(name, makefile.version(), info, depends(fields["DEPENDS"]), description)
         package.conffiles = makefile.defines.get(f"Package/{name}/conffiles", [])
+        package.postinst = "".join(f"{line}\n" for line in makefile.defines.get(f"Package/{name}/postinst", [])).replace("$$", "$")
         for line in makefile.defines[define]:
             if re.fullmatch(r"\t\$\(INSTALL_DIR\) \$\(1\)/\S+", line):
                 continue

@@ -161,6 +161,8 @@ fn the_feed_lays_out_the_same() {
     };
     assert_eq!(listed("sdk/root/cheaproute").len(), feed_installs().len() + 1);
     assert_eq!(listed("sdk/root/cheaproute"), listed(&format!("{place}/data")));
+    let script = "postinst-pkg";
+    assert_eq!(folder.read(&format!("sdk/cheaproute.{script}")), folder.read(&format!("{place}/control/{script}")));
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1", "--manifest-path"]);
     let metadata = said(command.arg(folder.path("sdk/build/Cargo.toml")));
@@ -273,6 +275,31 @@ fn scripts_of_a_package_do_what_openwrt_has_for_all() {
         folder.write("root/lib/functions.sh", &format!("{does}() {{ echo \"{does} ${{1##*/}} $2\"; }}\n"));
         assert_eq!(run("root").text, format!("{does} {script} configure\n"));
     }
+}
+
+/// apk stops nothing before it upgrades, and to procd a program in a new file is no change.
+#[test]
+fn an_upgrade_restarts_a_daemon_that_runs() {
+    let folder = Folder::new("upgrade");
+    pack(&folder, &["cheaproute"]);
+    let place = unpack(&folder, &ipk("x86_64", "cheaproute"));
+    let (init, runs) = (folder.path("init"), folder.path("runs"));
+    folder.write("init", &format!("echo \"$1\"; [ \"$1\" != running ] || [ -e {} ]\n", runs.display()));
+    let script = folder.read(&format!("{place}/control/postinst-pkg"));
+    assert!(script.contains("/etc/init.d/cheaproute"), "{script}");
+    folder.write("script", &script.replace("/etc/init.d/cheaproute", &format!("sh {}", init.display())));
+    let run = |upgrade: &str, root: &str| {
+        let mut command = Command::new("sh");
+        command.arg(folder.path("script")).env("PKG_UPGRADE", upgrade).env("IPKG_INSTROOT", root);
+        let said = said(&mut command);
+        assert!(said.success, "{}", said.text);
+        said.text
+    };
+    assert_eq!(run("1", ""), "running\n");
+    folder.write("runs", "");
+    assert_eq!(run("1", ""), "running\nrestart\n");
+    assert_eq!(run("0", ""), "");
+    assert_eq!(run("1", "/image"), "");
 }
 
 #[test]

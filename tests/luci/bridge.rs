@@ -150,6 +150,7 @@ impl Shared {
         match (object, method) {
             ("luci", "getFeatures") => return Ok(json!([0, {}])),
             ("uci", "changes") => return Ok(json!([0, { "changes": {} }])),
+            ("uci", "get") if field("config") == "luci" => return Ok(json!([0, { "values": {} }])),
             _ => {}
         }
         if !self.rights.allow(user, "ubus", object, method) {
@@ -185,7 +186,9 @@ impl Shared {
         Ok(match (serde_json::from_str::<Value>(&data), status) {
             (Ok(data), 0) => json!([0, data]),
             (Err(_), 0) => json!([NO_DATA]),
-            (_, status) => json!([status]),
+            // With the reason, as uhttpd hands it on.
+            (Ok(data), status) => json!([status, data]),
+            (Err(_), status) => json!([status]),
         })
     }
 }

@@ -57,4 +57,8 @@ fn the_app_has_the_version_of_the_daemon() {
     let makefile = fs::read_to_string(app_directory().join("Makefile")).unwrap();
     let line = concat!("PKG_VERSION:=", env!("CARGO_PKG_VERSION"));
     assert!(makefile.lines().any(|known| known == line), "{line}");
+    // luci.mk would send those who have a question about this app to LuCI's own people.
+    for line in ["LUCI_MAINTAINER:=$(PKG_MAINTAINER)", "LUCI_URL:="] {
+        assert!(makefile.lines().any(|known| known == line), "{line}");
+    }
 }

@@ -245,6 +245,11 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     add(browser, "policy", "calm");
     browser.until("dialog()");
     browser.value("fill(field('calm', 'mode') + ' select', 'weighted')");
+    // No peer is a choice, and the first of all peers is not taken unasked.
+    browser.until("document.querySelector(field('calm', 'peer') + ' select').value == ''");
+    browser.value("fill(field('calm', 'peer') + ' select', 'vps')");
+    browser.value("fill(field('calm', 'peer') + ' select', '')");
+    browser.until("!document.querySelector('.modal .cbi-input-invalid')");
     browser.value("click('.modal .cbi-button-positive')");
     browser.until("!dialog() && text('tr[data-sid=calm] [data-name=mode]') == 'weighted'");
     add(browser, "rule", "web");
@@ -261,9 +266,21 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     browser.picture("config-rule");
     browser.value("click('.modal .cbi-button-positive')");
     browser.until("!dialog() && text('tr[data-sid=web] [data-name=policy]') == 'calm'");
+    // A policy that is gone is said to be, and not another one taken.
+    let policy =
+        |name: &str| format!("(async () => (await L.require('uci')).set('cheaproute', 'web', 'policy', '{name}'))()");
+    browser.value(&policy("gone"));
+    browser.value("click('tr[data-sid=web] .cbi-button-edit')");
+    browser.until("dialog() && document.querySelector(field('web', 'policy') + ' select').value == 'gone'");
+    browser.value("click('.modal .cbi-button-positive')");
+    browser.until("dialog() && document.querySelector('.modal .cbi-input-invalid')");
+    browser.value("fill(field('web', 'policy') + ' select', 'calm')");
+    browser.value("click('.modal .cbi-button-positive')");
+    browser.until("!dialog() && text('tr[data-sid=web] [data-name=policy]') == 'calm'");
     apply(router, browser);
     eventually("the daemon has the policy", || router.json("policies")["policies"][1]["name"] == "calm");
-    assert!(fs::read_to_string(&router.file).unwrap().contains("config rule 'web'"));
+    let applied = fs::read_to_string(&router.file).unwrap();
+    assert!(applied.contains("config rule 'web'") && !applied.contains("option peer"), "{applied}");
 
     browser.value("click('tr[data-sid=web] .cbi-button-remove')");
     browser.until("!document.querySelector('tr[data-sid=web]')");

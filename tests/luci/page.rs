@@ -54,6 +54,9 @@ pub fn serve(path: &str, user: &str) -> Option<String> {
                 "overview" => OVERVIEW.to_owned(),
                 view => format!("L.require('ui').then((ui) => ui.instantiateView('{view}'));"),
             };
+            // LuCI up to 23.05 has it.
+            let promises = "/luci-static/resources/promis.min.js";
+            let promises = file(promises).map(|_| format!("<script src='{promises}'></script>")).unwrap_or_default();
             format!(
                 "{head}<script>const dark = matchMedia('(prefers-color-scheme: dark)'); \
                  const set = () => document.documentElement.setAttribute('data-darkmode', dark.matches); \
@@ -61,7 +64,7 @@ pub fn serve(path: &str, user: &str) -> Option<String> {
                  <link rel='stylesheet' href='/luci-static/bootstrap/cascade.css'>\
                  <link rel='stylesheet' media='only screen and (max-device-width: 854px)' href='/luci-static/bootstrap/mobile.css'>\
                  <script src='/luci-static/resources/cbi.js'></script></head>{body}\
-                 <script src='/luci-static/resources/promis.min.js'></script><script src='/luci-static/resources/luci.js'></script>\
+                 {promises}<script src='/luci-static/resources/luci.js'></script>\
                  <script>L = new LuCI({environment});</script>\
                  <div id='indicators'></div><div id='view'><script>{start}</script></div></div></body></html>"
             )

@@ -151,6 +151,10 @@ fn status(router: &Router, browser: &mut Browser) {
         browser.value(&format!("fill('[data-section=why] input', '{}')", SERVERS[0]));
         browser.value("click('[data-section=why] button')");
         browser.until(&format!("text('.cr-why').includes('{}')", SERVERS[0]));
+        // What the daemon refuses, with its reason.
+        browser.value("fill('[data-section=why] input', 'example.net')");
+        browser.value("click('[data-section=why] button')");
+        browser.until("text('.cr-why').includes('must be an IP address')");
     }
     pictures(browser, "status");
 }

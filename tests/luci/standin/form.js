@@ -34,6 +34,10 @@ const Value = baseclass.extend({
 
 	validate: () => true,
 
+	mayBeEmpty() {
+		return this.optional || this.rmempty;
+	},
+
 	// The widget of this field, with its value and whether that is valid.
 	element(section_id) {
 		const node = document.querySelector('[data-field="%s"]'.format(this.cbid(section_id)));
@@ -51,7 +55,7 @@ const Value = baseclass.extend({
 		const input = widget.input;
 		widget.triggerValidation = () => {
 			const fault = this.validate(section_id, widget.getText ? widget.getText() : widget.getValue());
-			const empty = !this.rmempty && !widget.getValue();
+			const empty = !this.mayBeEmpty() && !widget.getValue();
 			widget.error = empty ? _('must not be empty') : fault === true ? null : fault;
 			input.classList.toggle('cbi-input-invalid', widget.error != null);
 			input.title = widget.error || '';
@@ -112,11 +116,18 @@ const Button = Value.extend({
 	parse() {}
 });
 
+// There is no empty choice unless `optional` says so: what has no value, or one that is no choice, gets the first.
 const ListValue = Value.extend({
+	mayBeEmpty() {
+		return this.optional;
+	},
+
 	widget(section_id, value) {
-		const input = E('select', { 'class': 'cbi-input-select' }, (this.keylist || []).map((key, index) =>
-			E('option', { 'value': key }, [ this.vallist[index] ])));
-		input.value = value ?? this.default;
+		const keys = (this.optional ? [ '' ] : []).concat(this.keylist || []);
+		const words = (this.optional ? [ this.placeholder ?? _('-- Please choose --') ] : []).concat(this.vallist || []);
+		const input = E('select', { 'class': 'cbi-input-select' }, keys.map((key, index) => E('option', { 'value': key }, [ words[index] ])));
+		if (keys.includes(value ?? this.default))
+			input.value = value ?? this.default;
 		return { input, getValue: () => input.value };
 	}
 });
@@ -254,10 +265,14 @@ const GridSection = Section.extend({
 
 	handleAdd(event, name) {
 		const section_id = uci.add('cheaproute', this.sectiontype, name);
-		return this.load().then(() => this.edit(section_id, true));
+		return this.edit(section_id, true);
 	},
 
 	edit(section_id, fresh) {
+		return this.load().then(() => this.show(section_id, fresh));
+	},
+
+	show(section_id, fresh) {
 		const failed = E('p', { 'class': 'cr-test-failed' });
 		ui.showModal(this.modaltitle(section_id), [
 			E('div', { 'class': 'cbi-map' }, this.fields(section_id)),

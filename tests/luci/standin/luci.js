@@ -97,7 +97,7 @@ const rpc = {
 		return post('call', [ L.env.sessionid, object, method, given ]).then(([ code, data ]) => {
 			if (reject && code !== 0)
 				throw new Error('RPC call to %s/%s failed with ubus code %d: ?'.format(object, method, code));
-			let answer = code === 0 ? data : code;
+			let answer = data === undefined ? code : data;
 			for (const key in expect || {}) {
 				answer = key && answer != null ? answer[key] : answer;
 				if (answer == null || Object.prototype.toString.call(answer) != Object.prototype.toString.call(expect[key]))

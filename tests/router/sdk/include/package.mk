@@ -5,6 +5,7 @@ define BuildPackage
 all: $(1)
 $(1): prepared
 	$(call Package/$(1)/install,$(OUT)/root/$(1))
+	$$(if $$(value Package/$(1)/postinst),$$(file >$(OUT)/$(1).postinst-pkg,$$(call Package/$(1)/postinst)))
 endef
 
 all:

@@ -4,7 +4,17 @@
 
 // The daemon's object on ubus. Its documents are those of `cheaproute status --json` and the like.
 
-const declare = (method, params) => rpc.declare({ object: 'cheaproute', method, params, reject: true });
+// With a status other than 0 comes the daemon's reason; LuCI's own rejection would have the status alone.
+const declare = (method, params) => {
+	const call = rpc.declare({ object: 'cheaproute', method, params });
+	return (...args) => call(...args).then((answer) => {
+		if (!L.isObject(answer))
+			throw new Error('failed with ubus code %d'.format(answer));
+		if (typeof(answer.error) == 'string')
+			throw new Error(answer.error);
+		return answer;
+	});
+};
 
 const access = rpc.declare({
 	object: 'session',

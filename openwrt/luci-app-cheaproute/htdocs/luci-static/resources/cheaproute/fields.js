@@ -119,7 +119,12 @@ return baseclass.extend({
 		field.rmempty = !option.required;
 		if (widget === form.Flag || widget === form.ListValue)
 			field.default = option.usual ? option.usual[0] : null;
-		else
+		// A list of choices has an empty one, and may stay there, only by this.
+		if (widget === form.ListValue && !option.required && !option.usual) {
+			field.optional = true;
+			field.placeholder = option.otherwise;
+		}
+		if (widget !== form.Flag && widget !== form.ListValue)
 			field.placeholder = option.usual ? option.usual.join(' ') : option.otherwise || option.example[0];
 
 		field.load = function(section_id) {
@@ -127,6 +132,9 @@ return baseclass.extend({
 			this.keylist = this.vallist = null;
 			(words ? words() : []).forEach((word) => this.value(word));
 			return Promise.resolve(widget.prototype.load.call(this, section_id)).then((value) => {
+				// What is none of the choices is shown and refused, rather than taken for the first of them.
+				if (widget === form.ListValue && value && !(this.keylist || []).includes(value))
+					this.value(value);
 				if (option.shape == 'bool')
 					return YES.includes(value) ? '1' : NO.includes(value) ? '0' : value;
 				// A list may be one option, with blanks or commas.
