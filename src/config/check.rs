@@ -168,7 +168,7 @@ fn syntax_fault(error: SyntaxError) -> Fault {
 
 fn unknown_kind(section: &Section) -> Fault {
     let kinds = Kind::ALL.map(Kind::name);
-    let hint = match nearest(&section.kind, kinds) {
+    let hint = match nearest(&section.kind, &kinds) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!("there are {}", kinds.join(", ")),
     };

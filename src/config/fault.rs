@@ -99,7 +99,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The candidate that `word` was probably meant to be: at most two slips away, and not a different word altogether.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // Longer words are no typos; the bound keeps the search cheap on hostile files.
     const LONGEST: usize = 32;
     let word: Vec<char> = word.chars().take(LONGEST + 1).collect();
@@ -107,7 +107,8 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         return None;
     }
     candidates
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|candidate| candidate.len() <= LONGEST && candidate.len().abs_diff(word.len()) <= 2)
         .map(|candidate| (slips(&word, candidate), candidate))
         .filter(|(slips, candidate)| (1..=2).contains(slips) && *slips < candidate.len())
@@ -159,7 +160,7 @@ mod tests {
             ("weight", None),
             ("", None),
         ] {
-            assert_eq!(nearest(typo, words), word, "{typo}");
+            assert_eq!(nearest(typo, &words), word, "{typo}");
         }
     }
 

@@ -128,7 +128,7 @@ impl Parser<'_> {
                 self.end()?;
             }
             other => {
-                let near = nearest(other, ["config", "option", "list", "package"]);
+                let near = nearest(other, &["config", "option", "list", "package"]);
                 if matches!(near, Some("config")) {
                     self.current = Current::Skipped;
                 }
