@@ -112,7 +112,7 @@ impl Order {
             unordered: vec![Window::default(); 256 - usize::from(ORDERED)],
             queue: Queue::default(),
             emptied: None,
-            holes: Holes::default(),
+            holes: Holes::new(),
             hurry: false,
             again: VecDeque::new(),
             counters: Counters::default(),

@@ -109,10 +109,10 @@ pub(super) fn write_routes(out: &mut Writer, plan: &Plan) {
             let Some((_, way)) = same.first() else { continue };
             let prefixes: Vec<Prefix> = same.iter().map(|(route, _)| *route).collect();
             match prefix_set(&prefixes, ipv4) {
-                Some(Some(set)) => out.rule(&format!("{ip} daddr {set} goto link_{way}")),
+                Some(Some(set)) => out.rule(format_args!("{ip} daddr {set} goto link_{way}")),
                 // All of the family.
                 Some(None) => {
-                    out.rule(&format!("meta nfproto {} goto link_{way}", if ipv4 { "ipv4" } else { "ipv6" }));
+                    out.rule(format_args!("meta nfproto {} goto link_{way}", if ipv4 { "ipv4" } else { "ipv6" }));
                 }
                 None => {}
             }
@@ -128,11 +128,11 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     out.chain("mss", Some("filter hook forward priority mangle"));
     for Tunnel { device, mtu, .. } in plan.tunnels {
         let syn = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
-        out.rule(&format!("oifname \"{device}\" {syn} rt mtu"));
+        out.rule(format_args!("oifname \"{device}\" {syn} rt mtu"));
         // The other end's SYNs fit already, unless it is of another mind, or a version that forgets it. RFC 9293, 3.7.1.
         for (family, headers) in [("ipv4", 40), ("ipv6", 60)] {
             if let Some(most) = mtu.checked_sub(headers).filter(|most| *most > 0) {
-                out.rule(&format!("iifname \"{device}\" meta nfproto {family} {syn} {most}"));
+                out.rule(format_args!("iifname \"{device}\" meta nfproto {family} {syn} {most}"));
             }
         }
     }
@@ -144,10 +144,10 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let family = if ipv4 { "ipv4" } else { "ipv6" };
             match prefix_set(masquerade, ipv4) {
-                Some(Some(set)) => out.rule(&format!("{ip} saddr {set} oifname != \"{device}\" masquerade")),
-                Some(None) => {
-                    out.rule(&format!("meta nfproto {family} iifname \"{device}\" oifname != \"{device}\" masquerade"))
-                }
+                Some(Some(set)) => out.rule(format_args!("{ip} saddr {set} oifname != \"{device}\" masquerade")),
+                Some(None) => out.rule(format_args!(
+                    "meta nfproto {family} iifname \"{device}\" oifname != \"{device}\" masquerade"
+                )),
                 None => {}
             }
         }

@@ -1,6 +1,6 @@
 //! nft's text, chain by chain.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::TABLE;
 use super::ruleset::{Memory, Ruleset, Target};
@@ -50,7 +50,14 @@ impl Writer {
         self.memories.push(Memory { set: name.to_owned(), about: about.to_owned() });
     }
 
-    pub fn rule(&mut self, rule: &str) {
+    /// Rules of the open chain that are always the same.
+    pub fn rules(&mut self, rules: &[&str]) {
+        rules.iter().for_each(|rule| self.rule(format_args!("{rule}")));
+    }
+
+    /// A rule of the open chain.
+    #[inline(never)] // text that is yet to be formatted takes the least room where rules are made
+    pub fn rule(&mut self, rule: fmt::Arguments) {
         let _ = writeln!(self.text, "\t\t{rule}");
     }
 
