@@ -146,8 +146,14 @@ fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
 }
 
 /// In the order of the file; what is about the whole of it comes last.
-pub fn sort_faults(faults: &mut [Fault]) {
-    faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+pub fn sort_faults(faults: &mut Vec<Fault>) {
+    let line = |fault: &Fault| fault.line.unwrap_or(u32::MAX);
+    // They are few, and almost in order: less code than to sort them.
+    for at in 1..faults.len() {
+        let fault = faults.remove(at);
+        let before = faults.iter().take(at).rev().take_while(|before| line(before) > line(&fault)).count();
+        faults.insert(at - before, fault);
+    }
 }
 
 /// What is no UCI at all, as faults.

@@ -107,7 +107,7 @@ pub fn direct(now: &Snapshot, splits: &[SplitConfig], tunnels: &[Tunnel]) -> Vec
             .flatten()
             .filter(|prefix| prefix.length() > 0),
     );
-    direct.sort_by_key(|prefix| (prefix.address(), prefix.length()));
+    direct.sort_unstable_by_key(|prefix| (prefix.address(), prefix.length()));
     direct.dedup();
     direct
 }

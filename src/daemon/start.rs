@@ -1,5 +1,6 @@
 //! Before the daemon runs: its configuration, what the machine affords, and what would be loaded.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +33,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let ids = number(&config, &[]);
     for attached in attach(&config, &ids, &snapshot, &Netifd::Unknown) {
         if let Some(lack) = &attached.lacks {
-            text += &format!("# link {}: {lack}\n", attached.link.name);
+            let _ = writeln!(text, "# link {}: {lack}", attached.link.name);
         }
         links.push(Link { up: attached.lacks.is_none(), ..attached.link });
     }
@@ -42,7 +43,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let direct = direct(&snapshot, &config.splits, &tunnels);
     let place = place(&config.splits, &links, &snapshot);
     for way in peers.ways() {
-        text += &format!("# peer {}: not started yet\n", way.name);
+        let _ = writeln!(text, "# peer {}: not started yet", way.name);
         links.push(way);
     }
     let races = capacity(sysctl::memory());
@@ -58,7 +59,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         races,
     };
     for rule in installation.rules(&plan) {
-        text += &format!("# ip rule, both families: {rule}\n");
+        let _ = writeln!(text, "# ip rule, both families: {rule}");
     }
     text += &steer::ruleset(&plan).fresh();
     Ok(text)

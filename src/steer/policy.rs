@@ -30,14 +30,15 @@ pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
 /// The links that a policy uses now in one family, the best first, with the number that share the load: more than one in
 /// mode weighted, and in mode failover where the lowest metric is shared.
 pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l Link>, usize) {
-    let mut links: Vec<&Link> = policy
-        .link
-        .iter()
-        .filter_map(|name| plan.links.iter().find(|link| link.name == *name))
-        .filter(|link| link.usable(ipv4))
-        .collect();
-    // Stable: among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
-    links.sort_by_key(|link| (link.metered, link.metric));
+    let mut links: Vec<&Link> = Vec::new();
+    for name in &policy.link {
+        let named = plan.links.iter().find(|link| link.name == *name);
+        if let Some(link) = named.filter(|link| link.usable(ipv4)) {
+            // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
+            let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
+            links.insert(at, link);
+        }
+    }
     let equal = |link: &&&Link| (link.metered, link.metric) == (links[0].metered, links[0].metric);
     let sharing = match policy.mode {
         Mode::Weighted => links.iter().filter(|link| link.metered == links[0].metered).count(),

@@ -403,13 +403,15 @@ fn racing<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
 }
 
 /// The prefixes of a family, without those inside another.
-fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
-    let mut ours: Vec<Prefix> = prefixes.iter().copied().filter(|prefix| prefix.is_ipv4() == ipv4).collect();
-    ours.sort_by_key(|prefix| prefix.length());
+pub(super) fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
     let mut kept: Vec<Prefix> = Vec::new();
-    for prefix in ours {
-        if !kept.iter().any(|wider| wider.overlaps(prefix)) {
-            kept.push(prefix);
+    // In the order of their lengths, without the code that sorting takes.
+    for length in 0..=128 {
+        for prefix in prefixes {
+            let ours = prefix.is_ipv4() == ipv4 && prefix.length() == length;
+            if ours && !kept.iter().any(|wider| wider.overlaps(*prefix)) {
+                kept.push(*prefix);
+            }
         }
     }
     kept

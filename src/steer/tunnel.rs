@@ -98,11 +98,11 @@ pub(super) fn write_routes(out: &mut Writer, plan: &Plan) {
             let own = tunnel.routes(ipv4).into_iter().filter_map(|route| Some((route, tunnel.way?)));
             own.for_each(|(route, way)| {
                 if routes.iter().all(|(known, _)| *known != route) {
-                    routes.push((route, way));
+                    let at = routes.partition_point(|(longer, _)| longer.length() >= route.length());
+                    routes.insert(at, (route, way));
                 }
             });
         }
-        routes.sort_by_key(|(route, _)| core::cmp::Reverse(route.length()));
         let ip = if ipv4 { "ip" } else { "ip6" };
         // Neighbours of one peer and one length stand in one set; the longest prefix comes first.
         for same in routes.chunk_by(|(a, one), (b, other)| a.length() == b.length() && one == other) {
