@@ -112,7 +112,7 @@ impl<'a> Known<'a> {
     /// The option's values as far as they fit; else its default.
     pub fn list<T: FromValue>(&self, name: &'static str) -> Vec<T> {
         let mut list = Vec::new();
-        for value in self.values(name) {
+        for value in &self.values(name) {
             if let Some(value) = T::from_value(value) {
                 list.push(value);
             }
@@ -122,7 +122,7 @@ impl<'a> Known<'a> {
 
     /// The option's value if it fits; else its default, if it has one.
     pub fn one<T: FromValue>(&self, name: &'static str) -> Option<T> {
-        T::from_value(self.value(name)?)
+        T::from_value(&self.value(name)?)
     }
 
     fn values(&self, name: &str) -> Vec<Value> {
@@ -261,15 +261,15 @@ fn hint(shape: Shape, text: &str) -> String {
 
 /// A value of the table as a field's type. `None` where the table and the field disagree, which the tests would show.
 pub trait FromValue: Sized {
-    fn from_value(value: Value) -> Option<Self>;
+    fn from_value(value: &Value) -> Option<Self>;
 }
 
 macro_rules! from_value {
     ($($variant:ident => $field:ty),* $(,)?) => {$(
         impl FromValue for $field {
             #[inline(never)] // read for each option, it would be there as often
-            fn from_value(value: Value) -> Option<Self> {
-                if let Value::$variant(value) = value { Some(value) } else { None }
+            fn from_value(value: &Value) -> Option<Self> {
+                if let Value::$variant(value) = value { Some(value.clone()) } else { None }
             }
         }
     )*};
@@ -281,13 +281,18 @@ from_value! {
     Endpoint => SocketAddr, Ratio => Ratio, Key => Key, Host => Endpoint, Own => OwnAddress, Mac => Mac, Rate => u64,
 }
 
+#[inline(never)]
+fn place(value: &Value, words: &[&str]) -> Option<usize> {
+    let Value::Word(word) = value else { return None };
+    words.iter().position(|known| known == word)
+}
+
 macro_rules! from_word {
     ($($field:ty { $($word:literal => $variant:ident),* })*) => {$(
         impl FromValue for $field {
-            fn from_value(value: Value) -> Option<Self> {
-                let Value::Word(word) = value else { return None };
-                let all = [$(($word, Self::$variant)),*];
-                all.into_iter().find(|(name, _)| *name == word).map(|(_, variant)| variant)
+            fn from_value(value: &Value) -> Option<Self> {
+                const ALL: &[$field] = &[$(<$field>::$variant),*];
+                ALL.get(place(value, &[$($word),*])?).copied()
             }
         }
     )*};
@@ -309,7 +314,7 @@ from_word! {
 }
 
 impl FromValue for log::LevelFilter {
-    fn from_value(value: Value) -> Option<Self> {
+    fn from_value(value: &Value) -> Option<Self> {
         if let Value::Word(word) = value { Self::from_str(word).ok() } else { None }
     }
 }

@@ -18,7 +18,7 @@ pub fn ask(path: &Path, words: &[&str], form: Form) -> Result<String, Exit> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             Exit::new(Code::Failed, "cheaproute does not answer; it may hang: look at its log")
         }
-        _ => Exit::new(Code::Failed, format!("lost the connection to cheaproute: {error}")),
+        _ => Exit::said(Code::Failed, format_args!("lost the connection to cheaproute: {error}")),
     })?;
     let (status, document) = text.split_once('\n').unwrap_or((&text, ""));
     match status.split_once(' ') {
@@ -40,7 +40,7 @@ fn request(words: &[&str], form: Form) -> Result<String, Exit> {
     let mut line = format!("{look} {}", form.width);
     for word in words {
         if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(Exit::new(Code::Usage, format!("{word:?} is no name: it is empty or has blanks in it")));
+            return Err(Exit::said(Code::Usage, format_args!("{word:?} is no name: it is empty or has blanks in it")));
         }
         line.push(' ');
         line.push_str(word);

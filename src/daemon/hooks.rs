@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::events::{Event, Kind};
 use crate::linux::hook::Hook;
+use crate::logging;
 use crate::time::{Span, Time};
 
 /// How long a script may take. One that restarts a VPN takes a few seconds.
@@ -86,7 +87,7 @@ impl Hooks {
     pub fn happened(&mut self, event: &Event) {
         let Some(call) = Call::of(event) else { return };
         if let Some(lost) = self.queue.push(call) {
-            log::info!("hook: not called for {}: there is newer news", lost.told());
+            logging::info!("hook: not called for {}: there is newer news", lost.told());
         }
     }
 
@@ -104,7 +105,7 @@ impl Hooks {
             match running.hook.ended() {
                 Ok(None) if now < running.until || running.killed => return,
                 Ok(None) => {
-                    log::error!("hook {path} for {}: killed after {PATIENCE}", running.call.told());
+                    logging::error!("hook {path} for {}: killed after {PATIENCE}", running.call.told());
                     running.hook.kill();
                     running.killed = true;
                     return;
@@ -112,10 +113,10 @@ impl Hooks {
                 Ok(Some(status)) => {
                     running.tell_output();
                     if !status.success() && !running.killed {
-                        log::warn!("hook {path} for {}: {status}", running.call.told());
+                        logging::warn!("hook {path} for {}: {status}", running.call.told());
                     }
                 }
-                Err(error) => log::error!("hook {path}: cannot wait for it: {error}"),
+                Err(error) => logging::error!("hook {path}: cannot wait for it: {error}"),
             }
             self.running = None;
         }
@@ -126,11 +127,11 @@ impl Hooks {
             }
             match Hook::start(path, &call.variables()) {
                 Ok(hook) => {
-                    log::debug!("hook {path} for {}", call.told());
+                    logging::debug!("hook {path} for {}", call.told());
                     self.running = Some(Running { hook, call, until: now + PATIENCE, killed: false });
                     return;
                 }
-                Err(error) => log::error!("hook {path}: cannot start it: {error}"),
+                Err(error) => logging::error!("hook {path}: cannot start it: {error}"),
             }
         }
     }
@@ -145,7 +146,7 @@ impl Running {
     fn tell_output(&self) {
         let output = self.hook.output();
         for line in output.lines().filter(|line| !line.trim().is_empty()).take(MAX_LINES) {
-            log::info!("hook for {}: {line}", self.call.told());
+            logging::info!("hook for {}: {line}", self.call.told());
         }
     }
 }

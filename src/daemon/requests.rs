@@ -59,8 +59,8 @@ impl Daemon {
             false => Err(vec!["mark_mask changes only at a restart".into()]),
         });
         let config = read.inspect_err(|faults| {
-            faults.iter().for_each(|fault| log::error!("{fault}"));
-            log::error!("not reloaded: the old configuration stays");
+            faults.iter().for_each(|fault| logging::error!("{fault}"));
+            logging::error!("not reloaded: the old configuration stays");
             self.config_error = Some(faults.clone());
             let more = faults.len().saturating_sub(1);
             let reason = faults.first().cloned().unwrap_or_default();
@@ -73,7 +73,7 @@ impl Daemon {
         self.adopt();
         self.settle = Some(now());
         self.happened(Event::of(Kind::Reload, now(), String::new()));
-        log::info!("reloaded");
+        logging::info!("reloaded");
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use crate::link::{Link, LinkSet};
 use crate::linux::clock::now;
 use crate::linux::sysctl;
 use crate::linux::system::System;
+use crate::logging;
 use crate::race::MAX_RACES;
 use crate::split::place::place;
 use crate::steer::{self, Plan};
@@ -84,7 +85,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
     let warn = |faults: &[Fault]| {
         let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
-        warnings.for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+        warnings.for_each(|fault| logging::warn!("{}", fault.in_file(&name)));
     };
     let (config, warnings) = config::read(text).map_err(|faults| {
         warn(&faults);
@@ -92,7 +93,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
         graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
     })?;
     warn(&warnings);
-    open_keys(path, &config).iter().for_each(|hint| log::warn!("{hint}"));
+    open_keys(path, &config).iter().for_each(|hint| logging::warn!("{hint}"));
     Ok(config)
 }
 

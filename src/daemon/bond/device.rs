@@ -9,6 +9,7 @@ use crate::bond::offload::Offload;
 use crate::config::OwnAddress;
 use crate::linux::address;
 use crate::linux::tun::Tun;
+use crate::logging;
 use crate::time::{Span, Time};
 
 /// Packets that wait in the kernel: short, since the sender's congestion control looks at it.
@@ -35,7 +36,7 @@ impl Device {
         let (tun, offload) = Tun::open_large(name, Offload::ALL, false)?;
         tun.set_queue(QUEUE)?;
         if let Err(error) = address::share(name) {
-            log::debug!("{name}: no fq_codel: {error}; large flows delay small ones");
+            logging::debug!("{name}: no fq_codel: {error}; large flows delay small ones");
         }
         let index = tun.index()?;
         let (coalescer, addresses) = (Coalescer::new(offload), Vec::new());
@@ -80,7 +81,7 @@ impl Device {
         }
         match address::set_up(self.tun.name(), mtu.into(), &self.addresses) {
             Ok(()) => self.mtu = mtu,
-            Err(error) => log::warn!("cannot set the MTU of {} to {mtu}: {error}", self.tun.name()),
+            Err(error) => logging::warn!("cannot set the MTU of {} to {mtu}: {error}", self.tun.name()),
         }
     }
 

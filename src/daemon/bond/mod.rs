@@ -12,6 +12,7 @@ use crate::kernel::Snapshot;
 use crate::link::Marks;
 use crate::linux::poll::Waker;
 use crate::linux::thread::Thread;
+use crate::logging;
 
 use super::attach::Attached;
 use super::peers::Board;
@@ -71,7 +72,7 @@ impl Bond {
     pub fn adopt(&mut self, config: &Config) {
         self.keys = config.peers.iter().map(|peer| (peer.name.clone(), read_key(&peer.private_key))).collect();
         for (name, why) in self.keys.iter().filter_map(|(name, key)| Some((name, key.as_ref().err()?))) {
-            log::error!("peer {name}: {why}");
+            logging::error!("peer {name}: {why}");
         }
     }
 
@@ -92,7 +93,7 @@ impl Bond {
         if self.running.is_none() {
             match self.start() {
                 Ok(running) => self.running = Some(running),
-                Err(error) => return log::error!("cannot start the bond's thread: {error}"),
+                Err(error) => return logging::error!("cannot start the bond's thread: {error}"),
             }
         }
         if let Some((shared, _)) = self.running.as_ref().filter(|_| wanted != self.told) {
@@ -107,7 +108,7 @@ impl Bond {
         let mut runner = Runner::new(shared.clone(), self.board.clone(), self.bell.clone())?;
         let body = move || {
             if let Err(error) = runner.run() {
-                log::error!("the bond's thread ended: {error}");
+                logging::error!("the bond's thread ended: {error}");
             }
         };
         Ok((shared, Thread::start(c"bond", STACK, Box::new(body))?))
