@@ -53,8 +53,8 @@ impl Hub {
         let mut hub = Hub {
             places: Vec::new(),
             responders: Vec::new(),
-            indexes: Sorted::new(),
-            routes: Sorted::new(),
+            indexes: Sorted::default(),
+            routes: Sorted::default(),
             lengths: Vec::new(),
         };
         for (number, member) in members.into_iter().take(MOST).enumerate() {

@@ -3,11 +3,13 @@
 #[derive(Debug)]
 pub struct Sorted<K, V>(Vec<(K, V)>);
 
-impl<K: Ord, V> Sorted<K, V> {
-    pub const fn new() -> Self {
+impl<K, V> Default for Sorted<K, V> {
+    fn default() -> Self {
         Sorted(Vec::new())
     }
+}
 
+impl<K: Ord, V> Sorted<K, V> {
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -61,7 +63,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map(steps in proptest::collection::vec((0u8..3, 0u8..20, any::<u8>()), 0..200)) {
-            let (mut map, mut model) = (Sorted::new(), BTreeMap::new());
+            let (mut map, mut model) = (Sorted::default(), BTreeMap::new());
             for (what, key, value) in steps {
                 match what {
                     0 => {

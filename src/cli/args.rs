@@ -149,7 +149,7 @@ struct Given {
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
     let mut given = Given::default();
     let mut parser = Parser::from_args(arguments);
-    let wrong = |error: lexopt::Error| usage(format_args!("{}", error.to_string()));
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let option = match argument {
             Arg::Value(word) => {

@@ -7,17 +7,18 @@ use std::{fs, io::ErrorKind};
 use super::print;
 use crate::control::{Code, Exit};
 use crate::import;
+use crate::linux::file;
 
 /// The configuration on stdout or into `output`, and on stderr what was left out or changed.
-pub fn mwan3(file: &Path, output: Option<&Path>) -> Result<(), Exit> {
-    let text = fs::read(file).map_err(|error| {
+pub fn mwan3(path: &Path, output: Option<&Path>) -> Result<(), Exit> {
+    let text = file::read(path).map_err(|error| {
         let code = if error.kind() == ErrorKind::PermissionDenied { Code::System } else { Code::Config };
-        Exit::said(code, format_args!("cannot read {}: {error}", file.display()))
+        Exit::said(code, format_args!("cannot read {}: {error}", path.display()))
     })?;
     // It lies beside mwan3's, on a router as in a backup.
-    let network = fs::read(file.with_file_name("network")).ok();
+    let network = file::read(&path.with_file_name("network")).ok();
     let result = import::mwan3(text, network.as_deref());
-    let name = file.display().to_string();
+    let name = path.display().to_string();
     let mut stderr = io::stderr();
     let mut tell = |faults: &[crate::config::Fault]| {
         faults.iter().for_each(|fault| _ = writeln!(stderr, "{}", fault.in_file(&name)));

@@ -12,15 +12,15 @@ mod split;
 mod support;
 mod why;
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use crate::control::{Code, Exit, Form, client};
-use crate::linux::peer;
+use crate::linux::{file, peer};
 use crate::{config, daemon};
 use args::{Action, Common};
 
@@ -63,7 +63,7 @@ fn act(action: Action) -> Result<(), Exit> {
 
 /// Every fault with its place, on stderr; or one line that says what there is.
 fn check(path: &Path) -> Result<(), Exit> {
-    let text = fs::read(path).map_err(|error| {
+    let text = file::read(path).map_err(|error| {
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
         let code = if denied { Code::System } else { Code::Config };
         Exit::said(code, format_args!("cannot read {}: {error}", path.display()))

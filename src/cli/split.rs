@@ -21,7 +21,7 @@ pub enum Request {
 /// The rest of the command line. Nothing is asked for where help is.
 pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool) -> Result<(), Exit> {
     let (mut append, mut primary, mut secondary, mut ratio) = (None, None, None, None);
-    let wrong = |error: lexopt::Error| usage(format_args!("{}", error.to_string()));
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let (letter, name) = match argument {
             Arg::Short('h') | Arg::Long("help") => {
@@ -37,7 +37,7 @@ pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool)
             Arg::Short('P') | Arg::Long("primary") => ('P', "-P"),
             Arg::Short('S') | Arg::Long("secondary") => ('S', "-S"),
             Arg::Short('R') | Arg::Long("ratio") => ('R', "-R"),
-            other => return Err(usage(format_args!("{}", other.unexpected().to_string()))),
+            other => return Err(usage(format_args!("{}", other.unexpected()))),
         };
         let text = parser.value().and_then(ValueExt::string).map_err(wrong)?;
         let side = || text.parse::<Side>().map_err(|_| bad(name, "sender or receiver", &text));

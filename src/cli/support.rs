@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mask::Mask;
 use super::print;
@@ -11,8 +10,8 @@ use crate::config::{self, uci};
 use crate::control::{Code, Exit, Form, client};
 use crate::kernel::Route;
 use crate::link::{LinkId, MAX_LINKS};
-use crate::linux::program;
 use crate::linux::route::Routing;
+use crate::linux::{file, program};
 use crate::steer::{TABLE, table};
 use crate::time::Span;
 
@@ -86,8 +85,14 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
     let path = path.as_ref();
     fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(uci::MAX_FILE as u64 + 1).read_to_end(&mut bytes).ok()?;
+    file::drain(&mut File::open(path).ok()?, uci::MAX_FILE, &mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What there is in a directory.
+fn entries(directory: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 fn run(command: &[&str]) -> String {
@@ -135,8 +140,7 @@ fn configuration(path: &Path, mask: &mut Mask) -> String {
 /// Every daemon of ours, as the kernel sees it: one that hangs can only be looked at from outside.
 fn processes() -> String {
     let mut out = String::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let directory = entry.path();
+    for directory in entries("/proc") {
         let is_ours = read(directory.join("comm")).is_some_and(|name| name.trim_end() == "cheaproute");
         let command = read(directory.join("cmdline")).unwrap_or_default();
         if !is_ours || !command.split('\0').any(|word| word == "run") || out.len() > MOST {
@@ -227,9 +231,8 @@ fn settings() -> String {
         }
     };
     SETTINGS.iter().for_each(|name| tell(name));
-    let devices = fs::read_dir("/proc/sys/net/ipv4/conf").into_iter().flatten().flatten();
-    for entry in devices.take(64) {
-        tell(&format!("net/ipv4/conf/{}/rp_filter", entry.file_name().to_string_lossy()));
+    for device in entries("/proc/sys/net/ipv4/conf").iter().take(64).filter_map(|path| path.file_name()) {
+        tell(&format!("net/ipv4/conf/{}/rp_filter", device.to_string_lossy()));
     }
     out
 }

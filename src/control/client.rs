@@ -1,11 +1,12 @@
 //! The command line's end of the control socket; [`server`](super::server) says what goes over it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Code, Exit, Form};
+use crate::linux::file;
 
 /// Longer than the daemon's own patience, so that it is the daemon who says what is the matter.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,7 +56,7 @@ fn talk(stream: &mut UnixStream, request: &str) -> io::Result<String> {
     // A server that refuses may close before it has read all: its reason still arrives.
     let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
+    let read = file::drain(stream, usize::MAX, &mut answer);
     if answer.is_empty() {
         sent.and(read.map(drop))?;
     }

@@ -3,7 +3,6 @@
 //! A script may be slow, hang, or be missing; links may flap all the while. So what waits is at most one call a link, its
 //! newest state; and a script that takes longer than [`PATIENCE`] is killed.
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use super::events::{Event, Kind};
@@ -49,23 +48,23 @@ impl Call {
 
 /// The calls that wait. Pure.
 #[derive(Default)]
-struct Queue(VecDeque<Call>);
+struct Queue(Vec<Call>);
 
 impl Queue {
     /// What it returns is told no more: an older call about the same link, or the oldest of too many.
     fn push(&mut self, call: Call) -> Option<Call> {
         let older = self.0.iter().position(|waiting| (&waiting.link, &waiting.peer) == (&call.link, &call.peer));
         let lost = match older {
-            Some(older) => self.0.remove(older),
-            None if self.0.len() >= MAX_WAITING => self.0.pop_front(),
+            Some(older) => Some(self.0.remove(older)),
+            None if self.0.len() >= MAX_WAITING => self.pop(),
             None => None,
         };
-        self.0.push_back(call);
+        self.0.push(call);
         lost
     }
 
     fn pop(&mut self) -> Option<Call> {
-        self.0.pop_front()
+        (!self.0.is_empty()).then(|| self.0.remove(0))
     }
 }
 
@@ -95,7 +94,7 @@ impl Hooks {
     pub fn deadline(&self, now: Time) -> Option<Time> {
         match self.running {
             Some(_) => Some(now + LOOK),
-            None => self.queue.0.front().map(|_| now),
+            None => self.queue.0.first().map(|_| now),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::linux::system::System;
 use crate::logging;
 use crate::split::place::Place;
 use crate::steer::{Plan, raced_policies};
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
 
@@ -258,7 +258,7 @@ impl Daemon {
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let asked = self.asked.iter().map(|asked| asked.until).min();
-            let deadline = [self.settle, probes, asked, self.hooks.deadline(now())].into_iter().flatten().min();
+            let deadline = earliest(&[self.settle, probes, asked, self.hooks.deadline(now())]);
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {

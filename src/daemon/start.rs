@@ -15,6 +15,7 @@ use crate::control::{Code, Exit};
 use crate::kernel::Control;
 use crate::link::{Link, LinkSet};
 use crate::linux::clock::now;
+use crate::linux::file;
 use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
@@ -81,7 +82,7 @@ pub(super) fn cannot(error: io::Error) -> Exit {
 
 /// Reads the configuration and logs its warnings. The error: every fault, with its place.
 pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
-    let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+    let text = file::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
     let name = path.display().to_string();
     let warn = |faults: &[Fault]| {
         let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
@@ -100,12 +101,13 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
 /// Files with keys that others than their owner can read, and what to do about it.
 pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
     let mut files: Vec<&Path> = Vec::new();
+    let same = |one: &&Path, other: &Path| one.as_os_str() == other.as_os_str();
     for peer in &config.peers {
         let file = match &peer.private_key {
             PrivateKey::Here(_) => path,
             PrivateKey::File(file) => Path::new(file),
         };
-        if !files.contains(&file) {
+        if !files.iter().any(|known| same(known, file)) {
             files.push(file);
         }
     }

@@ -151,7 +151,9 @@ pub fn listed(text: &str) -> Vec<Used> {
     // A sender's rules stand in two chains.
     let mut found: Vec<Used> = Vec::new();
     for line in text.lines() {
-        let Some((_, comment)) = line.trim_end().trim_end_matches('"').rsplit_once("comment \"") else { continue };
+        let line = line.trim_end().trim_end_matches('"');
+        let Some((at, found_it)) = line.match_indices("comment \"").last() else { continue };
+        let comment = line.get(at + found_it.len()..).unwrap_or_default();
         let (split, both) = comment.strip_suffix(DOWN).map_or((comment, true), |split| (split, false));
         if let Ok(split) = split.parse::<Split>()
             && !found.contains(&(split, both))

@@ -11,7 +11,7 @@ use crate::time::{Span, Time};
 pub const LIFE: Span = Span::from_secs(1);
 pub const MOST: usize = 4096;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Holes {
     since: Sorted<Key, Time>,
     /// In the order of their times; those that were filled among them.
@@ -19,10 +19,6 @@ pub struct Holes {
 }
 
 impl Holes {
-    pub const fn new() -> Self {
-        Holes { since: Sorted::new(), order: VecDeque::new() }
-    }
-
     pub fn add(&mut self, key: Key, now: Time) {
         // Those of the last second are few, as a rule.
         while let Some(oldest) = self.order.front() {

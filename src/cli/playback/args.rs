@@ -68,7 +68,7 @@ const OPTIONS: [(char, &str, &str); 12] = [
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
     let mut given = Given::default();
     let mut parser = Parser::from_args(arguments);
-    let wrong = |error: lexopt::Error| usage(format_args!("{}", error.to_string()));
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let letter = match argument {
             Arg::Value(word) => {
@@ -81,7 +81,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             Arg::Long(long) => OPTIONS.iter().find(|(_, name, _)| *name == long).map(|(letter, ..)| *letter),
         };
         let Some(letter) = letter else {
-            return Err(usage(format_args!("{}", argument.unexpected().to_string())));
+            return Err(usage(format_args!("{}", argument.unexpected())));
         };
         let mut value = || parser.value().map_err(wrong);
         match letter {

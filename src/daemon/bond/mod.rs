@@ -2,7 +2,6 @@
 //!
 //! The main loop says what it wants ([`orders`]) and reads what there is from the [`Board`]; neither waits for the other.
 
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +9,7 @@ use crate::bond::keys::Secret;
 use crate::config::{Config, Key, PrivateKey};
 use crate::kernel::Snapshot;
 use crate::link::Marks;
+use crate::linux::file;
 use crate::linux::poll::Waker;
 use crate::linux::thread::Thread;
 use crate::logging;
@@ -134,12 +134,12 @@ impl Drop for Bond {
 fn read_key(key: &PrivateKey) -> Result<Key, String> {
     match key {
         PrivateKey::Here(key) => Ok(*key),
-        PrivateKey::File(file) => {
-            let text = fs::read_to_string(file).map_err(|error| {
-                format!("cannot read private_key_file {file}: {error}; 'cheaproute genkey' makes one")
+        PrivateKey::File(name) => {
+            let text = file::text(std::path::Path::new(name)).map_err(|error| {
+                format!("cannot read private_key_file {name}: {error}; 'cheaproute genkey' makes one")
             })?;
             let key =
-                Secret::read(text.trim()).ok_or_else(|| format!("{file} holds no private key of 'cheaproute genkey'"));
+                Secret::read(text.trim()).ok_or_else(|| format!("{name} holds no private key of 'cheaproute genkey'"));
             key.map(|key| Key(*key.bytes()))
         }
     }

@@ -13,7 +13,7 @@ use crate::config::{Key, PeerConfig, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
 use crate::logging;
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 
 use super::Shared;
 use super::device::Device;
@@ -127,7 +127,7 @@ impl Section {
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
         let alone = self.alone.filter(|_| !self.reserve).map(|since| since + ALONE);
-        [hub, device, blocked, stale, alone, self.endpoints.again, self.retry].into_iter().flatten().min()
+        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.retry])
     }
 
     /// Whether the device may be read.
