@@ -171,7 +171,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
                 continue;
             }
             Arg::Short(short) => {
-                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_uppercase()).map(|(name, _)| *name)
+                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_ascii_uppercase()).map(|(name, _)| *name)
             }
             Arg::Long(long) => OPTIONS.iter().find(|(_, name)| *name == long).map(|(name, _)| *name),
         };

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::link::Marks;
 use crate::split::{Ratio, Side, Split};
+use crate::text::commas;
 use crate::time::Span;
 
 /// Documented at [`super::read`].
@@ -176,7 +177,7 @@ fn unknown_kind(section: &Section) -> Fault {
     let kinds = Kind::ALL.map(Kind::name);
     let hint = match nearest(&section.kind, &kinds) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("there are {}", kinds.join(", ")),
+        None => format!("there are {}", commas(&kinds)),
     };
     Fault {
         severity: Severity::Warning,

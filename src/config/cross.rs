@@ -13,6 +13,7 @@ use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
 use crate::split::{MAX_SPLITS, Side};
+use crate::text::commas;
 use crate::time::Span;
 
 pub struct Checks<'c, 'a> {
@@ -273,7 +274,7 @@ pub(super) fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
         Some(near) => format!("did you mean {}?", shown(near)),
         None => match names.iter().take(MAX_LINKS).map(|name| shown(name)).collect::<Vec<_>>() {
             known if known.is_empty() => format!("the file has no {kind}"),
-            known => format!("the file has {}", known.join(", ")),
+            known => format!("the file has {}", commas(&known)),
         },
     };
     format!("there is no {kind} {}; {hint}", shown(name))

@@ -14,6 +14,7 @@ use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use super::{Role, Scheduler};
 use crate::link::Marks;
 use crate::split::{Ratio, Side};
+use crate::text::commas;
 use crate::time::Span;
 
 /// Values of one list: as many as rules, and for the same reason.
@@ -44,7 +45,7 @@ impl<'a> Known<'a> {
                     let known: Vec<&str> = self.kind.options().map(|spec| spec.name).collect();
                     let hint = match nearest(&entry.name, &known) {
                         Some(near) => format!("did you mean '{near}'?"),
-                        None => format!("a {} has {}", self.kind.name(), known.join(", ")),
+                        None => format!("a {} has {}", self.kind.name(), commas(&known)),
                     };
                     let (line, option) = (entry.place.line, Some(&*entry.name));
                     self.report(faults, Severity::Fault, line, option, format_args!("is unknown; {hint}"));

@@ -4,6 +4,7 @@ use crate::control::desk::Request;
 use crate::control::{Code, Exit, Value};
 use crate::link::LinkId;
 use crate::linux::clock::now;
+use crate::text::commas;
 use crate::time::{Span, Time};
 
 use super::{Daemon, RETRY};
@@ -56,7 +57,7 @@ impl Daemon {
         links().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
             let names: Vec<&str> = links().map(|(name, _)| name.as_str()).collect();
             let name: String = name.chars().take(MAX_NAME).collect();
-            Exit::said(Code::Usage, format_args!("there is no link {name:?}; there is: {}", names.join(", ")))
+            Exit::said(Code::Usage, format_args!("there is no link {name:?}; there is: {}", commas(&names)))
         })
     }
 

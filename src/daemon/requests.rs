@@ -34,10 +34,10 @@ impl Daemon {
                 let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
                 Ok(Value::Map(vec![("status", status), ("links", links), ("peers", self.peers.document(now()))]))
             }
-            ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
-            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["races", most] => Ok(self.races(now(), amount(most))),
+            ["live", most] => self.live(now(), amount(most)),
             ["why", ref question @ ..] => self.why(question),
-            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
+            ["memory", most] => Ok(self.memory(now(), amount(most))),
             ["policies"] => Ok(self.policies()),
             ["peers"] => Ok(self.peers.document(now())),
             ["genkey"] => peers::key_pair(),
@@ -76,4 +76,9 @@ impl Daemon {
         logging::info!("reloaded");
         Ok(())
     }
+}
+
+/// What was asked for; all, if that is no number that there could be.
+fn amount(text: &str) -> usize {
+    text.parse::<u32>().map_or(usize::MAX, |most| most as usize)
 }

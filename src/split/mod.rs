@@ -12,6 +12,8 @@
 //! conntrack (priority -200) sees one ordinary connection at either end: the sender rewrites after it, the receiver before it.
 //! A SYN always takes the first path, so that a connection comes about whatever the second one does.
 
+use crate::text::commas;
+
 use core::fmt::{self, Write};
 use core::str::FromStr;
 use std::net::{IpAddr, SocketAddr};
@@ -87,7 +89,7 @@ impl Split {
             if *side == Side::Sender {
                 let (period, slots) = ratio.slots();
                 let slots: Vec<String> = slots.iter().map(u32::to_string).collect();
-                let _ = write!(rule, "tcp flags & syn == 0 numgen inc mod {period} {{ {} }} ", slots.join(", "));
+                let _ = write!(rule, "tcp flags & syn == 0 numgen inc mod {period} {{ {} }} ", commas(&slots));
             }
             let _ = write!(rule, "{ip} daddr set {} ", to.ip());
             if from.port() != to.port() {

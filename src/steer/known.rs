@@ -33,7 +33,7 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
         if !is_reset && returning == [false, false] {
             continue;
         }
-        out.chain(&format!("moved_{}", link.id), None);
+        out.chain(format_args!("moved_{}", link.id), None);
         if is_reset {
             out.rule(format_args!("{reset}"));
         } else {

@@ -3,6 +3,7 @@
 use crate::config::{Config, LastResort, Mode, PolicyConfig};
 use crate::link::{Link, Stage};
 use crate::race::Rules;
+use crate::text::commas;
 use crate::time::Span;
 
 use super::writer::Writer;
@@ -55,7 +56,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
     if sticky {
         write_sticky(out, plan, policy, number);
     }
-    out.chain(&format!("policy_{number}"), None);
+    out.chain(format_args!("policy_{number}"), None);
     match policy.mode {
         Mode::Blackhole => return out.rule(format_args!("drop")),
         Mode::Unreachable => return out.rule(format_args!("reject with icmpx type no-route")),
@@ -99,7 +100,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
                 .collect();
             // Each connection is dealt by itself: only its first packet comes here. By chance, not in turn: programs open
             // connections in patterns, and a turn that meets them would give one link all that is heavy.
-            out.rule(format_args!("{family} numgen random mod {at} vmap {{ {} }}", shares.join(", ")));
+            out.rule(format_args!("{family} numgen random mod {at} vmap {{ {} }}", commas(&shares)));
             continue;
         }
         // Metered links race only when there is no other, and a race needs two.
@@ -126,7 +127,7 @@ fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: us
     }
     let seconds = policy.sticky.as_secs().max(1);
     for link in &links {
-        out.chain(&format!("stick_{number}_{}", link.id), None);
+        out.chain(format_args!("stick_{number}_{}", link.id), None);
         for (ip, _, four) in families {
             for other in links.iter().filter(|other| other.id != link.id) {
                 out.rule(format_args!("delete @sticky_{number}_{}_{four} {{ {ip} saddr }}", other.id));
@@ -150,7 +151,7 @@ fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced
     out.rule(format_args!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {HELPED_PORTS} }} {goto}"));
     let ports: Vec<String> = plan.config.main.race_ports_udp.iter().map(ToString::to_string).collect();
     if !ports.is_empty() {
-        out.rule(format_args!("{family} udp dport {{ {} }} {goto}", ports.join(", ")));
+        out.rule(format_args!("{family} udp dport {{ {} }} {goto}", commas(&ports)));
     }
     let echo = if ipv4 { "icmp type echo-request" } else { "icmpv6 type echo-request" };
     out.rule(format_args!("{family} {echo} {goto}"));

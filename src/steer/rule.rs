@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::{Family, PortRange, Prefix, Protocol, RuleConfig};
+use crate::text::commas;
 
 use super::ruleset::widest;
 
@@ -34,12 +35,12 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
         protocols = vec!["tcp".into(), "udp".into()];
     }
     if !protocols.is_empty() {
-        let _ = write!(text, " meta l4proto {{ {} }}", protocols.join(", "));
+        let _ = write!(text, " meta l4proto {{ {} }}", commas(&protocols));
     }
     for (field, ports) in [("sport", &rule.src_port), ("dport", &rule.dest_port)] {
         if !ports.is_empty() {
             let ports: Vec<String> = merged(ports).iter().map(ToString::to_string).collect();
-            let _ = write!(text, " th {field} {{ {} }}", ports.join(", "));
+            let _ = write!(text, " th {field} {{ {} }}", commas(&ports));
         }
     }
     Some(text)
@@ -60,7 +61,7 @@ pub(super) fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<Strin
         return Some(None);
     }
     let list: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    Some(Some(format!("{{ {} }}", list.join(", "))))
+    Some(Some(format!("{{ {} }}", commas(&list))))
 }
 
 fn number(protocol: Protocol, ipv4: bool) -> String {

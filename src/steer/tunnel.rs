@@ -125,7 +125,7 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     if plan.tunnels.is_empty() {
         return;
     }
-    out.chain("mss", Some("filter hook forward priority mangle"));
+    out.chain(format_args!("mss"), Some("filter hook forward priority mangle"));
     for Tunnel { device, mtu, .. } in plan.tunnels {
         let syn = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
         out.rule(format_args!("oifname \"{device}\" {syn} rt mtu"));
@@ -139,7 +139,7 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     if plan.tunnels.iter().all(|tunnel| tunnel.masquerade.is_empty()) {
         return;
     }
-    out.chain("from_clients", Some("nat hook postrouting priority srcnat"));
+    out.chain(format_args!("from_clients"), Some("nat hook postrouting priority srcnat"));
     for Tunnel { device, masquerade, .. } in plan.tunnels.iter().filter(|tunnel| !tunnel.masquerade.is_empty()) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let family = if ipv4 { "ipv4" } else { "ipv6" };

@@ -1,5 +1,7 @@
 //! nft's text, chain by chain.
 
+use crate::text::commas;
+
 use std::fmt::{self, Write};
 
 use super::TABLE;
@@ -26,11 +28,12 @@ impl Writer {
     }
 
     /// Begins a chain; `hook`: where it hangs, `None` for one that is jumped to.
-    pub fn chain(&mut self, name: &str, hook: Option<&str>) {
+    #[inline(never)]
+    pub fn chain(&mut self, name: fmt::Arguments, hook: Option<&str>) {
         self.close();
         self.open = true;
-        self.chains.push(name.to_owned());
         let _ = writeln!(self.text, "\tchain {name} {{");
+        self.chains.push(name.to_string());
         if let Some(hook) = hook {
             let _ = writeln!(self.text, "\t\ttype {hook}; policy accept;");
         }
@@ -83,7 +86,7 @@ impl Writer {
         }
         self.text += more;
         if !elements.is_empty() {
-            let _ = writeln!(self.text, "\t\telements = {{ {} }}", elements.join(", "));
+            let _ = writeln!(self.text, "\t\telements = {{ {} }}", commas(&elements));
         }
         self.text += "\t}\n";
     }

@@ -3,6 +3,7 @@
 use super::page::{Cell, Page, Paint, Pieces, Table, length};
 use super::units::{count, millis, seconds};
 use crate::control::Value;
+use crate::text::commas;
 
 pub fn draw(document: &Value, page: &mut Page) {
     let races = document.list("races");
@@ -51,10 +52,10 @@ fn table(layout: Layout, races: &[Value]) -> Table {
         let (protocol, server) = (race.text("protocol"), race.text("server"));
         row.say(Paint::Normal, format_args!("{protocol:<4}{:<widest$} -> {server}", client(race)));
         if full {
-            row.cell((answers.join(", "), Paint::Normal));
+            row.cell((commas(&answers), Paint::Normal));
         }
         // Else one column for both: few races have much of each.
-        row.cell((if full || !outcome.is_empty() { outcome } else { answers.join(", ") }, paint));
+        row.cell((if full || !outcome.is_empty() { outcome } else { commas(&answers) }, paint));
         table.row(row);
     }
     table
