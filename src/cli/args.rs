@@ -232,7 +232,7 @@ fn find(word: &str) -> Result<&'static Command, Exit> {
     if let Some(command) = COMMANDS.iter().find(|command| command.name == word) {
         return Ok(command);
     }
-    let meant = meant(word, COMMANDS.iter().map(|command| command.name));
+    let meant = meant(word, &COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>());
     let hint = meant.map_or(String::new(), |name| format!("; did you mean '{name}'?"));
     Err(usage(format_args!("there is no command '{word}'{hint}")))
 }
@@ -240,7 +240,7 @@ fn find(word: &str) -> Result<&'static Command, Exit> {
 fn unknown_option(argument: &Arg<'_>) -> Exit {
     match argument {
         Arg::Long(long) => {
-            let meant = meant(long, OPTIONS.iter().map(|(_, name)| *name));
+            let meant = meant(long, &OPTIONS.map(|(_, name)| name));
             let hint = meant.map_or(String::new(), |name| format!("; did you mean --{name}?"));
             usage(format_args!("there is no option --{long}{hint}"))
         }
@@ -250,7 +250,7 @@ fn unknown_option(argument: &Arg<'_>) -> Exit {
 }
 
 /// The name that differs from `word` in one place, by two letters at most or by their order, or that begins with it.
-fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn meant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let close = |name: &&str| {
         let same_start = word.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
         let (word, name) = (word.get(same_start..).unwrap_or(word), name.get(same_start..).unwrap_or(name));
@@ -264,7 +264,7 @@ fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str
         let same = same_start + same_end;
         same > 0 && (word.is_empty() || word == name || same >= 2 && word.len() <= 2 && name.len() <= 2)
     };
-    names.into_iter().find(close)
+    names.iter().copied().find(close)
 }
 
 #[inline(never)]

@@ -112,15 +112,15 @@ fn system() -> String {
             let _ = writeln!(out, "{name}: {}", text.trim());
         }
     }
-    lines(&mut out, "/etc/openwrt_release", |line| line.contains("RELEASE") || line.contains("TARGET"));
+    lines(&mut out, "/etc/openwrt_release", &|line| line.contains("RELEASE") || line.contains("TARGET"));
     if !out.contains("DISTRIB") {
-        lines(&mut out, "/etc/os-release", |line| line.starts_with("PRETTY_NAME"));
+        lines(&mut out, "/etc/os-release", &|line| line.starts_with("PRETTY_NAME"));
     }
-    lines(&mut out, "/proc/meminfo", |line| line.starts_with("MemTotal") || line.starts_with("MemAvailable"));
+    lines(&mut out, "/proc/meminfo", &|line| line.starts_with("MemTotal") || line.starts_with("MemAvailable"));
     out
 }
 
-fn lines(out: &mut String, path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) {
+fn lines(out: &mut String, path: impl AsRef<Path>, wanted: &dyn Fn(&str) -> bool) {
     for line in read(path).unwrap_or_default().lines().filter(|line| wanted(line)) {
         let _ = writeln!(out, "{line}");
     }
@@ -148,7 +148,7 @@ fn processes() -> String {
         }
         let _ = writeln!(out, "{}: {}", directory.display(), command.trim_end_matches('\0').replace('\0', " "));
         let wanted = ["State", "VmHWM", "VmRSS", "Threads", "CapEff", "voluntary", "nonvoluntary"];
-        lines(&mut out, directory.join("status"), |line| wanted.iter().any(|start| line.starts_with(start)));
+        lines(&mut out, directory.join("status"), &|line| wanted.iter().any(|start| line.starts_with(start)));
         if let Some(place) = read(directory.join("wchan")).filter(|place| place != "0") {
             let _ = writeln!(out, "waits in: {place}");
         }
@@ -258,7 +258,7 @@ const MODULES: [&str; 15] = [
 
 fn modules() -> String {
     let mut out = String::new();
-    lines(&mut out, "/proc/modules", |line| line.split(' ').next().is_some_and(|name| MODULES.contains(&name)));
+    lines(&mut out, "/proc/modules", &|line| line.split(' ').next().is_some_and(|name| MODULES.contains(&name)));
     if out.is_empty() { "none of those that matter; they may be built in".into() } else { out }
 }
 

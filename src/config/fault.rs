@@ -90,12 +90,19 @@ impl fmt::Display for InFile<'_> {
 /// The user's own text, quoted, on one line and of bounded length: faults end in a log.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 64;
-    let escape = |c: char| if c == '\'' || c == '"' { vec![c] } else { c.escape_debug().collect::<Vec<_>>() };
-    let mut out: String = text.chars().take(LONGEST).flat_map(escape).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        out.push('…');
+    let mut out = String::from("'");
+    for (number, c) in text.chars().enumerate() {
+        match c {
+            _ if number == LONGEST => {
+                out.push('…');
+                break;
+            }
+            '\'' | '"' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
     }
-    format!("'{out}'")
+    out.push('\'');
+    out
 }
 
 /// The candidate that `word` was probably meant to be: at most two slips away, and not a different word altogether.

@@ -53,10 +53,15 @@ impl Plan<'_> {
 
     /// The tunnel that a connection takes by its peer's routes, with the route: the longest prefix, then the first peer.
     pub fn by_route(&self, to: std::net::IpAddr) -> Option<(&Tunnel, Prefix)> {
-        let ways = self.tunnels.iter().filter(|tunnel| self.leads(tunnel, to.is_ipv4()));
-        let routes = ways.flat_map(|tunnel| tunnel.routes(to.is_ipv4()).into_iter().map(move |route| (tunnel, route)));
-        // Of equals, `min_by_key` returns the first.
-        routes.filter(|(_, route)| route.contains(to)).min_by_key(|(_, route)| core::cmp::Reverse(route.length()))
+        let mut best: Option<(&Tunnel, Prefix)> = None;
+        for tunnel in self.tunnels.iter().filter(|tunnel| self.leads(tunnel, to.is_ipv4())) {
+            for route in tunnel.routes(to.is_ipv4()) {
+                if route.contains(to) && best.is_none_or(|(_, other)| route.length() > other.length()) {
+                    best = Some((tunnel, route));
+                }
+            }
+        }
+        best
     }
 
     /// A peer without an address of a family carries none of its connections.
