@@ -86,7 +86,7 @@ impl Writer {
         }
         self.text += more;
         if !elements.is_empty() {
-            let _ = writeln!(self.text, "\t\telements = {{ {} }}", commas(&elements));
+            let _ = writeln!(self.text, "\t\telements = {{ {} }}", commas(elements));
         }
         self.text += "\t}\n";
     }
