@@ -229,7 +229,7 @@ impl Checks<'_, '_> {
                 continue;
             }
             if let Err(why) = split.check() {
-                known.fault_of(faults, "secondary", format_args!("{}", why));
+                known.fault_of(faults, "secondary", format_args!("{why}"));
             } else if let Some(other) = used().take(index).find(|other| other.config.split.collides(split)) {
                 let option = if split.side == Side::Sender { "primary" } else { "secondary" };
                 known.fault_of(faults, option, format_args!("is already that of split {}", shown(&other.known.name)));
