@@ -46,6 +46,7 @@ pub mod probe;
 pub mod race;
 pub mod split;
 pub mod steer;
+pub mod text;
 pub mod time;
 pub mod ubus;
 

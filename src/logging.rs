@@ -3,6 +3,7 @@
 //! The `syslog` crate would do it for 65 KB more. Nothing in here blocks on the log daemon, and nothing panics: a message that
 //! cannot be written now goes to stderr, or is lost.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -28,6 +29,27 @@ pub fn start(level: LevelFilter, syslog: bool) {
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
+
+/// A message. The macros below stand for those of the `log` crate, which put what nobody reads here, the module, the file and
+/// the line, beside every message.
+#[inline(never)]
+pub fn tell(level: Level, text: fmt::Arguments) {
+    log::log!(level, "{text}");
+}
+
+macro_rules! tell_error {
+    ($($text:tt)*) => { $crate::logging::tell(::log::Level::Error, ::core::format_args!($($text)*)) };
+}
+macro_rules! tell_warn {
+    ($($text:tt)*) => { $crate::logging::tell(::log::Level::Warn, ::core::format_args!($($text)*)) };
+}
+macro_rules! tell_info {
+    ($($text:tt)*) => { $crate::logging::tell(::log::Level::Info, ::core::format_args!($($text)*)) };
+}
+macro_rules! tell_debug {
+    ($($text:tt)*) => { $crate::logging::tell(::log::Level::Debug, ::core::format_args!($($text)*)) };
+}
+pub(crate) use {tell_debug as debug, tell_error as error, tell_info as info, tell_warn as warn};
 
 struct Logger {
     target: Target,

@@ -67,6 +67,18 @@ impl Add for Span {
     }
 }
 
+/// The earliest of those that there are.
+#[inline(never)]
+pub fn earliest(times: &[Option<Time>]) -> Option<Time> {
+    let mut first = None;
+    for time in times {
+        if time.is_some_and(|time| first.is_none_or(|first| time < first)) {
+            first = *time;
+        }
+    }
+    first
+}
+
 /// As a person reads it, in the largest unit that leaves one to three digits before the point: `21.4 ms`, `1.5 s`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +102,12 @@ mod tests {
         {
             assert_eq!(Span(us).to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_earliest_is_the_earliest() {
+        let [a, b] = [3, 5].map(|us| Some(Time(us)));
+        assert_eq!([earliest(&[None, b, a, b]), earliest(&[None]), earliest(&[])], [a, None, None]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! All peers of a daemon: which datagram and which packet is whose, and the handshakes.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::config::Prefix;
@@ -11,6 +10,7 @@ use super::frame::{self, Kind, MAX_INDEX, PathId};
 use super::handshake::{Identity, Initiator, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
+use super::sorted::Sorted;
 use super::{Output, Via};
 
 /// The most peers: each costs 25 KB, 100 KB when it is busy, and a handshake every two minutes.
@@ -42,9 +42,9 @@ pub struct Hub {
     places: Vec<Place>,
     responders: Vec<Responder>,
     /// Which peer's a session's index is.
-    indexes: BTreeMap<u32, usize>,
+    indexes: Sorted<u32, usize>,
     /// Which peer's a destination is, by device and prefix; and the lengths in use, longest first.
-    routes: BTreeMap<(u16, IpAddr, u8), usize>,
+    routes: Sorted<(u16, IpAddr, u8), usize>,
     lengths: Vec<u8>,
 }
 
@@ -53,8 +53,8 @@ impl Hub {
         let mut hub = Hub {
             places: Vec::new(),
             responders: Vec::new(),
-            indexes: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            indexes: Sorted::default(),
+            routes: Sorted::default(),
             lengths: Vec::new(),
         };
         for (number, member) in members.into_iter().take(MOST).enumerate() {
@@ -67,7 +67,10 @@ impl Hub {
             let allowed: Vec<Prefix> = member.settings.allowed.clone();
             let all = if allowed.is_empty() { any.collect() } else { allowed };
             for prefix in all {
-                hub.routes.entry((member.device, prefix.address(), prefix.length())).or_insert(number);
+                let route = (member.device, prefix.address(), prefix.length());
+                if hub.routes.get(&route).is_none() {
+                    hub.routes.insert(route, number);
+                }
                 if !hub.lengths.contains(&prefix.length()) {
                     hub.lengths.push(prefix.length());
                 }
@@ -239,8 +242,8 @@ impl Hub {
         let changes = place.peer.sessions.changes();
         if place.changes != changes {
             place.changes = changes;
-            self.indexes.retain(|_, peer| *peer != number);
-            self.indexes.extend(place.peer.sessions.indexes().map(|index| (index, number)));
+            self.indexes.retain(|peer| *peer != number);
+            place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
         }
     }
 
@@ -251,7 +254,7 @@ impl Hub {
             out.random(&mut bytes);
             let index = u32::from_be_bytes(bytes) & MAX_INDEX;
             let greets = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
-            if !self.indexes.contains_key(&index) && !self.places.iter().any(greets) {
+            if self.indexes.get(&index).is_none() && !self.places.iter().any(greets) {
                 return index;
             }
         }

@@ -49,6 +49,7 @@ pub mod schedule;
 pub mod session;
 #[cfg(test)]
 mod simulation;
+pub mod sorted;
 pub mod squeeze;
 pub mod store;
 pub mod tally;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::flow::{self, ORDERED};
 use super::item::SEQUENCES;
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 
 mod holes;
 mod queue;
@@ -256,7 +256,7 @@ impl Order {
             Some((_, came)) => Some(came + self.wait),
             None => self.emptied.map(|at| at + REST),
         };
-        again.into_iter().chain(waits).min()
+        earliest(&[again, waits])
     }
 
     /// Gives up the gaps before packets that waited long enough.

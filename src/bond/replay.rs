@@ -62,7 +62,7 @@ impl Window {
     }
 
     fn word(&self, counter: u64) -> u64 {
-        self.seen.get((counter / 64) as usize % WORDS).copied().unwrap_or(u64::MAX)
+        self.seen.get((counter / 64 % WORDS as u64) as usize).copied().unwrap_or(u64::MAX)
     }
 
     fn set(&mut self, word: u64, bits: u64) {

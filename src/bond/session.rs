@@ -4,7 +4,7 @@ use seal::Key;
 
 use super::frame::{self, HEADER, Kind, MAX_PATHS, PathId, TAG};
 use super::replay::Window;
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 
 /// The initiator of a session asks for the next one at this age (WireGuard's paper, 6.1).
 pub const REKEY_AFTER: Span = Span::from_secs(120);
@@ -249,7 +249,7 @@ impl Sessions {
         let end = self.held().map(|held| held.since + REJECT_AFTER).min();
         let current = self.current.as_ref().filter(|held| held.session.initiator);
         let rekey = current.map(|held| held.since + REKEY_AFTER).filter(|rekey| *rekey > now);
-        end.into_iter().chain(rekey).min()
+        earliest(&[end, rekey])
     }
 
     /// The indexes by which datagrams may come for this peer, at most 6.

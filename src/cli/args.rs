@@ -1,6 +1,7 @@
 //! Arguments to actions.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,11 +55,11 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         return Ok(Action::Version);
     }
     let Some(command) = command else {
-        return Err(usage("which command? The commonest are run, status, links and races"));
+        return Err(usage(format_args!("which command? The commonest are run, status, links and races")));
     };
     if let Some(option) = given.seen.iter().find(|option| !command.takes.contains(**option)) {
         let name = OPTIONS.iter().find(|(short, _)| short == option).map_or("", |(_, name)| name);
-        return Err(usage(&format!("{} takes no option --{name}", command.name)));
+        return Err(usage(format_args!("{} takes no option --{name}", command.name)));
     }
     check(command, &given.words)?;
     let config = given.config.unwrap_or_else(|| CONFIG.into());
@@ -73,7 +74,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
             Action::ImportMwan3 { file, output: given.output }
         }
-        "split" => Action::Split(given.split.ok_or_else(|| usage("split takes one of -A, -F and -L"))?),
+        "split" => Action::Split(given.split.ok_or_else(|| usage(format_args!("split takes one of -A, -F and -L")))?),
         "genkey" => Action::Keys(Wanted::Private),
         "pubkey" => Action::Keys(Wanted::Public),
         "genpsk" => Action::Keys(Wanted::Shared),
@@ -148,7 +149,7 @@ struct Given {
 fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
     let mut given = Given::default();
     let mut parser = Parser::from_args(arguments);
-    let wrong = |error: lexopt::Error| usage(&error.to_string());
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let option = match argument {
             Arg::Value(word) => {
@@ -170,7 +171,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
                 continue;
             }
             Arg::Short(short) => {
-                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_uppercase()).map(|(name, _)| *name)
+                OPTIONS.iter().find(|(name, _)| *name == short && !short.is_ascii_uppercase()).map(|(name, _)| *name)
             }
             Arg::Long(long) => OPTIONS.iter().find(|(_, name)| *name == long).map(|(name, _)| *name),
         };
@@ -214,16 +215,16 @@ fn check(command: &Command, words: &[String]) -> Result<(), Exit> {
     match (right, words.first()) {
         (true, _) => Ok(()),
         (false, Some(word)) if command.words.is_empty() => {
-            Err(usage(&format!("{} takes no argument, but there is '{word}'", command.name)))
+            Err(usage(format_args!("{} takes no argument, but there is '{word}'", command.name)))
         }
-        _ => Err(usage(&format!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
+        _ => Err(usage(format_args!("it takes: cheaproute {} {}", command.name, command.words.join(" ")))),
     }
 }
 
 fn number(option: &str, most: u32, text: OsString) -> Result<u32, Exit> {
     let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| {
-        usage(&format!("{option} takes a whole number from 1 to {most}, not '{}'", text.to_string_lossy()))
+        usage(format_args!("{option} takes a whole number from 1 to {most}, not '{}'", text.to_string_lossy()))
     })
 }
 
@@ -231,25 +232,25 @@ fn find(word: &str) -> Result<&'static Command, Exit> {
     if let Some(command) = COMMANDS.iter().find(|command| command.name == word) {
         return Ok(command);
     }
-    let meant = meant(word, COMMANDS.iter().map(|command| command.name));
+    let meant = meant(word, &COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>());
     let hint = meant.map_or(String::new(), |name| format!("; did you mean '{name}'?"));
-    Err(usage(&format!("there is no command '{word}'{hint}")))
+    Err(usage(format_args!("there is no command '{word}'{hint}")))
 }
 
 fn unknown_option(argument: &Arg<'_>) -> Exit {
     match argument {
         Arg::Long(long) => {
-            let meant = meant(long, OPTIONS.iter().map(|(_, name)| *name));
+            let meant = meant(long, &OPTIONS.map(|(_, name)| name));
             let hint = meant.map_or(String::new(), |name| format!("; did you mean --{name}?"));
-            usage(&format!("there is no option --{long}{hint}"))
+            usage(format_args!("there is no option --{long}{hint}"))
         }
-        Arg::Short(short) => usage(&format!("there is no option -{short}")),
-        Arg::Value(_) => usage(""),
+        Arg::Short(short) => usage(format_args!("there is no option -{short}")),
+        Arg::Value(_) => usage(format_args!("")),
     }
 }
 
 /// The name that differs from `word` in one place, by two letters at most or by their order, or that begins with it.
-fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn meant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let close = |name: &&str| {
         let same_start = word.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
         let (word, name) = (word.get(same_start..).unwrap_or(word), name.get(same_start..).unwrap_or(name));
@@ -263,11 +264,12 @@ fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str
         let same = same_start + same_end;
         same > 0 && (word.is_empty() || word == name || same >= 2 && word.len() <= 2 && name.len() <= 2)
     };
-    names.into_iter().find(close)
+    names.iter().copied().find(close)
 }
 
-pub fn usage(text: &str) -> Exit {
-    Exit::new(Code::Usage, format!("{text} (see cheaproute --help)"))
+#[inline(never)]
+pub fn usage(text: fmt::Arguments) -> Exit {
+    Exit::said(Code::Usage, format_args!("{text} (see cheaproute --help)"))
 }
 
 #[cfg(test)]

@@ -7,17 +7,18 @@ use std::{fs, io::ErrorKind};
 use super::print;
 use crate::control::{Code, Exit};
 use crate::import;
+use crate::linux::file;
 
 /// The configuration on stdout or into `output`, and on stderr what was left out or changed.
-pub fn mwan3(file: &Path, output: Option<&Path>) -> Result<(), Exit> {
-    let text = fs::read(file).map_err(|error| {
+pub fn mwan3(path: &Path, output: Option<&Path>) -> Result<(), Exit> {
+    let text = file::read(path).map_err(|error| {
         let code = if error.kind() == ErrorKind::PermissionDenied { Code::System } else { Code::Config };
-        Exit::new(code, format!("cannot read {}: {error}", file.display()))
+        Exit::said(code, format_args!("cannot read {}: {error}", path.display()))
     })?;
     // It lies beside mwan3's, on a router as in a backup.
-    let network = fs::read(file.with_file_name("network")).ok();
+    let network = file::read(&path.with_file_name("network")).ok();
     let result = import::mwan3(text, network.as_deref());
-    let name = file.display().to_string();
+    let name = path.display().to_string();
     let mut stderr = io::stderr();
     let mut tell = |faults: &[crate::config::Fault]| {
         faults.iter().for_each(|fault| _ = writeln!(stderr, "{}", fault.in_file(&name)));
@@ -25,13 +26,13 @@ pub fn mwan3(file: &Path, output: Option<&Path>) -> Result<(), Exit> {
     match result {
         Err(faults) => {
             tell(&faults);
-            Err(Exit::new(Code::Config, format!("nothing is made of {name}: put this right first")))
+            Err(Exit::said(Code::Config, format_args!("nothing is made of {name}: put this right first")))
         }
         Ok(import) => {
             tell(&import.notes);
             let Some(path) = output else { return print(&import.config) };
             let written = fs::write(path, &import.config);
-            written.map_err(|error| Exit::new(Code::Failed, format!("cannot write {}: {error}", path.display())))
+            written.map_err(|error| Exit::said(Code::Failed, format_args!("cannot write {}: {error}", path.display())))
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn show(wanted: Wanted) -> Result<(), Exit> {
 fn numbers() -> Result<[u8; KEY], Exit> {
     let mut numbers = [0; KEY];
     let filled = random::fill(&mut numbers);
-    filled.map_err(|error| Exit::new(Code::System, format!("cannot get random numbers: {error}")))?;
+    filled.map_err(|error| Exit::said(Code::System, format_args!("cannot get random numbers: {error}")))?;
     Ok(numbers)
 }
 
@@ -52,7 +52,7 @@ fn public() -> Result<String, Exit> {
             Ok(0) => break,
             Ok(_) => text.push(char::from(byte[0])),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Exit::new(Code::Failed, format!("cannot read the private key: {error}"))),
+            Err(error) => return Err(Exit::said(Code::Failed, format_args!("cannot read the private key: {error}"))),
         }
     }
     let key = Secret::read(text.trim());

@@ -27,7 +27,7 @@ const LOOK: Span = Span::from_millis(250);
 
 /// Until Ctrl-C, or for `count` views.
 pub fn show(interval: Duration, count: Option<u32>, common: &Common) -> Result<(), Exit> {
-    let failed = |error: io::Error| Exit::new(Code::Failed, format!("cannot wait for signals: {error}"));
+    let failed = |error: io::Error| Exit::said(Code::Failed, format_args!("cannot wait for signals: {error}"));
     let signals = Signals::open().map_err(failed)?;
     let poll = Poll::new().map_err(failed)?;
     poll.add(&signals, 0, false).map_err(failed)?;
@@ -55,7 +55,7 @@ fn on_terminal(mut waiting: Waiting, interval: Span, count: Option<u32>, common:
     let mut live = Live::default();
     // A daemon that does not run is a plain error, before the screen is touched. Later on it may restart.
     look(&mut live, common)?;
-    let failed = |error: io::Error| Exit::new(Code::Failed, format!("cannot take the terminal: {error}"));
+    let failed = |error: io::Error| Exit::said(Code::Failed, format_args!("cannot take the terminal: {error}"));
     let terminal = Terminal::enter().map_err(failed)?;
     if let Some(keys) = terminal.keys() {
         waiting.poll.add(&keys, 1, false).map_err(failed)?;
@@ -117,7 +117,7 @@ impl Waiting {
             }
             let mut pressed = false;
             let wait = self.poll.wait(Some(left), |key| pressed |= key == 1);
-            wait.map_err(|error| Exit::new(Code::Failed, format!("cannot wait: {error}")))?;
+            wait.map_err(|error| Exit::said(Code::Failed, format_args!("cannot wait: {error}")))?;
             // SIGHUP ends it as well: the terminal is gone.
             if self.signals.next().is_some() {
                 return Ok(Woken::Stop);

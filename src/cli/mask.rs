@@ -1,5 +1,6 @@
 //! What must not get into a bug report: keys and passwords never, public addresses unless wanted.
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::uci::{self, quote};
@@ -47,10 +48,10 @@ impl Mask {
         let mut out = String::new();
         for error in errors {
             // Its text quotes the line.
-            out += &format!("line {}: cannot be read\n", error.place.line);
+            let _ = writeln!(out, "line {}: cannot be read", error.place.line);
         }
         for section in &sections {
-            out += &format!("config {} {}\n", section.kind, quote(section.name.as_deref().unwrap_or_default()));
+            let _ = writeln!(out, "config {} {}", section.kind, quote(section.name.as_deref().unwrap_or_default()));
             for entry in &section.entries {
                 let keyword = if entry.list { "list" } else { "option" };
                 for value in &entry.values {
@@ -58,7 +59,7 @@ impl Mask {
                     if shown == SECRET && value.text.len() >= SHORTEST {
                         self.hide(&value.text);
                     }
-                    out += &format!("\t{keyword} {} {}\n", entry.name, quote(&shown));
+                    let _ = writeln!(out, "\t{keyword} {} {}", entry.name, quote(&shown));
                 }
             }
         }

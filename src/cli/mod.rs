@@ -12,15 +12,15 @@ mod split;
 mod support;
 mod why;
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use crate::control::{Code, Exit, Form, client};
-use crate::linux::peer;
+use crate::linux::{file, peer};
 use crate::{config, daemon};
 use args::{Action, Common};
 
@@ -63,10 +63,10 @@ fn act(action: Action) -> Result<(), Exit> {
 
 /// Every fault with its place, on stderr; or one line that says what there is.
 fn check(path: &Path) -> Result<(), Exit> {
-    let text = fs::read(path).map_err(|error| {
+    let text = file::read(path).map_err(|error| {
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
         let code = if denied { Code::System } else { Code::Config };
-        Exit::new(code, format!("cannot read {}: {error}", path.display()))
+        Exit::said(code, format_args!("cannot read {}: {error}", path.display()))
     })?;
     let file = path.display().to_string();
     let (result, faults) = match config::read(text) {
@@ -80,7 +80,7 @@ fn check(path: &Path) -> Result<(), Exit> {
     let some = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
     let Some(config) = result else {
         let wrong = faults.iter().filter(|fault| fault.severity == config::Severity::Fault).count();
-        return Err(Exit::new(Code::Config, format!("{} in {file}", some(wrong, "fault", "faults"))));
+        return Err(Exit::said(Code::Config, format_args!("{} in {file}", some(wrong, "fault", "faults"))));
     };
     for hint in daemon::open_keys(path, &config) {
         let _ = writeln!(stderr, "warning: {hint}");
@@ -113,7 +113,7 @@ fn print(text: &str) -> Result<(), Exit> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Exit::new(Code::Ok, "")),
-        Err(error) => Err(Exit::new(Code::Failed, format!("cannot write the output: {error}"))),
+        Err(error) => Err(Exit::said(Code::Failed, format_args!("cannot write the output: {error}"))),
         Ok(()) => Ok(()),
     }
 }

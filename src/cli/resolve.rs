@@ -1,11 +1,12 @@
 //! Names to addresses, as the router itself resolves them: /etc/hosts, then the servers of /etc/resolv.conf. (libc's way
 //! costs 25 KB of code.)
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::linux::clock::now;
+use crate::linux::file;
 use crate::probe::dns::{Kind, LENGTH, Question};
 use crate::probe::target::is_host_name;
 use crate::time::Span;
@@ -27,12 +28,12 @@ pub fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
     if !is_host_name(name) {
         return Err("that is no host's name".into());
     }
-    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let hosts = file::text(Path::new("/etc/hosts")).unwrap_or_default();
     let found = known(&hosts, name);
     if !found.is_empty() {
         return Ok(found);
     }
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let text = file::text(Path::new("/etc/resolv.conf")).unwrap_or_default();
     let settings = Settings::parse(&text);
     let mut problem = "no server of /etc/resolv.conf knows it";
     for name in settings.names(name) {

@@ -21,7 +21,7 @@ pub enum Request {
 /// The rest of the command line. Nothing is asked for where help is.
 pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool) -> Result<(), Exit> {
     let (mut append, mut primary, mut secondary, mut ratio) = (None, None, None, None);
-    let wrong = |error: lexopt::Error| usage(&error.to_string());
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let (letter, name) = match argument {
             Arg::Short('h') | Arg::Long("help") => {
@@ -37,7 +37,7 @@ pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool)
             Arg::Short('P') | Arg::Long("primary") => ('P', "-P"),
             Arg::Short('S') | Arg::Long("secondary") => ('S', "-S"),
             Arg::Short('R') | Arg::Long("ratio") => ('R', "-R"),
-            other => return Err(usage(&other.unexpected().to_string())),
+            other => return Err(usage(format_args!("{}", other.unexpected()))),
         };
         let text = parser.value().and_then(ValueExt::string).map_err(wrong)?;
         let side = || text.parse::<Side>().map_err(|_| bad(name, "sender or receiver", &text));
@@ -52,16 +52,16 @@ pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool)
     }
     let Some(side) = append else {
         let lone = primary.is_none() && secondary.is_none() && ratio.is_none();
-        return if lone { Ok(()) } else { Err(usage("-P, -S and -R go with -A sender or -A receiver")) };
+        return if lone { Ok(()) } else { Err(usage(format_args!("-P, -S and -R go with -A sender or -A receiver"))) };
     };
     let (Some(primary), Some(secondary)) = (primary, secondary) else {
-        return Err(usage("-A needs both addresses: -P ADDRESS:PORT -S ADDRESS:PORT"));
+        return Err(usage(format_args!("-A needs both addresses: -P ADDRESS:PORT -S ADDRESS:PORT")));
     };
     if side == Side::Receiver && ratio.is_some() {
-        return Err(usage("a receiver takes no ratio: the sender's counts"));
+        return Err(usage(format_args!("a receiver takes no ratio: the sender's counts")));
     }
     let split = Split { side, primary, secondary, ratio: ratio.unwrap_or(Ratio { primary: 1, secondary: 1 }) };
-    split.check().map_err(usage)?;
+    split.check().map_err(|why| usage(format_args!("{why}")))?;
     set(request, Request::Append(split))
 }
 
@@ -69,7 +69,7 @@ const ADDRESS: &str = "a host's address and a port, such as 10.0.0.11:1234 or [f
 const RATIO: &str = "two whole numbers from 1 to 65535, such as 7500:2500";
 
 fn bad(option: &str, wanted: &str, text: &str) -> Exit {
-    usage(&format!("{option} takes {wanted}, not '{text}'"))
+    usage(format_args!("{option} takes {wanted}, not '{text}'"))
 }
 
 fn failed(text: String) -> Exit {
@@ -79,7 +79,7 @@ fn failed(text: String) -> Exit {
 fn set<T>(place: &mut Option<T>, value: T) -> Result<(), Exit> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(usage("split does one thing at a time, with each option once")),
+        Some(_) => Err(usage(format_args!("split does one thing at a time, with each option once"))),
     }
 }
 
@@ -136,7 +136,7 @@ fn known() -> Result<(Vec<Used>, Vec<Used>), Exit> {
 
 /// A receiver must have both addresses.
 fn owned(split: &Split) -> Result<(), Exit> {
-    let cannot = |error| Exit::new(Code::System, format!("cannot read this host's addresses: {error}"));
+    let cannot = |error| Exit::said(Code::System, format_args!("cannot read this host's addresses: {error}"));
     let now = Routing::open().and_then(|mut routing| routing.snapshot()).map_err(cannot)?;
     let missing = [split.primary.ip(), split.secondary.ip()]
         .into_iter()

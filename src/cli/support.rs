@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mask::Mask;
 use super::print;
@@ -11,8 +10,8 @@ use crate::config::{self, uci};
 use crate::control::{Code, Exit, Form, client};
 use crate::kernel::Route;
 use crate::link::{LinkId, MAX_LINKS};
-use crate::linux::program;
 use crate::linux::route::Routing;
+use crate::linux::{file, program};
 use crate::steer::{TABLE, table};
 use crate::time::Span;
 
@@ -86,8 +85,14 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
     let path = path.as_ref();
     fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(uci::MAX_FILE as u64 + 1).read_to_end(&mut bytes).ok()?;
+    file::drain(&mut File::open(path).ok()?, uci::MAX_FILE, &mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What there is in a directory.
+fn entries(directory: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 fn run(command: &[&str]) -> String {
@@ -107,15 +112,15 @@ fn system() -> String {
             let _ = writeln!(out, "{name}: {}", text.trim());
         }
     }
-    lines(&mut out, "/etc/openwrt_release", |line| line.contains("RELEASE") || line.contains("TARGET"));
+    lines(&mut out, "/etc/openwrt_release", &|line| line.contains("RELEASE") || line.contains("TARGET"));
     if !out.contains("DISTRIB") {
-        lines(&mut out, "/etc/os-release", |line| line.starts_with("PRETTY_NAME"));
+        lines(&mut out, "/etc/os-release", &|line| line.starts_with("PRETTY_NAME"));
     }
-    lines(&mut out, "/proc/meminfo", |line| line.starts_with("MemTotal") || line.starts_with("MemAvailable"));
+    lines(&mut out, "/proc/meminfo", &|line| line.starts_with("MemTotal") || line.starts_with("MemAvailable"));
     out
 }
 
-fn lines(out: &mut String, path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) {
+fn lines(out: &mut String, path: impl AsRef<Path>, wanted: &dyn Fn(&str) -> bool) {
     for line in read(path).unwrap_or_default().lines().filter(|line| wanted(line)) {
         let _ = writeln!(out, "{line}");
     }
@@ -135,8 +140,7 @@ fn configuration(path: &Path, mask: &mut Mask) -> String {
 /// Every daemon of ours, as the kernel sees it: one that hangs can only be looked at from outside.
 fn processes() -> String {
     let mut out = String::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let directory = entry.path();
+    for directory in entries("/proc") {
         let is_ours = read(directory.join("comm")).is_some_and(|name| name.trim_end() == "cheaproute");
         let command = read(directory.join("cmdline")).unwrap_or_default();
         if !is_ours || !command.split('\0').any(|word| word == "run") || out.len() > MOST {
@@ -144,7 +148,7 @@ fn processes() -> String {
         }
         let _ = writeln!(out, "{}: {}", directory.display(), command.trim_end_matches('\0').replace('\0', " "));
         let wanted = ["State", "VmHWM", "VmRSS", "Threads", "CapEff", "voluntary", "nonvoluntary"];
-        lines(&mut out, directory.join("status"), |line| wanted.iter().any(|start| line.starts_with(start)));
+        lines(&mut out, directory.join("status"), &|line| wanted.iter().any(|start| line.starts_with(start)));
         if let Some(place) = read(directory.join("wchan")).filter(|place| place != "0") {
             let _ = writeln!(out, "waits in: {place}");
         }
@@ -227,9 +231,8 @@ fn settings() -> String {
         }
     };
     SETTINGS.iter().for_each(|name| tell(name));
-    let devices = fs::read_dir("/proc/sys/net/ipv4/conf").into_iter().flatten().flatten();
-    for entry in devices.take(64) {
-        tell(&format!("net/ipv4/conf/{}/rp_filter", entry.file_name().to_string_lossy()));
+    for device in entries("/proc/sys/net/ipv4/conf").iter().take(64).filter_map(|path| path.file_name()) {
+        tell(&format!("net/ipv4/conf/{}/rp_filter", device.to_string_lossy()));
     }
     out
 }
@@ -255,7 +258,7 @@ const MODULES: [&str; 15] = [
 
 fn modules() -> String {
     let mut out = String::new();
-    lines(&mut out, "/proc/modules", |line| line.split(' ').next().is_some_and(|name| MODULES.contains(&name)));
+    lines(&mut out, "/proc/modules", &|line| line.split(' ').next().is_some_and(|name| MODULES.contains(&name)));
     if out.is_empty() { "none of those that matter; they may be built in".into() } else { out }
 }
 

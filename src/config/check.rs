@@ -14,6 +14,7 @@ use super::{
 };
 use crate::link::Marks;
 use crate::split::{Ratio, Side, Split};
+use crate::text::commas;
 use crate::time::Span;
 
 /// Documented at [`super::read`].
@@ -146,8 +147,14 @@ fn enabled<T>(read: Vec<Read<'_, T>>) -> impl Iterator<Item = T> {
 }
 
 /// In the order of the file; what is about the whole of it comes last.
-pub fn sort_faults(faults: &mut [Fault]) {
-    faults.sort_by_key(|fault| fault.line.unwrap_or(u32::MAX));
+pub fn sort_faults(faults: &mut Vec<Fault>) {
+    let line = |fault: &Fault| fault.line.unwrap_or(u32::MAX);
+    // They are few, and almost in order: less code than to sort them.
+    for at in 1..faults.len() {
+        let fault = faults.remove(at);
+        let before = faults.iter().take(at).rev().take_while(|before| line(before) > line(&fault)).count();
+        faults.insert(at - before, fault);
+    }
 }
 
 /// What is no UCI at all, as faults.
@@ -168,9 +175,9 @@ fn syntax_fault(error: SyntaxError) -> Fault {
 
 fn unknown_kind(section: &Section) -> Fault {
     let kinds = Kind::ALL.map(Kind::name);
-    let hint = match nearest(&section.kind, kinds) {
+    let hint = match nearest(&section.kind, &kinds) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("there are {}", kinds.join(", ")),
+        None => format!("there are {}", commas(&kinds)),
     };
     Fault {
         severity: Severity::Warning,

@@ -1,7 +1,7 @@
 //! What only shows when options and sections are seen together.
 
 use super::check::Read;
-use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
+use super::fault::{Fault, MAX_FAULTS, nearest, shown};
 use super::peer_check::{Peers, needs_links};
 use super::section::Known;
 use super::values::{Prefix, Protocol, span_text};
@@ -13,6 +13,7 @@ use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
 use crate::split::{MAX_SPLITS, Side};
+use crate::text::commas;
 use crate::time::Span;
 
 pub struct Checks<'c, 'a> {
@@ -54,8 +55,11 @@ impl Checks<'_, '_> {
         }
         let races = self.policies.iter().filter(|policy| policy.config.mode == Mode::Race);
         if let Some(policy) = races.clone().nth(MAX_POLICIES) {
-            let text = format!("at most {MAX_POLICIES} policies can be of mode race; there are {}", races.count());
-            faults.push(policy.known.fault_of("mode", text));
+            policy.known.fault_of(
+                faults,
+                "mode",
+                format_args!("at most {MAX_POLICIES} policies can be of mode race; there are {}", races.count()),
+            );
         }
         for rule in self.rules {
             if faults.len() >= MAX_FAULTS {
@@ -65,11 +69,13 @@ impl Checks<'_, '_> {
         }
         let used = self.rules.iter().filter(|rule| rule.enabled);
         if let Some(rule) = used.clone().nth(MAX_RULES) {
-            let text = format!(
-                "at most {MAX_RULES} rules can be enabled; there are {}: put addresses into lists or an nftset",
-                used.count()
+            rule.known.fault(
+                faults,
+                format_args!(
+                    "at most {MAX_RULES} rules can be enabled; there are {}: put addresses into lists or an nftset",
+                    used.count()
+                ),
             );
-            faults.push(rule.known.fault(text));
         }
         self.catch_all(faults);
         self.splits(faults);
@@ -80,8 +86,10 @@ impl Checks<'_, '_> {
     fn link_count(&self, faults: &mut Vec<Fault>) {
         let used = self.links.iter().filter(|link| link.enabled);
         if let Some(link) = used.clone().nth(MAX_LINKS) {
-            let text = format!("at most {MAX_LINKS} links can be enabled; there are {}", used.clone().count());
-            faults.push(link.known.fault(text));
+            link.known.fault(
+                faults,
+                format_args!("at most {MAX_LINKS} links can be enabled; there are {}", used.clone().count()),
+            );
         }
         // A server of peers, or two hosts on the same wires, need none.
         let mut peers = self.peers.iter().filter(|peer| peer.enabled).peekable();
@@ -101,9 +109,12 @@ impl Checks<'_, '_> {
         for device in &self.main.lan_device {
             let same = |link: &&Read<LinkConfig>| link.enabled && link.config.attach.device() == Some(device);
             if let Some(link) = self.links.iter().find(same) {
-                let text =
-                    format!("{} is the device of link {}, not of clients", shown(device), shown(&link.known.name));
-                faults.push(known.fault_at("lan_device", device, text));
+                known.fault_at(
+                    faults,
+                    "lan_device",
+                    device,
+                    format_args!("{} is the device of link {}, not of clients", shown(device), shown(&link.known.name)),
+                );
             }
         }
     }
@@ -115,16 +126,14 @@ impl Checks<'_, '_> {
             let link = self.links.iter().find(|link| link.known.name == *name);
             if link.is_none() && self.complete {
                 missing = true;
-                let text = unknown("link", name, self.links.iter().map(|link| link.known.name.as_str()));
-                faults.push(known.fault_at("link", name, text));
+                known.fault_at(faults, "link", name, format_args!("{}", unknown("link", name, &names(self.links))));
             } else if config.link.iter().take(index).any(|earlier| earlier == name) {
-                faults.push(known.fault_at("link", name, format!("names {} twice", shown(name))));
+                known.fault_at(faults, "link", name, format_args!("names {} twice", shown(name)));
             }
         }
         let is_used = |name: &String| self.links.iter().any(|link| link.enabled && link.known.name == *name);
         if config.mode.uses_links() && !config.link.is_empty() && !missing && !config.link.iter().any(is_used) {
-            let text = "all of its links are disabled: 'last_resort' decides";
-            faults.push(warning(known.fault_of("link", text.into())));
+            known.warn_of(faults, "link", format_args!("all of its links are disabled: 'last_resort' decides"));
         }
         if known.is_sound("mode") {
             let unused: &[&str] = match config.mode {
@@ -135,12 +144,17 @@ impl Checks<'_, '_> {
             };
             self.aggregate(policy, faults);
             for option in unused.iter().filter(|option| known.is_given(option)) {
-                faults.push(warning(known.fault_of(option, "has no effect in this policy's mode".into())));
+                known.warn_of(faults, option, format_args!("has no effect in this policy's mode"));
             }
             if config.mode == Mode::Race && config.sticky > Span::ZERO {
-                let text = "a race decides each connection anew: set mode 'weighted' or 'failover' for sticky clients, \
-                            or 'remember' for winners that are tried first";
-                faults.push(known.fault_of("sticky", text.into()));
+                known.fault_of(
+                    faults,
+                    "sticky",
+                    format_args!(
+                        "a race decides each connection anew: set mode 'weighted' or 'failover' for sticky clients, \
+                            or 'remember' for winners that are tried first"
+                    ),
+                );
             }
         }
     }
@@ -148,26 +162,32 @@ impl Checks<'_, '_> {
     /// Whom a policy in mode aggregate sends its connections to.
     fn aggregate(&self, policy: &Read<PolicyConfig>, faults: &mut Vec<Fault>) {
         let Read { known, config, .. } = policy;
-        let peers = || self.peers.iter().map(|peer| peer.known.name.as_str());
         match &config.peer {
             Some(_) if config.mode != Mode::Aggregate => {
-                faults.push(warning(known.fault_of("peer", "has no effect in this policy's mode".into())));
+                known.warn_of(faults, "peer", format_args!("has no effect in this policy's mode"));
             }
             Some(name) if self.complete => match self.peers.iter().find(|peer| peer.known.name == *name) {
-                None => faults.push(known.fault_of("peer", unknown("peer", name, peers()))),
+                None => known.fault_of(faults, "peer", format_args!("{}", unknown("peer", name, &names(self.peers)))),
                 Some(peer) if peer.config.role == Role::Server => {
-                    let text =
-                        format!("{} is of role server, which serves connections: name one of role client", shown(name));
-                    faults.push(known.fault_of("peer", text));
+                    known.fault_of(
+                        faults,
+                        "peer",
+                        format_args!(
+                            "{} is of role server, which serves connections: name one of role client",
+                            shown(name)
+                        ),
+                    );
                 }
                 Some(peer) if !peer.enabled => {
-                    faults.push(warning(known.fault_of("peer", "is disabled: 'last_resort' decides".into())));
+                    known.warn_of(faults, "peer", format_args!("is disabled: 'last_resort' decides"));
                 }
                 Some(_) => {}
             },
             None if config.mode == Mode::Aggregate && !known.is_given("peer") => {
-                let text = "option 'peer' is missing: mode aggregate needs the peer that the connections go to";
-                faults.push(known.fault(text.into()));
+                known.fault(
+                    faults,
+                    format_args!("option 'peer' is missing: mode aggregate needs the peer that the connections go to"),
+                );
             }
             _ => {}
         }
@@ -175,23 +195,27 @@ impl Checks<'_, '_> {
 
     fn rule(&self, rule: &Read<RuleConfig>, faults: &mut Vec<Fault>) {
         let Read { known, config, .. } = rule;
-        let policies = || self.policies.iter().map(|policy| policy.known.name.as_str());
         let implicit = self.policies.is_empty() && config.policy == PolicyConfig::default().name;
         if known.is_given("policy") && known.is_sound("policy") && self.complete && !implicit {
             let name = config.policy.as_str();
-            if !policies().any(|policy| policy == name) {
-                faults.push(known.fault_of("policy", unknown("policy", name, policies())));
+            let policies = names(self.policies);
+            if !policies.contains(&name) {
+                known.fault_of(faults, "policy", format_args!("{}", unknown("policy", name, &policies)));
             }
         }
         let proto: Vec<Option<Protocol>> = known.list("proto");
         if known.is_sound("proto") {
             if proto.len() > 1 && proto.contains(&None) {
-                faults.push(known.fault_of("proto", "'all' stands alone; leave out the others, or 'all'".into()));
+                known.fault_of(faults, "proto", format_args!("'all' stands alone; leave out the others, or 'all'"));
             } else if !proto.iter().all(|proto| matches!(proto, Some(Protocol::Tcp | Protocol::Udp))) {
                 for option in ["src_port", "dest_port"].iter().filter(|option| known.is_given(option)) {
-                    let text =
-                        "only TCP and UDP have ports: add list proto 'tcp', list proto 'udp' or both, and no other";
-                    faults.push(known.fault_of(option, text.into()));
+                    known.fault_of(
+                        faults,
+                        option,
+                        format_args!(
+                            "only TCP and UDP have ports: add list proto 'tcp', list proto 'udp' or both, and no other"
+                        ),
+                    );
                 }
             }
         }
@@ -205,19 +229,20 @@ impl Checks<'_, '_> {
                 continue;
             }
             if let Err(why) = split.check() {
-                faults.push(known.fault_of("secondary", why.into()));
+                known.fault_of(faults, "secondary", format_args!("{why}"));
             } else if let Some(other) = used().take(index).find(|other| other.config.split.collides(split)) {
                 let option = if split.side == Side::Sender { "primary" } else { "secondary" };
-                let text = format!("is already that of split {}", shown(&other.known.name));
-                faults.push(known.fault_of(option, text));
+                known.fault_of(faults, option, format_args!("is already that of split {}", shown(&other.known.name)));
             }
             if split.side == Side::Receiver && known.is_given("ratio") {
-                faults.push(warning(known.fault_of("ratio", "has no effect: the sender's counts".into())));
+                known.warn_of(faults, "ratio", format_args!("has no effect: the sender's counts"));
             }
         }
         if let Some(split) = used().nth(MAX_SPLITS) {
-            let text = format!("at most {MAX_SPLITS} splits can be enabled; there are {}", used().count());
-            faults.push(split.known.fault(text));
+            split.known.fault(
+                faults,
+                format_args!("at most {MAX_SPLITS} splits can be enabled; there are {}", used().count()),
+            );
         }
     }
 
@@ -232,22 +257,24 @@ impl Checks<'_, '_> {
         if let Some(rule) = used.by_ref().find(|rule| matches_all(rule))
             && let Some(next) = used.next()
         {
-            let text = format!("matches every connection: {} and later rules never do", shown(&next.known.name));
-            faults.push(warning(rule.known.fault(text)));
+            rule.known.warn(
+                faults,
+                format_args!("matches every connection: {} and later rules never do", shown(&next.known.name)),
+            );
         }
     }
 }
 
-pub(super) fn warning(fault: Fault) -> Fault {
-    Fault { severity: Severity::Warning, ..fault }
+pub(super) fn names<'c, T>(sections: &'c [Read<T>]) -> Vec<&'c str> {
+    sections.iter().map(|section| section.known.name.as_str()).collect()
 }
 
-pub(super) fn unknown<'n>(kind: &str, name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
-    let hint = match nearest(name, names.clone()) {
+pub(super) fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
+    let hint = match nearest(name, names) {
         Some(near) => format!("did you mean {}?", shown(near)),
-        None => match names.take(MAX_LINKS).map(shown).collect::<Vec<_>>() {
+        None => match names.iter().take(MAX_LINKS).map(|name| shown(name)).collect::<Vec<_>>() {
             known if known.is_empty() => format!("the file has no {kind}"),
-            known => format!("the file has {}", known.join(", ")),
+            known => format!("the file has {}", commas(&known)),
         },
     };
     format!("there is no {kind} {}; {hint}", shown(name))
@@ -256,13 +283,15 @@ pub(super) fn unknown<'n>(kind: &str, name: &str, names: impl Iterator<Item = &'
 fn attach(known: &Known, faults: &mut Vec<Fault>) {
     if known.is_given("device") {
         if known.is_given("interface") {
-            let text = "cannot stand beside 'interface': keep 'interface' where netifd runs, 'device' elsewhere";
-            faults.push(known.fault_of("device", text.into()));
+            known.fault_of(
+                faults,
+                "device",
+                format_args!("cannot stand beside 'interface': keep 'interface' where netifd runs, 'device' elsewhere"),
+            );
         }
     } else {
         for option in ["gateway", "gateway6"].iter().filter(|option| known.is_given(option)) {
-            let text = "needs 'device'; an interface's gateways come from netifd";
-            faults.push(known.fault_of(option, text.into()));
+            known.fault_of(faults, option, format_args!("needs 'device'; an interface's gateways come from netifd"));
         }
     }
 }
@@ -271,8 +300,11 @@ fn reliability(link: &Read<LinkConfig>, faults: &mut Vec<Fault>) {
     let Read { known, config, .. } = link;
     let (probes, wanted) = (config.probe.len(), config.reliability);
     if known.is_given("probe") && known.is_sound("probe") && usize::from(wanted) > probes {
-        let text = format!("must not exceed the number of probes, {probes} (got '{wanted}')");
-        faults.push(known.fault_of("reliability", text));
+        known.fault_of(
+            faults,
+            "reliability",
+            format_args!("must not exceed the number of probes, {probes} (got '{wanted}')"),
+        );
     }
 }
 
@@ -280,23 +312,29 @@ fn reliability(link: &Read<LinkConfig>, faults: &mut Vec<Fault>) {
 fn limits(link: &Read<LinkConfig>, faults: &mut Vec<Fault>) {
     let Read { known, config, .. } = link;
     if config.probe.len() > MAX_TARGETS {
-        let text = format!("takes at most {MAX_TARGETS} values (got {})", config.probe.len());
-        faults.push(known.fault_of("probe", text));
+        known.fault_of(
+            faults,
+            "probe",
+            format_args!("takes at most {MAX_TARGETS} values (got {})", config.probe.len()),
+        );
     }
     let loss = config.loss_limits.is_some_and(|(down, up)| up > down);
     let latency = config.latency_limits.is_some_and(|(down, up)| up > down);
     for (down, up, above) in [("loss_down", "loss_up", loss), ("latency_down", "latency_up", latency)] {
         if above {
-            faults.push(known.fault_of(up, format!("must not exceed '{down}'")));
+            known.fault_of(faults, up, format_args!("must not exceed '{down}'"));
         } else if known.is_given(up) && !known.is_given(down) {
-            faults.push(warning(known.fault_of(up, format!("has no effect without '{down}'"))));
+            known.warn_of(faults, up, format_args!("has no effect without '{down}'"));
         } else if known.is_given(down) && !known.is_given("probe") {
-            faults.push(warning(known.fault_of(down, "has no effect without 'probe'".into())));
+            known.warn_of(faults, down, format_args!("has no effect without 'probe'"));
         }
     }
     if config.latency_limits.is_some_and(|(down, _)| down >= config.timeout) {
-        let text = format!("has no effect: after 'timeout' ({}) a probe is lost", span_text(config.timeout));
-        faults.push(warning(known.fault_of("latency_down", text)));
+        known.warn_of(
+            faults,
+            "latency_down",
+            format_args!("has no effect: after 'timeout' ({}) a probe is lost", span_text(config.timeout)),
+        );
     }
 }
 
@@ -305,16 +343,16 @@ fn apart(earlier: &Read<LinkConfig>, link: &Read<LinkConfig>, faults: &mut Vec<F
     let other = shown(&earlier.known.name);
     match (&earlier.config.attach, &link.config.attach) {
         (Attach::Device { device: a, .. }, Attach::Device { device: b, .. }) if a == b => {
-            faults.push(link.known.fault_of("device", format!("{} is already that of link {other}", shown(b))));
+            link.known.fault_of(faults, "device", format_args!("{} is already that of link {other}", shown(b)));
         }
         (Attach::Interface(a), Attach::Interface(b)) if a == b => {
-            faults.push(link.known.fault_of("interface", format!("{} is already that of link {other}", shown(b))));
+            link.known.fault_of(faults, "interface", format_args!("{} is already that of link {other}", shown(b)));
         }
         _ => {}
     }
     let taken = |prefix: &&Prefix| earlier.config.prefix.iter().any(|before| before.overlaps(**prefix));
     if let Some(prefix) = link.config.prefix.iter().find(taken) {
-        faults.push(link.known.fault_of("prefix", format!("{prefix} overlaps a prefix of link {other}")));
+        link.known.fault_of(faults, "prefix", format_args!("{prefix} overlaps a prefix of link {other}"));
     }
 }
 
@@ -328,14 +366,17 @@ fn families(known: &Known, rule: &RuleConfig, faults: &mut Vec<Fault>) {
         });
         if let Some(prefix) = odd {
             fits = false;
-            faults.push(known.fault_of(option, format!("{prefix} is not of the rule's 'family'")));
+            known.fault_of(faults, option, format_args!("{prefix} is not of the rule's 'family'"));
         }
     }
     let has = |prefixes: &[Prefix], ipv4| prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.is_ipv4() == ipv4);
     let common = [true, false].iter().any(|ipv4| has(&rule.src_ip, *ipv4) && has(&rule.dest_ip, *ipv4));
     if fits && !common && known.is_sound("src_ip") && known.is_sound("dest_ip") {
-        let text = "matches nothing: 'src_ip' and 'dest_ip' are of different address families";
-        faults.push(known.fault_of("dest_ip", text.into()));
+        known.fault_of(
+            faults,
+            "dest_ip",
+            format_args!("matches nothing: 'src_ip' and 'dest_ip' are of different address families"),
+        );
     }
 }
 

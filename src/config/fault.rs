@@ -90,16 +90,23 @@ impl fmt::Display for InFile<'_> {
 /// The user's own text, quoted, on one line and of bounded length: faults end in a log.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 64;
-    let escape = |c: char| if c == '\'' || c == '"' { vec![c] } else { c.escape_debug().collect::<Vec<_>>() };
-    let mut out: String = text.chars().take(LONGEST).flat_map(escape).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        out.push('…');
+    let mut out = String::from("'");
+    for (number, c) in text.chars().enumerate() {
+        match c {
+            _ if number == LONGEST => {
+                out.push('…');
+                break;
+            }
+            '\'' | '"' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
     }
-    format!("'{out}'")
+    out.push('\'');
+    out
 }
 
 /// The candidate that `word` was probably meant to be: at most two slips away, and not a different word altogether.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // Longer words are no typos; the bound keeps the search cheap on hostile files.
     const LONGEST: usize = 32;
     let word: Vec<char> = word.chars().take(LONGEST + 1).collect();
@@ -107,7 +114,8 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         return None;
     }
     candidates
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|candidate| candidate.len() <= LONGEST && candidate.len().abs_diff(word.len()) <= 2)
         .map(|candidate| (slips(&word, candidate), candidate))
         .filter(|(slips, candidate)| (1..=2).contains(slips) && *slips < candidate.len())
@@ -159,7 +167,7 @@ mod tests {
             ("weight", None),
             ("", None),
         ] {
-            assert_eq!(nearest(typo, words), word, "{typo}");
+            assert_eq!(nearest(typo, &words), word, "{typo}");
         }
     }
 

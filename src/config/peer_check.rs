@@ -1,7 +1,7 @@
 //! What only shows when a peer's options are seen together, and peers beside each other and beside links.
 
 use super::check::Read;
-use super::cross::{unknown, warning};
+use super::cross::{names, unknown};
 use super::fault::{Fault, shown};
 use super::peer::Wire;
 use super::section::Known;
@@ -42,54 +42,66 @@ impl Peers<'_, '_> {
     fn count(&self, faults: &mut Vec<Fault>) {
         let used = || self.peers.iter().filter(|peer| peer.enabled);
         if let Some(peer) = used().nth(MAX_PEERS) {
-            let text = format!("at most {MAX_PEERS} peers can be enabled; there are {}", used().count());
-            faults.push(peer.known.fault(text));
+            peer.known
+                .fault(faults, format_args!("at most {MAX_PEERS} peers can be enabled; there are {}", used().count()));
             return;
         }
         let links = self.links.iter().filter(|link| link.enabled).count().min(MAX_LINKS);
         let ways = || used().filter(|peer| peer.config.is_way());
         if let Some(peer) = ways().nth(MAX_LINKS - links) {
-            let text = format!(
-                "links and peers of role client can be {MAX_LINKS} together; there are {}",
-                links + ways().count()
+            peer.known.fault(
+                faults,
+                format_args!(
+                    "links and peers of role client can be {MAX_LINKS} together; there are {}",
+                    links + ways().count()
+                ),
             );
-            faults.push(peer.known.fault(text));
         }
         let clients = || self.clients.iter().filter(|client| client.enabled);
         if let Some(client) = clients().nth(MAX_CLIENTS) {
-            let text = format!("at most {MAX_CLIENTS} clients can be enabled; there are {}", clients().count());
-            faults.push(client.known.fault(text));
+            client.known.fault(
+                faults,
+                format_args!("at most {MAX_CLIENTS} clients can be enabled; there are {}", clients().count()),
+            );
         }
     }
 
     fn role(&self, peer: &Read<PeerConfig>, faults: &mut Vec<Fault>) {
         let Read { known, config, .. } = peer;
         let udp = matches!(config.transport, Transport::Udp { .. });
-        let missing = |option: &str, why: &str| known.fault(format!("option '{option}' is missing: {why}"));
+        let missing = |faults: &mut Vec<Fault>, option: &str, why: &str| {
+            known.fault(faults, format_args!("option '{option}' is missing: {why}"));
+        };
         let unused: &[&str] = match config.role {
             Role::Client => {
                 if !known.is_given("public_key") {
-                    faults.push(missing("public_key", "the server's, as 'cheaproute pubkey' prints it there"));
+                    missing(faults, "public_key", "the server's, as 'cheaproute pubkey' prints it there");
                 }
                 if udp && !known.is_given("endpoint") {
-                    faults.push(missing("endpoint", "where the server is, such as vps.example.net:7420"));
+                    missing(faults, "endpoint", "where the server is, such as vps.example.net:7420");
                 }
                 &["allowed_ips", "masquerade"]
             }
             Role::Server => {
                 if udp && !known.is_given("listen_port") {
-                    faults.push(missing("listen_port", "where clients reach this server, such as 7420"));
+                    missing(faults, "listen_port", "where clients reach this server, such as 7420");
                 }
                 let has_clients = self.clients.iter().any(|client| client.config.peer == known.name);
                 if !known.is_given("public_key") && !has_clients && self.complete {
-                    let text =
-                        "has no client: give its public_key here, or add config client sections with option peer";
-                    faults.push(warning(known.fault(text.into())));
+                    known.warn(
+                        faults,
+                        format_args!(
+                            "has no client: give its public_key here, or add config client sections with option peer"
+                        ),
+                    );
                 }
                 if !known.is_given("public_key") {
                     for option in ["preshared_key", "allowed_ips"].iter().filter(|option| known.is_given(option)) {
-                        let text = "needs 'public_key'; other clients' belongs into their sections";
-                        faults.push(known.fault_of(option, text.into()));
+                        known.fault_of(
+                            faults,
+                            option,
+                            format_args!("needs 'public_key'; other clients' belongs into their sections"),
+                        );
                     }
                 }
                 &["endpoint", "keepalive"]
@@ -103,12 +115,17 @@ impl Peers<'_, '_> {
         // An endpoint of a server of transport ethernet is useless twice, and told once.
         let more = of_transport.iter().filter(|option| !unused.contains(option));
         for option in unused.iter().chain(more).filter(|option| known.is_given(option)) {
-            let text = format!("has no effect with role {} and transport {}", role(config), transport(udp));
-            faults.push(warning(known.fault_of(option, text)));
+            known.warn_of(
+                faults,
+                option,
+                format_args!("has no effect with role {} and transport {}", role(config), transport(udp)),
+            );
         }
         if config.address.is_empty() && known.is_sound("address") && peer.enabled {
-            let text = "has no 'address': its device carries nothing until something gives it one";
-            faults.push(warning(known.fault(text.into())));
+            known.warn(
+                faults,
+                format_args!("has no 'address': its device carries nothing until something gives it one"),
+            );
         }
     }
 
@@ -118,25 +135,27 @@ impl Peers<'_, '_> {
         let local: Vec<String> = known.list("link");
         for (index, name) in local.iter().enumerate() {
             if local.iter().take(index).any(|earlier| earlier == name) {
-                faults.push(known.fault_at("link", name, format!("names {} twice", shown(name))));
+                known.fault_at(faults, "link", name, format_args!("names {} twice", shown(name)));
             }
         }
         match &config.transport {
             Transport::Udp { .. } if config.role == Role::Server => {
                 if known.is_given("link") {
-                    let text = "has no effect: a server answers over the link that it is asked by";
-                    faults.push(warning(known.fault_of("link", text.into())));
+                    known.warn_of(
+                        faults,
+                        "link",
+                        format_args!("has no effect: a server answers over the link that it is asked by"),
+                    );
                 }
             }
             Transport::Udp { links } => {
                 let known_link = |name: &str| self.links.iter().find(|link| link.known.name == name);
                 for name in links.iter().filter(|name| self.complete && known_link(name).is_none()) {
-                    let text = unknown("link", name, self.links.iter().map(|link| link.known.name.as_str()));
-                    faults.push(known.fault_at("link", name, text));
+                    known.fault_at(faults, "link", name, format_args!("{}", unknown("link", name, &names(self.links))));
                 }
                 let all_off = |name: &String| known_link(name).is_some_and(|link| !link.enabled);
                 if !links.is_empty() && links.iter().all(all_off) {
-                    faults.push(warning(known.fault_of("link", "all of its links are disabled".into())));
+                    known.warn_of(faults, "link", format_args!("all of its links are disabled"));
                 }
             }
             Transport::Ethernet { wires } => self.wires(known, config, wires, faults),
@@ -145,33 +164,49 @@ impl Peers<'_, '_> {
 
     fn wires(&self, known: &Known, config: &PeerConfig, wires: &[Wire], faults: &mut Vec<Fault>) {
         if !known.is_given("link") {
-            let text = "option 'link' is missing: transport ethernet needs the local devices, such as list link 'eth1'";
-            faults.push(known.fault(text.into()));
+            known.fault(
+                faults,
+                format_args!(
+                    "option 'link' is missing: transport ethernet needs the local devices, such as list link 'eth1'"
+                ),
+            );
             return;
         }
         let macs: Vec<super::Mac> = known.list("remote_mac");
         let given = known.is_given("remote_mac");
         if !given && config.role == Role::Client {
-            let text = "option 'remote_mac' is missing: the server's, one for each 'link' and in the same order";
-            faults.push(known.fault(text.into()));
+            known.fault(
+                faults,
+                format_args!("option 'remote_mac' is missing: the server's, one for each 'link' and in the same order"),
+            );
         } else if given && known.is_sound("remote_mac") && macs.len() != wires.len() {
-            let text =
-                format!("must be one for each 'link', in the same order: there are {} and {}", macs.len(), wires.len());
-            faults.push(known.fault_of("remote_mac", text));
+            known.fault_of(
+                faults,
+                "remote_mac",
+                format_args!(
+                    "must be one for each 'link', in the same order: there are {} and {}",
+                    macs.len(),
+                    wires.len()
+                ),
+            );
         }
     }
 
     fn client(&self, client: &Read<ClientConfig>, faults: &mut Vec<Fault>) {
         let Read { known, config, .. } = client;
-        let peers = || self.peers.iter().map(|peer| peer.known.name.as_str());
         if !known.is_given("peer") || !known.is_sound("peer") || !self.complete {
             return;
         }
         match self.peers.iter().find(|peer| peer.known.name == config.peer) {
-            None => faults.push(known.fault_of("peer", unknown("peer", &config.peer, peers()))),
+            None => {
+                known.fault_of(faults, "peer", format_args!("{}", unknown("peer", &config.peer, &names(self.peers))))
+            }
             Some(peer) if peer.config.role == Role::Client => {
-                let text = format!("{} is of role client: only a server has clients", shown(&config.peer));
-                faults.push(known.fault_of("peer", text));
+                known.fault_of(
+                    faults,
+                    "peer",
+                    format_args!("{} is of role client: only a server has clients", shown(&config.peer)),
+                );
             }
             Some(_) => {}
         }
@@ -191,8 +226,11 @@ impl Peers<'_, '_> {
             if known.is_given("public_key") && known.is_sound("public_key") {
                 match keys.iter().find(|(of, key, _)| *of == peer && *key == config.remote.public_key) {
                     Some((.., other)) => {
-                        let text = format!("is already that of client {}", shown(other));
-                        faults.push(known.fault_of("public_key", text));
+                        known.fault_of(
+                            faults,
+                            "public_key",
+                            format_args!("is already that of client {}", shown(other)),
+                        );
                     }
                     None => keys.push((peer, config.remote.public_key, &known.name)),
                 }
@@ -200,8 +238,11 @@ impl Peers<'_, '_> {
             for prefix in &config.remote.allowed_ips {
                 match prefixes.iter().find(|(of, taken, _)| *of == peer && taken == prefix) {
                     Some((.., other)) => {
-                        let text = format!("{prefix} is already that of client {}", shown(other));
-                        faults.push(known.fault_of("allowed_ips", text));
+                        known.fault_of(
+                            faults,
+                            "allowed_ips",
+                            format_args!("{prefix} is already that of client {}", shown(other)),
+                        );
                         break;
                     }
                     None => prefixes.push((peer, *prefix, &known.name)),
@@ -214,11 +255,10 @@ impl Peers<'_, '_> {
 fn keys(known: &Known, faults: &mut Vec<Fault>) {
     match (known.is_given("private_key"), known.is_given("private_key_file")) {
         (true, true) => {
-            faults.push(known.fault_of("private_key_file", "cannot stand beside 'private_key': keep one".into()));
+            known.fault_of(faults, "private_key_file", format_args!("cannot stand beside 'private_key': keep one"));
         }
         (false, false) => {
-            let text = "option 'private_key' is missing: 'cheaproute genkey' makes one; or name its file by 'private_key_file'";
-            faults.push(known.fault(text.into()));
+            known.fault(faults, format_args!("option 'private_key' is missing: 'cheaproute genkey' makes one; or name its file by 'private_key_file'"));
         }
         _ => {}
     }
@@ -226,16 +266,25 @@ fn keys(known: &Known, faults: &mut Vec<Fault>) {
         ["private_key", "public_key", "preshared_key"].map(|option| known.one(option));
     let own = private.zip(public).is_some_and(|(private, public)| Secret::new(private.0).public().0 == public.0);
     if own {
-        let text = "is this end's own: it takes the other end's, as 'cheaproute pubkey' prints it there";
-        faults.push(known.fault_of("public_key", text.into()));
+        known.fault_of(
+            faults,
+            "public_key",
+            format_args!("is this end's own: it takes the other end's, as 'cheaproute pubkey' prints it there"),
+        );
     }
     if private.is_some() && private == public {
-        let text = "is this end's private key: it takes the other end's public one, of 'cheaproute pubkey'";
-        faults.push(known.fault_of("public_key", text.into()));
+        known.fault_of(
+            faults,
+            "public_key",
+            format_args!("is this end's private key: it takes the other end's public one, of 'cheaproute pubkey'"),
+        );
     }
     if preshared.is_some() && (preshared == private || preshared == public) {
-        let text = "must be a key of its own, the same at both ends: 'cheaproute genpsk' makes one";
-        faults.push(known.fault_of("preshared_key", text.into()));
+        known.fault_of(
+            faults,
+            "preshared_key",
+            format_args!("must be a key of its own, the same at both ends: 'cheaproute genpsk' makes one"),
+        );
     }
 }
 
@@ -243,19 +292,21 @@ fn keys(known: &Known, faults: &mut Vec<Fault>) {
 fn apart(earlier: &Read<PeerConfig>, peer: &Read<PeerConfig>, faults: &mut Vec<Fault>) {
     let (known, other) = (&peer.known, shown(&earlier.known.name));
     let (a, b) = (&earlier.config, &peer.config);
-    let already = |what: String| format!("{what} is already that of peer {other}");
+    let mut already = |option: &str, what: &str| {
+        known.fault_of(faults, option, format_args!("{what} is already that of peer {other}"));
+    };
     if known.is_given("device") && a.device == b.device {
-        faults.push(known.fault_of("device", already(shown(&b.device))));
+        already("device", &shown(&b.device));
     }
     if b.listen_port != 0 && a.listen_port == b.listen_port {
-        faults.push(known.fault_of("listen_port", already(b.listen_port.to_string())));
+        already("listen_port", &b.listen_port.to_string());
     }
     let overlaps = |own: &&super::OwnAddress| {
         let network = own.network();
         a.address.iter().any(|before| before.network().zip(network).is_some_and(|(a, b)| a.overlaps(b)))
     };
     if let Some(own) = b.address.iter().find(overlaps) {
-        faults.push(known.fault_of("address", format!("{own} overlaps an address of peer {other}")));
+        known.fault_of(faults, "address", format_args!("{own} overlaps an address of peer {other}"));
     }
 }
 

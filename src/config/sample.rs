@@ -1,5 +1,7 @@
 //! The sample file, from the option table.
 
+use std::fmt::Write;
+
 use super::options::{Kind, Spec, Without};
 use super::uci::quote;
 
@@ -16,7 +18,7 @@ pub fn sample() -> String {
     options(&mut out, Kind::Link, "", &["interface", "probe"]);
     out += "\nconfig link 'wanb'\n\toption interface 'wanb'\n";
     let probe = Kind::Link.option("probe").map_or(&[][..], Spec::example);
-    probe.iter().for_each(|target| out += &format!("\tlist probe {}\n", quote(target)));
+    probe.iter().for_each(|target| _ = writeln!(out, "\tlist probe {}", quote(target)));
     header(&mut out, Kind::Policy, "", "fastest");
     options(&mut out, Kind::Policy, "", &["mode"]);
     header(&mut out, Kind::Rule, "#", "web");
@@ -36,7 +38,7 @@ const WIDTH: usize = 110;
 fn header(out: &mut String, kind: Kind, off: &str, name: &str) {
     out.push('\n');
     comment(out, "# ", kind.doc());
-    *out += &format!("{off}config {} {}\n", kind.name(), quote(name));
+    let _ = writeln!(out, "{off}config {} {}", kind.name(), quote(name));
 }
 
 /// Those in `active` are in force, the others commented out.
@@ -46,7 +48,7 @@ fn options(out: &mut String, kind: Kind, off: &str, active: &[&str]) {
         let mark = if active.contains(&spec.name) || !off.is_empty() { "" } else { "#" };
         let keyword = if spec.list { "list" } else { "option" };
         for value in spec.example() {
-            *out += &format!("{off}\t{mark}{keyword} {} {}\n", spec.name, quote(value));
+            let _ = writeln!(out, "{off}\t{mark}{keyword} {} {}", spec.name, quote(value));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A section of the file against the option table: what does not fit is reported once, and the rest is read with its
 //! type.
 
+use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -13,6 +14,7 @@ use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use super::{Role, Scheduler};
 use crate::link::Marks;
 use crate::split::{Ratio, Side};
+use crate::text::commas;
 use crate::time::Span;
 
 /// Values of one list: as many as rules, and for the same reason.
@@ -41,18 +43,18 @@ impl<'a> Known<'a> {
                 Some(spec) => self.check_entry(entry, spec, faults),
                 None => {
                     let known: Vec<&str> = self.kind.options().map(|spec| spec.name).collect();
-                    let text = match nearest(&entry.name, known.iter().copied()) {
-                        Some(near) => format!("is unknown; did you mean '{near}'?"),
-                        None => format!("is unknown; a {} has {}", self.kind.name(), known.join(", ")),
+                    let hint = match nearest(&entry.name, &known) {
+                        Some(near) => format!("did you mean '{near}'?"),
+                        None => format!("a {} has {}", self.kind.name(), commas(&known)),
                     };
-                    let fault = Fault { option: Some(entry.name.clone()), ..self.fault(text) };
-                    faults.push(Fault { line: Some(entry.place.line), ..fault });
+                    let (line, option) = (entry.place.line, Some(&*entry.name));
+                    self.report(faults, Severity::Fault, line, option, format_args!("is unknown; {hint}"));
                 }
             }
         }
         for spec in self.kind.options() {
             if matches!(spec.without, Without::Required { .. }) && self.entry(spec.name).is_none() {
-                faults.push(self.fault(format!("option '{}' is missing: {}", spec.name, spec.doc)));
+                self.fault(faults, format_args!("option '{}' is missing: {}", spec.name, spec.doc));
             }
         }
     }
@@ -61,17 +63,16 @@ impl<'a> Known<'a> {
         let kind = self.kind.name();
         match (self.kind, &self.section.name) {
             (Kind::Main, name) if name.as_deref() != Some("main") => {
-                faults.push(self.fault(format!("the only section of this type is config {kind} 'main'")));
+                self.fault(faults, format_args!("the only section of this type is config {kind} 'main'"));
             }
             (Kind::Link | Kind::Policy | Kind::Peer | Kind::Client, None) => {
-                faults.push(self.fault(format!("a {kind} needs a name: config {kind} 'name'")));
+                self.fault(faults, format_args!("a {kind} needs a name: config {kind} 'name'"));
             }
             (_, Some(name)) if !is_name(name) => {
-                faults.push(self.fault(format!("the section's name must be {}", Shape::Name.describe())));
+                self.fault(faults, format_args!("the section's name must be {}", Shape::Name.describe()));
             }
             (_, Some(name)) if name.contains('-') => {
-                let text = "the uci command and LuCI refuse a '-' in a section's name; write '_'";
-                faults.push(Fault { severity: Severity::Warning, ..self.fault(text.into()) });
+                self.warn(faults, format_args!("the uci command and LuCI refuse a '-' in a section's name; write '_'"));
             }
             _ => {}
         }
@@ -79,41 +80,50 @@ impl<'a> Known<'a> {
 
     fn check_entry(&self, entry: &Entry, spec: &Spec, faults: &mut Vec<Fault>) {
         if entry.list && !spec.list {
-            faults
-                .push(self.fault_of(spec.name, format!("takes one value: write option {0}, not list {0}", spec.name)));
+            self.fault_of(
+                faults,
+                spec.name,
+                format_args!("takes one value: write option {0}, not list {0}", spec.name),
+            );
             return;
         }
         let words = words(entry, spec);
         if words.len() > MAX_VALUES {
-            let text = format!("takes at most {MAX_VALUES} values; larger sets of addresses belong into an nftset");
-            faults.push(self.fault_of(spec.name, text));
+            self.fault_of(
+                faults,
+                spec.name,
+                format_args!("takes at most {MAX_VALUES} values; larger sets of addresses belong into an nftset"),
+            );
             return;
         }
         for (word, line) in &words {
             if faults.len() < MAX_FAULTS && spec.shape.parse(word).is_none() {
                 let got =
                     if matches!(spec.shape, Shape::Key) { wrong_key(word) } else { format!("got {}", shown(word)) };
-                let text = format!("must be {} ({got}){}", spec.shape.describe(), hint(spec.shape, word));
-                faults.push(Fault { line: Some(*line), ..self.fault_of(spec.name, text) });
+                let (must, hint) = (spec.shape.describe(), hint(spec.shape, word));
+                let text = format!("must be {must} ({got}){hint}");
+                self.report(faults, Severity::Fault, *line, Some(spec.name), format_args!("{text}"));
             }
         }
         if words.is_empty() {
-            faults.push(self.fault_of(spec.name, "has no value; leave it out for the default".into()));
+            self.fault_of(faults, spec.name, format_args!("has no value; leave it out for the default"));
         }
     }
 
     /// The option's values as far as they fit; else its default.
     pub fn list<T: FromValue>(&self, name: &'static str) -> Vec<T> {
         let mut list = Vec::new();
-        for value in self.values(name) {
-            list.extend(T::from_value(value));
+        for value in &self.values(name) {
+            if let Some(value) = T::from_value(value) {
+                list.push(value);
+            }
         }
         list
     }
 
     /// The option's value if it fits; else its default, if it has one.
     pub fn one<T: FromValue>(&self, name: &'static str) -> Option<T> {
-        T::from_value(self.value(name)?)
+        T::from_value(&self.value(name)?)
     }
 
     fn values(&self, name: &str) -> Vec<Value> {
@@ -147,33 +157,63 @@ impl<'a> Known<'a> {
         self.entry(name).is_some()
     }
 
-    /// About the section.
-    pub fn fault(&self, text: String) -> Fault {
-        Fault {
-            severity: Severity::Fault,
-            line: Some(self.section.place.line),
-            column: None,
-            section: Some(format!("{} {}", self.kind.name(), shown(&self.name))),
-            option: None,
-            text,
-        }
+    /// Reports a fault of the section. It is text that is yet to be formatted, here and below: that takes the least room where
+    /// a fault is found.
+    #[inline(never)]
+    pub fn fault(&self, faults: &mut Vec<Fault>, text: fmt::Arguments) {
+        self.report(faults, Severity::Fault, self.section.place.line, None, text);
     }
 
-    /// About an option; at the section's header if it is not given.
-    pub fn fault_of(&self, option: &str, text: String) -> Fault {
-        let line = self.entry(option).map_or(self.section.place.line, |entry| entry.place.line);
-        Fault { line: Some(line), option: Some(option.into()), ..self.fault(text) }
+    /// Reports a warning about the section.
+    #[inline(never)]
+    pub fn warn(&self, faults: &mut Vec<Fault>, text: fmt::Arguments) {
+        self.report(faults, Severity::Warning, self.section.place.line, None, text);
     }
 
-    /// About one value of an option.
-    pub fn fault_at(&self, option: &str, value: &str, text: String) -> Fault {
-        let fault = self.fault_of(option, text);
-        let spec = self.kind.option(option);
-        let line = self.entry(option).zip(spec).and_then(|(entry, spec)| {
+    /// Reports a fault of an option; at the section's header if it is not given.
+    #[inline(never)]
+    pub fn fault_of(&self, faults: &mut Vec<Fault>, option: &str, text: fmt::Arguments) {
+        self.report(faults, Severity::Fault, self.line_of(option), Some(option), text);
+    }
+
+    /// Reports a warning about an option.
+    #[inline(never)]
+    pub fn warn_of(&self, faults: &mut Vec<Fault>, option: &str, text: fmt::Arguments) {
+        self.report(faults, Severity::Warning, self.line_of(option), Some(option), text);
+    }
+
+    /// Reports a fault of one value of an option.
+    #[inline(never)]
+    pub fn fault_at(&self, faults: &mut Vec<Fault>, option: &str, value: &str, text: fmt::Arguments) {
+        let line = self.entry(option).zip(self.kind.option(option)).and_then(|(entry, spec)| {
             // The last one: of two equal values the second is the one too many.
             words(entry, spec).iter().rev().find(|(word, _)| *word == value).map(|(_, line)| *line)
         });
-        Fault { line: line.or(fault.line), ..fault }
+        let line = line.unwrap_or_else(|| self.line_of(option));
+        self.report(faults, Severity::Fault, line, Some(option), text);
+    }
+
+    #[inline(never)]
+    fn report(
+        &self,
+        faults: &mut Vec<Fault>,
+        severity: Severity,
+        line: u32,
+        option: Option<&str>,
+        text: fmt::Arguments,
+    ) {
+        faults.push(Fault {
+            severity,
+            line: Some(line),
+            column: None,
+            section: Some(format!("{} {}", self.kind.name(), shown(&self.name))),
+            option: option.map(str::to_owned),
+            text: text.to_string(),
+        });
+    }
+
+    fn line_of(&self, option: &str) -> u32 {
+        self.entry(option).map_or(self.section.place.line, |entry| entry.place.line)
     }
 
     fn entry(&self, name: &str) -> Option<&'a Entry> {
@@ -212,7 +252,7 @@ fn hint(shape: Shape, text: &str) -> String {
         Shape::Ipv4 if text.parse::<Ipv6Addr>().is_ok() => "; an IPv6 gateway goes into 'gateway6'".into(),
         Shape::Ipv6 if text.parse::<Ipv4Addr>().is_ok() => "; an IPv4 gateway goes into 'gateway'".into(),
         Shape::Target if text.parse::<IpAddr>().is_ok() => format!("; did you mean 'icmp:{text}'?"),
-        Shape::OneOf(words) => match nearest(text, words.iter().copied()) {
+        Shape::OneOf(words) => match nearest(text, words) {
             Some(near) => format!("; did you mean '{near}'?"),
             None => String::new(),
         },
@@ -222,15 +262,15 @@ fn hint(shape: Shape, text: &str) -> String {
 
 /// A value of the table as a field's type. `None` where the table and the field disagree, which the tests would show.
 pub trait FromValue: Sized {
-    fn from_value(value: Value) -> Option<Self>;
+    fn from_value(value: &Value) -> Option<Self>;
 }
 
 macro_rules! from_value {
     ($($variant:ident => $field:ty),* $(,)?) => {$(
         impl FromValue for $field {
             #[inline(never)] // read for each option, it would be there as often
-            fn from_value(value: Value) -> Option<Self> {
-                if let Value::$variant(value) = value { Some(value) } else { None }
+            fn from_value(value: &Value) -> Option<Self> {
+                if let Value::$variant(value) = value { Some(value.clone()) } else { None }
             }
         }
     )*};
@@ -242,13 +282,18 @@ from_value! {
     Endpoint => SocketAddr, Ratio => Ratio, Key => Key, Host => Endpoint, Own => OwnAddress, Mac => Mac, Rate => u64,
 }
 
+#[inline(never)]
+fn place(value: &Value, words: &[&str]) -> Option<usize> {
+    let Value::Word(word) = value else { return None };
+    words.iter().position(|known| known == word)
+}
+
 macro_rules! from_word {
     ($($field:ty { $($word:literal => $variant:ident),* })*) => {$(
         impl FromValue for $field {
-            fn from_value(value: Value) -> Option<Self> {
-                let Value::Word(word) = value else { return None };
-                let all = [$(($word, Self::$variant)),*];
-                all.into_iter().find(|(name, _)| *name == word).map(|(_, variant)| variant)
+            fn from_value(value: &Value) -> Option<Self> {
+                const ALL: &[$field] = &[$(<$field>::$variant),*];
+                ALL.get(place(value, &[$($word),*])?).copied()
             }
         }
     )*};
@@ -270,7 +315,7 @@ from_word! {
 }
 
 impl FromValue for log::LevelFilter {
-    fn from_value(value: Value) -> Option<Self> {
+    fn from_value(value: &Value) -> Option<Self> {
         if let Value::Word(word) = value { Self::from_str(word).ok() } else { None }
     }
 }

@@ -5,6 +5,8 @@
 //! commands anywhere (libuci refuses it at the start of a line and loses what follows an unquoted `word;`), and a
 //! backslash before a line break is a blank between words. Names are the table's to judge.
 
+use std::fmt::Write;
+
 use super::fault::{MAX_FAULTS, nearest, shown};
 
 /// Bytes. A thousand rules of ten lines take a third of it; nothing larger was written for us.
@@ -128,7 +130,7 @@ impl Parser<'_> {
                 self.end()?;
             }
             other => {
-                let near = nearest(other, ["config", "option", "list", "package"]);
+                let near = nearest(other, &["config", "option", "list", "package"]);
                 if matches!(near, Some("config")) {
                     self.current = Current::Skipped;
                 }
@@ -354,7 +356,7 @@ impl<'a> Lexer<'a> {
         }
         let mut message = format!("the quote {mark} is never closed");
         if let Some(long) = self.long_quote.filter(|long| long.line != start.line) {
-            message += &format!("; the quote at line {} goes over several lines: look there first", long.line);
+            let _ = write!(message, "; the quote at line {} goes over several lines: look there first", long.line);
         }
         Err(SyntaxError { place: start, text: message })
     }

@@ -1,11 +1,12 @@
 //! The command line's end of the control socket; [`server`](super::server) says what goes over it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Code, Exit, Form};
+use crate::linux::file;
 
 /// Longer than the daemon's own patience, so that it is the daemon who says what is the matter.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ pub fn ask(path: &Path, words: &[&str], form: Form) -> Result<String, Exit> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             Exit::new(Code::Failed, "cheaproute does not answer; it may hang: look at its log")
         }
-        _ => Exit::new(Code::Failed, format!("lost the connection to cheaproute: {error}")),
+        _ => Exit::said(Code::Failed, format_args!("lost the connection to cheaproute: {error}")),
     })?;
     let (status, document) = text.split_once('\n').unwrap_or((&text, ""));
     match status.split_once(' ') {
@@ -40,7 +41,7 @@ fn request(words: &[&str], form: Form) -> Result<String, Exit> {
     let mut line = format!("{look} {}", form.width);
     for word in words {
         if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(Exit::new(Code::Usage, format!("{word:?} is no name: it is empty or has blanks in it")));
+            return Err(Exit::said(Code::Usage, format_args!("{word:?} is no name: it is empty or has blanks in it")));
         }
         line.push(' ');
         line.push_str(word);
@@ -55,7 +56,7 @@ fn talk(stream: &mut UnixStream, request: &str) -> io::Result<String> {
     // A server that refuses may close before it has read all: its reason still arrives.
     let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
+    let read = file::drain(stream, usize::MAX, &mut answer);
     if answer.is_empty() {
         sent.and(read.map(drop))?;
     }

@@ -53,6 +53,12 @@ impl Exit {
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Exit { code, text: text.into() }
     }
+
+    /// With text that is yet to be formatted, which takes the least room where a command fails.
+    #[inline(never)]
+    pub fn said(code: Code, text: fmt::Arguments) -> Self {
+        Exit { code, text: text.to_string() }
+    }
 }
 
 impl fmt::Display for Exit {

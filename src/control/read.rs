@@ -54,7 +54,7 @@ impl Reader<'_, '_> {
 
     fn map(&mut self, depth: usize) -> Option<Value> {
         let mut entries = Vec::new();
-        self.items('{', '}', |reader| {
+        self.items('{', '}', &mut |reader| {
             let key = reader.text()?;
             reader.blanks();
             if !reader.takes(":") {
@@ -69,14 +69,14 @@ impl Reader<'_, '_> {
 
     fn list(&mut self, depth: usize) -> Option<Value> {
         let mut items = Vec::new();
-        self.items('[', ']', |reader| {
+        self.items('[', ']', &mut |reader| {
             items.push(reader.value(depth)?);
             Some(())
         })?;
         Some(Value::List(items))
     }
 
-    fn items(&mut self, open: char, close: char, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn items(&mut self, open: char, close: char, each: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.rest = self.rest.strip_prefix(open)?;
         self.blanks();
         if let Some(rest) = self.rest.strip_prefix(close) {

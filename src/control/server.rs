@@ -37,7 +37,7 @@ const STACK: usize = 256 * 1024;
 impl Server {
     /// Takes `path`, and makes its directory if there is none. What a dead daemon left there is replaced.
     pub fn bind(path: &Path) -> Result<Server, Exit> {
-        let fail = |code, text: String| Exit::new(code, format!("cannot listen at {}: {text}", path.display()));
+        let fail = |code, text: String| Exit::said(code, format_args!("cannot listen at {}: {text}", path.display()));
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
             made.map_err(|error| fail(Code::System, error.to_string()))?;
@@ -115,7 +115,7 @@ fn read_request(client: &mut UnixStream) -> io::Result<Parsed> {
         let stop = piece.iter().position(|byte| *byte == b'\n');
         line.extend_from_slice(piece.get(..stop.unwrap_or(got)).unwrap_or_default());
         if line.len() > MAX_REQUEST {
-            return Ok(Err(Exit::new(Code::Usage, format!("a request has at most {MAX_REQUEST} bytes"))));
+            return Ok(Err(Exit::said(Code::Usage, format_args!("a request has at most {MAX_REQUEST} bytes"))));
         }
         if stop.is_some() || got == 0 {
             return Ok(parse(&line));

@@ -52,7 +52,7 @@ fn questions_and_answers() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     drop(server);
     let gone = ask(&path, &["a"], TEXT).unwrap_err();
-    assert_eq!(gone, Exit::new(Code::NotRunning, format!("cheaproute is not running (no {})", path.display())));
+    assert_eq!(gone, Exit::said(Code::NotRunning, format_args!("cheaproute is not running (no {})", path.display())));
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl From<i64> for Value {
 }
 
 impl From<u64> for Value {
+    #[inline(never)]
     fn from(number: u64) -> Self {
         Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
     }

@@ -4,6 +4,7 @@ use crate::control::desk::Request;
 use crate::control::{Code, Exit, Value};
 use crate::link::LinkId;
 use crate::linux::clock::now;
+use crate::text::commas;
 use crate::time::{Span, Time};
 
 use super::{Daemon, RETRY};
@@ -39,9 +40,9 @@ impl Daemon {
         // At once, so that the next connection after the answer goes the right way.
         if let Err(why) = self.refresh() {
             self.settle = Some(now() + RETRY);
-            return Err(Exit::new(
+            return Err(Exit::said(
                 Code::Failed,
-                format!("noted, but not in force yet: {why}; trying again in {RETRY}"),
+                format_args!("noted, but not in force yet: {why}; trying again in {RETRY}"),
             ));
         }
         Ok(Value::Text(match up {
@@ -56,7 +57,7 @@ impl Daemon {
         links().find(|(known, _)| known == name).map(|(_, id)| *id).ok_or_else(|| {
             let names: Vec<&str> = links().map(|(name, _)| name.as_str()).collect();
             let name: String = name.chars().take(MAX_NAME).collect();
-            Exit::new(Code::Usage, format!("there is no link {name:?}; there is: {}", names.join(", ")))
+            Exit::said(Code::Usage, format_args!("there is no link {name:?}; there is: {}", commas(&names)))
         })
     }
 

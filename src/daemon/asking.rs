@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::linux::connect::Connection;
 use crate::linux::poll::Poll;
+use crate::logging;
 use crate::probe::dns::{self, Question};
 use crate::probe::http::{self, Verdict};
 use crate::probe::{Host, MAX_TARGETS, Page, Target, Token};
@@ -162,7 +163,7 @@ impl Asking {
                         Err(_) => return Some(Outcome::Failed),
                     };
                     let Some((address, lifetime)) = answer.address else {
-                        log::debug!("probe over {}: {name} has no address", way.device);
+                        logging::debug!("probe over {}: {name} has no address", way.device);
                         return Some(Outcome::Failed);
                     };
                     names.put(name, address, now + Span::from_secs(lifetime.into()));

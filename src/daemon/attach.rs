@@ -94,20 +94,24 @@ pub fn number_peers(config: &Config, links: &[LinkId], old: &[(String, LinkId)])
 
 /// What the main table reaches without a default route; and who a split's packets are for, which take its two paths.
 pub fn direct(now: &Snapshot, splits: &[SplitConfig], tunnels: &[Tunnel]) -> Vec<Prefix> {
-    let specific = now.routes.iter().filter(|route| route.destination.1 > 0);
-    let mut direct: Vec<Prefix> =
-        specific.filter_map(|route| Prefix::new(route.destination.0, route.destination.1)).collect();
-    let both = splits.iter().flat_map(|config| [config.split.primary, config.split.secondary]);
-    direct.extend(both.filter_map(|to| Prefix::new(to.ip(), if to.is_ipv4() { 32 } else { 128 })));
+    let mut direct: Vec<Prefix> = Vec::new();
+    for Route { destination: (address, length), .. } in &now.routes {
+        if *length > 0 {
+            direct.extend(Prefix::new(*address, *length));
+        }
+    }
+    for SplitConfig { split, .. } in splits {
+        for to in [split.primary.ip(), split.secondary.ip()] {
+            direct.extend(Prefix::new(to, if to.is_ipv4() { 32 } else { 128 }));
+        }
+    }
     // A server's clients are next door; through a peer that is a way, its routes lead.
-    let servers = tunnels.iter().filter(|tunnel| tunnel.way.is_none());
-    direct.extend(
-        servers
-            .flat_map(|tunnel| [true, false].map(|ipv4| tunnel.routes(ipv4)))
-            .flatten()
-            .filter(|prefix| prefix.length() > 0),
-    );
-    direct.sort_by_key(|prefix| (prefix.address(), prefix.length()));
+    for tunnel in tunnels.iter().filter(|tunnel| tunnel.way.is_none()) {
+        for ipv4 in [true, false] {
+            direct.extend(tunnel.routes(ipv4).into_iter().filter(|prefix| prefix.length() > 0));
+        }
+    }
+    direct.sort_unstable_by_key(|prefix| (prefix.address(), prefix.length()));
     direct.dedup();
     direct
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::kernel::{Data, Judge, Queued};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks, Stage};
+use crate::logging;
 use crate::packet::{self, Buffer, Opening};
 use crate::race::{Action, Actions, Held, RaceId, Racer, Verdict};
 use crate::steer::QUEUE;
@@ -56,7 +57,7 @@ impl<D: Data> Field<D> {
     /// The flow of a race could not be established.
     pub fn failed(&mut self, race: RaceId, error: &io::Error, verdicts: &mut impl Judge) {
         if error.kind() != io::ErrorKind::AlreadyExists && !core::mem::replace(&mut self.complained, true) {
-            log::error!("cannot create conntrack entries: {error}; races cannot be won");
+            logging::error!("cannot create conntrack entries: {error}; races cannot be won");
         }
         let mut actions = Actions::new();
         self.racer.taken(race, &mut actions);

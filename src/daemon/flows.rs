@@ -9,6 +9,7 @@ use super::install::Installation;
 use crate::config::OnDown;
 use crate::kernel::{Control, Flow};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks};
+use crate::logging;
 use crate::steer::{self, Plan};
 
 const TCP: u8 = 6;
@@ -80,7 +81,7 @@ impl Flows {
         let marks = plan.config.main.mark_mask;
         let warn = |name: &str, done: io::Result<()>| {
             if let Err(error) = done {
-                log::warn!("link {name}: cannot move its connections: {error}");
+                logging::warn!("link {name}: cannot move its connections: {error}");
             }
         };
         for id in core::mem::take(&mut self.left).iter() {
@@ -97,7 +98,7 @@ impl Flows {
             return;
         }
         for link in plan.links.iter().filter(|link| self.fell.contains(link.id)) {
-            log::debug!("link {}: its connections move", link.name);
+            logging::debug!("link {}: its connections move", link.name);
             warn(&link.name, self.move_off(installation, plan, link));
         }
         self.fell = LinkSet::EMPTY;
@@ -138,7 +139,7 @@ impl Flows {
 
 /// Connections that a better link wants back: TCP's are reset by the rules.
 fn give_back<K: Control>(installation: &mut Installation<K>, marks: Marks, link: &Link, ipv4: bool) -> io::Result<()> {
-    log::debug!("link {}: connections go back to a better one", link.name);
+    logging::debug!("link {}: connections go back to a better one", link.name);
     installation.renew(link)?;
     let (mark, mask) = (marks.link(link.id) | marks.displaced(), marks.link_mask() | marks.displaced());
     let meant = |flow: &Flow| flow.source.is_ipv4() == ipv4 && (flow.protocol != TCP || !flow.replied);

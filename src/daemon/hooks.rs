@@ -3,11 +3,11 @@
 //! A script may be slow, hang, or be missing; links may flap all the while. So what waits is at most one call a link, its
 //! newest state; and a script that takes longer than [`PATIENCE`] is killed.
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use super::events::{Event, Kind};
 use crate::linux::hook::Hook;
+use crate::logging;
 use crate::time::{Span, Time};
 
 /// How long a script may take. One that restarts a VPN takes a few seconds.
@@ -48,23 +48,23 @@ impl Call {
 
 /// The calls that wait. Pure.
 #[derive(Default)]
-struct Queue(VecDeque<Call>);
+struct Queue(Vec<Call>);
 
 impl Queue {
     /// What it returns is told no more: an older call about the same link, or the oldest of too many.
     fn push(&mut self, call: Call) -> Option<Call> {
         let older = self.0.iter().position(|waiting| (&waiting.link, &waiting.peer) == (&call.link, &call.peer));
         let lost = match older {
-            Some(older) => self.0.remove(older),
-            None if self.0.len() >= MAX_WAITING => self.0.pop_front(),
+            Some(older) => Some(self.0.remove(older)),
+            None if self.0.len() >= MAX_WAITING => self.pop(),
             None => None,
         };
-        self.0.push_back(call);
+        self.0.push(call);
         lost
     }
 
     fn pop(&mut self) -> Option<Call> {
-        self.0.pop_front()
+        (!self.0.is_empty()).then(|| self.0.remove(0))
     }
 }
 
@@ -86,7 +86,7 @@ impl Hooks {
     pub fn happened(&mut self, event: &Event) {
         let Some(call) = Call::of(event) else { return };
         if let Some(lost) = self.queue.push(call) {
-            log::info!("hook: not called for {}: there is newer news", lost.told());
+            logging::info!("hook: not called for {}: there is newer news", lost.told());
         }
     }
 
@@ -94,7 +94,7 @@ impl Hooks {
     pub fn deadline(&self, now: Time) -> Option<Time> {
         match self.running {
             Some(_) => Some(now + LOOK),
-            None => self.queue.0.front().map(|_| now),
+            None => self.queue.0.first().map(|_| now),
         }
     }
 
@@ -104,7 +104,7 @@ impl Hooks {
             match running.hook.ended() {
                 Ok(None) if now < running.until || running.killed => return,
                 Ok(None) => {
-                    log::error!("hook {path} for {}: killed after {PATIENCE}", running.call.told());
+                    logging::error!("hook {path} for {}: killed after {PATIENCE}", running.call.told());
                     running.hook.kill();
                     running.killed = true;
                     return;
@@ -112,10 +112,10 @@ impl Hooks {
                 Ok(Some(status)) => {
                     running.tell_output();
                     if !status.success() && !running.killed {
-                        log::warn!("hook {path} for {}: {status}", running.call.told());
+                        logging::warn!("hook {path} for {}: {status}", running.call.told());
                     }
                 }
-                Err(error) => log::error!("hook {path}: cannot wait for it: {error}"),
+                Err(error) => logging::error!("hook {path}: cannot wait for it: {error}"),
             }
             self.running = None;
         }
@@ -126,11 +126,11 @@ impl Hooks {
             }
             match Hook::start(path, &call.variables()) {
                 Ok(hook) => {
-                    log::debug!("hook {path} for {}", call.told());
+                    logging::debug!("hook {path} for {}", call.told());
                     self.running = Some(Running { hook, call, until: now + PATIENCE, killed: false });
                     return;
                 }
-                Err(error) => log::error!("hook {path}: cannot start it: {error}"),
+                Err(error) => logging::error!("hook {path}: cannot start it: {error}"),
             }
         }
     }
@@ -145,7 +145,7 @@ impl Running {
     fn tell_output(&self) {
         let output = self.hook.output();
         for line in output.lines().filter(|line| !line.trim().is_empty()).take(MAX_LINES) {
-            log::info!("hook for {}: {line}", self.call.told());
+            logging::info!("hook for {}: {line}", self.call.told());
         }
     }
 }

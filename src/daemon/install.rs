@@ -5,6 +5,7 @@ use std::io;
 
 use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
+use crate::logging;
 use crate::split::place::Table;
 use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
 
@@ -42,7 +43,7 @@ impl<K: Control> Installation<K> {
                     families.push(ipv6);
                     rules.iter().try_for_each(|(rule, by)| tolerate(rule, *by, marks))?;
                 }
-                Err(_) if ipv6 => log::info!("this kernel has no IPv6"),
+                Err(_) if ipv6 => logging::info!("this kernel has no IPv6"),
                 Err(error) => return Err(format!("cannot read the ip rules: {error}")),
             }
         }
@@ -84,7 +85,7 @@ impl<K: Control> Installation<K> {
 
     /// Takes everything away. Goes on after an error: as little as possible stays.
     pub fn remove(&mut self) {
-        let failed = |what: &str, why: String| log::error!("cannot remove {what}: {why}");
+        let failed = |what: &str, why: String| logging::error!("cannot remove {what}: {why}");
         if let Err(why) = self.kernel.load(&steer::removal()) {
             failed("the nft table", why);
         }
@@ -143,12 +144,12 @@ impl<K: Control> Installation<K> {
                 for route in &table.routes {
                     // The device went down meanwhile: we shall hear of it.
                     let done = self.kernel.add_route(table.number, route);
-                    let _ = done.inspect_err(|error| log::debug!("split: no route for {}: {error}", table.source));
+                    let _ = done.inspect_err(|error| logging::debug!("split: no route for {}: {error}", table.source));
                 }
             }
             for route in peers.iter().filter(|route| route.destination.0.is_ipv6() == ipv6) {
                 let done = self.kernel.add_route(tunnel::TABLE, route);
-                let _ = done.inspect_err(|error| log::debug!("no route to {}: {error}", route.destination.0));
+                let _ = done.inspect_err(|error| logging::debug!("no route to {}: {error}", route.destination.0));
             }
             let rules: Vec<Rule> = rules.iter().copied().chain(tunnel::rules(plan, !ipv6)).collect();
             let of_family = |rule: &&Rule| rule.source.is_none_or(|source| source.is_ipv6() == ipv6);
@@ -180,7 +181,7 @@ impl<K: Control> Installation<K> {
         let Some(gateway) = side.filter(|_| link.ifindex != 0) else { return false };
         let done = self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6);
         // The device went down meanwhile: we shall hear of it.
-        done.inspect_err(|error| log::debug!("link {}: no route yet: {error}", link.name)).is_ok()
+        done.inspect_err(|error| logging::debug!("link {}: no route yet: {error}", link.name)).is_ok()
     }
 
     fn remove_rules(&mut self, ipv6: bool, but: &[Rule]) -> io::Result<()> {
@@ -202,7 +203,7 @@ impl<K: Control> Installation<K> {
                 continue;
             }
             if let Err(error) = self.kernel.set(&name, to) {
-                log::warn!("cannot set {name} to {to}: {error}; {or_else}");
+                logging::warn!("cannot set {name} to {to}: {error}; {or_else}");
                 continue;
             }
             match self.settings.iter_mut().find(|(known, _)| *known == name) {
@@ -317,7 +318,7 @@ fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
             kernel.has_target().map_err(|also| {
                 format!("packets cannot be queued: {why}; nor by xtables' NFQUEUE: {also}; install kmod-nft-queue")
             })?;
-            log::info!("this kernel has no nft queue: queueing by xtables' target");
+            logging::info!("this kernel has no nft queue: queueing by xtables' target");
             Ok(Queueing::Xtables)
         }
     }

@@ -26,7 +26,7 @@ use crate::linux::system::System;
 use crate::logging;
 use crate::split::place::Place;
 use crate::steer::{Plan, Queueing, raced_policies};
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
 
@@ -95,22 +95,23 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     logging::start(LevelFilter::Info, options.syslog);
     let config = load(&options.config).map_err(|mut faults| {
         let last = faults.pop().unwrap_or_default();
-        faults.iter().for_each(|fault| log::error!("{fault}"));
+        faults.iter().for_each(|fault| logging::error!("{fault}"));
         Exit::new(Code::Config, last)
     })?;
     logging::set_level(config.main.log_level);
     if !config.main.enabled {
-        log::info!("not enabled: section main, option enabled");
+        logging::info!("not enabled: section main, option enabled");
         return Ok(());
     }
-    let signals = Signals::open().map_err(|error| Exit::new(Code::System, format!("cannot take signals: {error}")))?;
+    let signals =
+        Signals::open().map_err(|error| Exit::said(Code::System, format_args!("cannot take signals: {error}")))?;
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);
     daemon.hooks.stop();
     daemon.installation.remove();
     daemon.bond.stop();
-    log::info!("stopped");
+    logging::info!("stopped");
     result.map_err(|why| Exit::new(Code::Failed, why))
 }
 
@@ -206,7 +207,7 @@ impl Daemon {
             return Err(lacks(why));
         }
         let queueing = if daemon.installation.queueing() == Queueing::Nft { "nft" } else { "xtables" };
-        log::info!("racing over {} links, queueing by {queueing}, up to {races} races", daemon.ids.len());
+        logging::info!("racing over {} links, queueing by {queueing}, up to {races} races", daemon.ids.len());
         Ok(daemon)
     }
 
@@ -237,7 +238,7 @@ impl Daemon {
             let bell = self.bell.clone();
             match Follower::start(self.ubus.clone(), sender, move || bell.wake()) {
                 Ok(follower) => self.follower = Some((follower, updates)),
-                Err(error) => log::error!("cannot follow netifd: {error}"),
+                Err(error) => logging::error!("cannot follow netifd: {error}"),
             }
         }
     }
@@ -249,7 +250,7 @@ impl Daemon {
         server.start(desk.clone()).map_err(failed)?;
         match Object::start(self.ubus.clone(), desk) {
             Ok(object) => self.object = Some(object),
-            Err(error) => log::error!("cannot serve ubus: {error}"),
+            Err(error) => logging::error!("cannot serve ubus: {error}"),
         }
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
@@ -257,7 +258,7 @@ impl Daemon {
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let asked = self.asked.iter().map(|asked| asked.until).min();
-            let deadline = [self.settle, probes, asked, self.hooks.deadline(now())].into_iter().flatten().min();
+            let deadline = earliest(&[self.settle, probes, asked, self.hooks.deadline(now())]);
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -296,7 +297,7 @@ impl Daemon {
             if self.settle.is_some_and(|at| at <= now()) {
                 self.settle = None;
                 if let Err(why) = self.refresh() {
-                    log::error!("{why}; trying again in {RETRY}");
+                    logging::error!("{why}; trying again in {RETRY}");
                     self.settle = Some(now() + RETRY);
                 }
             }
@@ -327,7 +328,7 @@ impl Daemon {
             self.leave_out();
         }
         for (name, changed) in &changes {
-            log::warn!("link {name} is {}: {}", changed.to, changed.reason);
+            logging::warn!("link {name} is {}: {}", changed.to, changed.reason);
         }
         !changes.is_empty()
     }
@@ -349,7 +350,7 @@ impl Daemon {
         let turns = self.peers.learn();
         let any = !turns.is_empty() | self.peers.have_moved();
         for Turn { name, device, up, reason } in turns {
-            log::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
+            logging::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
             let kind = if up { Kind::PeerUp } else { Kind::PeerDown };
             self.happened(Event { peer: name, device, ..Event::of(kind, now(), reason) });
         }

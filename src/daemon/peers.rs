@@ -129,7 +129,7 @@ impl Peers {
 pub fn key_pair() -> Result<Value, Exit> {
     let mut numbers = [0; KEY];
     let filled = random::fill(&mut numbers);
-    filled.map_err(|error| Exit::new(Code::System, format!("cannot get random numbers: {error}")))?;
+    filled.map_err(|error| Exit::said(Code::System, format_args!("cannot get random numbers: {error}")))?;
     let key = Secret::private(numbers);
     Ok(Value::Map(vec![("private_key", key.written().into()), ("public_key", key.public().to_string().into())]))
 }

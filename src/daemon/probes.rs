@@ -8,6 +8,7 @@ use crate::config::LinkConfig;
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::echo::Echo;
 use crate::linux::poll::Poll;
+use crate::logging;
 use crate::probe::{self, Action, Changed, Limits, Prober, Reason, Settings, Target, Token, icmp};
 use crate::race::record::Tally;
 use crate::time::Time;
@@ -104,7 +105,7 @@ impl Probes {
                 Action::Changed(change) => changed = Some(change),
                 Action::Send { index, sequence, token } => {
                     if let Err(error) = self.send(index, sequence, token, now, poll) {
-                        log::debug!("probe {} over {}: {error}", index + 1, self.device);
+                        logging::debug!("probe {} over {}: {error}", index + 1, self.device);
                         self.prober.failed(token, now);
                     }
                 }

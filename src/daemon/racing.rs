@@ -14,6 +14,7 @@ use crate::linux::nfqueue::{Event, Queues};
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::raw::Raw;
 use crate::linux::thread::Thread;
+use crate::logging;
 use crate::packet::MAX_PACKET;
 use crate::race::{MAX_POLICIES, Rules};
 use crate::steer::QUEUE;
@@ -67,7 +68,7 @@ impl Outlets {
             match Raw::open(&link.device, self.marks.link(id) | self.marks.stage(Stage::Copy)) {
                 Ok(raw) => *place = Some((link.ifindex, link.device.clone(), raw)),
                 Err(error) => {
-                    log::warn!("link {}: cannot send by {}: {error}", link.name, link.device);
+                    logging::warn!("link {}: cannot send by {}: {error}", link.name, link.device);
                     *place = None;
                 }
             }
@@ -132,7 +133,7 @@ impl Racing {
             STACK,
             Box::new(move || {
                 if let Err(error) = runner.run() {
-                    log::error!("the race ended: {error}; new connections take their plain way");
+                    logging::error!("the race ended: {error}; new connections take their plain way");
                 }
             }),
         )?;
@@ -215,7 +216,7 @@ impl Runner {
             let woken = now();
             let stale = woken.since(before) > deadline.since(before) + STALE;
             if stale {
-                log::warn!("stood still for {}; what was queued meanwhile passes unraced", woken.since(before));
+                logging::warn!("stood still for {}; what was queued meanwhile passes unraced", woken.since(before));
             }
             self.turn(woken, stale)?;
         }

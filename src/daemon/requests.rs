@@ -34,10 +34,10 @@ impl Daemon {
                 let (status, links) = (self.answer(&["status".into()])?, self.answer(&["links".into()])?);
                 Ok(Value::Map(vec![("status", status), ("links", links), ("peers", self.peers.document(now()))]))
             }
-            ["races", most] => Ok(self.races(now(), most.parse().unwrap_or(usize::MAX))),
-            ["live", most] => self.live(now(), most.parse().unwrap_or(usize::MAX)),
+            ["races", most] => Ok(self.races(now(), amount(most))),
+            ["live", most] => self.live(now(), amount(most)),
             ["why", ref question @ ..] => self.why(question),
-            ["memory", most] => Ok(self.memory(now(), most.parse().unwrap_or(usize::MAX))),
+            ["memory", most] => Ok(self.memory(now(), amount(most))),
             ["policies"] => Ok(self.policies()),
             ["peers"] => Ok(self.peers.document(now())),
             ["genkey"] => peers::key_pair(),
@@ -59,8 +59,8 @@ impl Daemon {
             false => Err(vec!["mark_mask changes only at a restart".into()]),
         });
         let config = read.inspect_err(|faults| {
-            faults.iter().for_each(|fault| log::error!("{fault}"));
-            log::error!("not reloaded: the old configuration stays");
+            faults.iter().for_each(|fault| logging::error!("{fault}"));
+            logging::error!("not reloaded: the old configuration stays");
             self.config_error = Some(faults.clone());
             let more = faults.len().saturating_sub(1);
             let reason = faults.first().cloned().unwrap_or_default();
@@ -73,7 +73,12 @@ impl Daemon {
         self.adopt();
         self.settle = Some(now());
         self.happened(Event::of(Kind::Reload, now(), String::new()));
-        log::info!("reloaded");
+        logging::info!("reloaded");
         Ok(())
     }
+}
+
+/// What was asked for; all, if that is no number that there could be.
+fn amount(text: &str) -> usize {
+    text.parse::<u32>().map_or(usize::MAX, |most| most as usize)
 }

@@ -1,5 +1,6 @@
 //! Before the daemon runs: its configuration, what the machine affords, and what would be loaded.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +15,10 @@ use crate::control::{Code, Exit};
 use crate::kernel::Control;
 use crate::link::{Link, LinkSet};
 use crate::linux::clock::now;
+use crate::linux::file;
 use crate::linux::sysctl;
 use crate::linux::system::System;
+use crate::logging;
 use crate::race::MAX_RACES;
 use crate::split::place::place;
 use crate::steer::{self, Plan};
@@ -32,7 +35,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let ids = number(&config, &[]);
     for attached in attach(&config, &ids, &snapshot, &Netifd::Unknown) {
         if let Some(lack) = &attached.lacks {
-            text += &format!("# link {}: {lack}\n", attached.link.name);
+            let _ = writeln!(text, "# link {}: {lack}", attached.link.name);
         }
         links.push(Link { up: attached.lacks.is_none(), ..attached.link });
     }
@@ -42,7 +45,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let direct = direct(&snapshot, &config.splits, &tunnels);
     let place = place(&config.splits, &links, &snapshot);
     for way in peers.ways() {
-        text += &format!("# peer {}: not started yet\n", way.name);
+        let _ = writeln!(text, "# peer {}: not started yet", way.name);
         links.push(way);
     }
     let races = capacity(sysctl::memory());
@@ -58,7 +61,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         races,
     };
     for rule in installation.rules(&plan) {
-        text += &format!("# ip rule, both families: {rule}\n");
+        let _ = writeln!(text, "# ip rule, both families: {rule}");
     }
     text += &steer::ruleset(&plan).fresh();
     Ok(text)
@@ -79,11 +82,11 @@ pub(super) fn cannot(error: io::Error) -> Exit {
 
 /// Reads the configuration and logs its warnings. The error: every fault, with its place.
 pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
-    let text = fs::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
+    let text = file::read(path).map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?;
     let name = path.display().to_string();
     let warn = |faults: &[Fault]| {
         let warnings = faults.iter().filter(|fault| fault.severity == Severity::Warning);
-        warnings.for_each(|fault| log::warn!("{}", fault.in_file(&name)));
+        warnings.for_each(|fault| logging::warn!("{}", fault.in_file(&name)));
     };
     let (config, warnings) = config::read(text).map_err(|faults| {
         warn(&faults);
@@ -91,19 +94,20 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
         graver.map(|fault| fault.in_file(&name).to_string()).collect::<Vec<_>>()
     })?;
     warn(&warnings);
-    open_keys(path, &config).iter().for_each(|hint| log::warn!("{hint}"));
+    open_keys(path, &config).iter().for_each(|hint| logging::warn!("{hint}"));
     Ok(config)
 }
 
 /// Files with keys that others than their owner can read, and what to do about it.
 pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
     let mut files: Vec<&Path> = Vec::new();
+    let same = |one: &&Path, other: &Path| one.as_os_str() == other.as_os_str();
     for peer in &config.peers {
         let file = match &peer.private_key {
             PrivateKey::Here(_) => path,
             PrivateKey::File(file) => Path::new(file),
         };
-        if !files.contains(&file) {
+        if !files.iter().any(|known| same(known, file)) {
             files.push(file);
         }
     }

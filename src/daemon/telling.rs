@@ -5,6 +5,7 @@ use crate::control::Value;
 use crate::kernel::Snapshot;
 use crate::link::{Link, LinkId};
 use crate::linux::clock::now;
+use crate::logging;
 use crate::probe::State;
 use crate::split::place::place;
 
@@ -17,12 +18,12 @@ impl Daemon {
         let place = place(&self.config.splits, links, snapshot);
         let old = core::mem::replace(&mut self.place, place);
         for (name, trouble) in self.place.troubles.iter().filter(|trouble| !old.troubles.contains(trouble)) {
-            log::warn!("split {name}: {trouble}");
+            logging::warn!("split {name}: {trouble}");
         }
         let now_in_use = |name: &str| self.place.troubles.iter().all(|(troubled, _)| troubled != name);
         let is_there = |name: &str| self.config.splits.iter().any(|split| split.name == name);
         for (name, _) in old.troubles.iter().filter(|(name, _)| now_in_use(name) && is_there(name)) {
-            log::warn!("split {name}: in use again, over both paths");
+            logging::warn!("split {name}: in use again, over both paths");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::kernel::{Control, Route, Snapshot};
 use crate::link::LinkId;
 use crate::linux::clock::now;
 use crate::linux::program;
+use crate::logging;
 use crate::packet::Protocol;
 use crate::race::record::{Outcome, Record};
 use crate::race::{Memory, Remembered};
@@ -243,7 +244,7 @@ fn ask_set(name: &str, address: IpAddr) -> Option<bool> {
         // ENOENT's text: no such element.
         Err(why) if why.contains("No such file or directory") => Some(false),
         Err(why) => {
-            log::warn!("cannot look into set {name}: {why}");
+            logging::warn!("cannot look into set {name}: {why}");
             None
         }
     }

@@ -75,7 +75,11 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
     let mut sixes = Vec::new();
     for mut source in interfaces {
         let Some(interface) = source.name().filter(|name| is_name(name)) else {
-            source.note(notes, None, "is left out: it needs the name of an interface in /etc/config/network".into());
+            source.note(
+                notes,
+                None,
+                format_args!("is left out: it needs the name of an interface in /etc/config/network"),
+            );
             continue;
         };
         let enabled = source.is("enabled", false);
@@ -95,12 +99,15 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
             links.all.push(six);
             continue;
         };
-        let how = format!(
-            "is part of link '{}', which carries both address families; its own settings are left out. If it has a \
+        six.source.note(
+            notes,
+            None,
+            format_args!(
+                "is part of link '{}', which carries both address families; its own settings are left out. If it has a \
              device of its own, add config link '{}'",
-            link.interface, six.interface
+                link.interface, six.interface
+            ),
         );
-        six.source.note(notes, None, how);
         links.merged.push((six.interface, place));
     }
     let mut used = 0;
@@ -108,8 +115,7 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
         link.name = names.take(link.interface);
         if link.enabled && used == MAX_LINKS {
             link.enabled = false;
-            let why = format!("is not enabled: at most {MAX_LINKS} links can be");
-            link.source.note(notes, None, why);
+            link.source.note(notes, None, format_args!("is not enabled: at most {MAX_LINKS} links can be"));
         }
         used += usize::from(link.enabled);
     }
@@ -152,7 +158,7 @@ pub fn write(links: &mut Links, out: &mut Output, notes: &mut Notes) {
     }
     let why = "is not enabled, nor is any other: enable a link, and section main, before you start cheaproute";
     if let Some(link) = links.all.first() {
-        link.source.note(notes, None, why.into());
+        link.source.note(notes, None, format_args!("{why}"));
     }
 }
 
@@ -176,7 +182,7 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
     if let Some(wanted) = source.number(notes, "reliability") {
         let most = u32::try_from(probes.len()).unwrap_or(u32::MAX);
         if tracked && wanted > most {
-            source.note(notes, Some("reliability"), format!("is {most}: there are no more targets"));
+            source.note(notes, Some("reliability"), format_args!("is {most}: there are no more targets"));
         }
         if tracked {
             carry(source, out, notes, ("reliability", "reliability"), &wanted.clamp(1, most).to_string());
@@ -186,8 +192,13 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
         if let Some(number) = source.number(notes, theirs) {
             carry(source, out, notes, (theirs, ours), &format!("{number}{unit}"));
             if theirs == "interval" && number >= 5 && tracked {
-                let text = "is kept; without it cheaproute asks every second or more often, and knows a failure sooner";
-                source.note(notes, Some(theirs), text.into());
+                source.note(
+                    notes,
+                    Some(theirs),
+                    format_args!(
+                        "is kept; without it cheaproute asks every second or more often, and knows a failure sooner"
+                    ),
+                );
             }
         }
     }
@@ -200,7 +211,7 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
             continue;
         }
         if best > worst {
-            source.note(notes, Some(up.0), format!("is left out: it is above {}", down.0));
+            source.note(notes, Some(up.0), format_args!("is left out: it is above {}", down.0));
         } else {
             carry(source, out, notes, (up.0, up.2), &format!("{best}{unit}"));
         }
@@ -221,7 +232,7 @@ fn carry(source: &Source, out: &mut Output, notes: &mut Notes, (theirs, ours): (
     match fits(out.kind(), ours, value) {
         Ok(_) => out.put(ours, value),
         Err(why) => {
-            source.note(notes, Some(theirs), why);
+            source.note(notes, Some(theirs), format_args!("{why}"));
             false
         }
     }
@@ -257,8 +268,11 @@ fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
         let takes = |text: &String| text.parse::<Target>().is_ok();
         let probe = [wanted, format!("icmp:{address}")].into_iter().enumerate().find(|(_, text)| takes(text));
         let Some((choice, probe)) = probe else {
-            let text = format!("{} is left out: it is no address of a host", crate::config::shown(address));
-            source.note(notes, Some("track_ip"), text);
+            source.note(
+                notes,
+                Some("track_ip"),
+                format_args!("{} is left out: it is no address of a host", crate::config::shown(address)),
+            );
             continue;
         };
         odd |= choice > 0 || !["ping", "httping", "nping-tcp", "nping-icmp", "nslookup"].contains(&method);
@@ -267,13 +281,12 @@ fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
         }
     }
     if odd {
-        source.note(notes, Some("track_method"), "became icmp, which is the nearest that there is".into());
+        source.note(notes, Some("track_method"), format_args!("became icmp, which is the nearest that there is"));
     } else if method == "httping" {
-        let text = "became tcp: a connection that comes about is enough".into();
-        source.note(notes, Some("track_method"), text);
+        source.note(notes, Some("track_method"), format_args!("became tcp: a connection that comes about is enough"));
     }
     if probes.len() > MAX_TARGETS {
-        source.note(notes, Some("track_ip"), format!("has more than {MAX_TARGETS} targets: the rest is left out"));
+        source.note(notes, Some("track_ip"), format_args!("has more than {MAX_TARGETS} targets: the rest is left out"));
         probes.truncate(MAX_TARGETS);
     }
     probes

@@ -45,8 +45,11 @@ pub fn mwan3(text: impl AsRef<[u8]>, network: Option<&[u8]>) -> Result<Import, V
     };
     for section in &sections {
         if !["globals", "interface", "member", "policy", "rule"].contains(&section.kind.as_str()) {
-            let text = "is no section of mwan3's: left out".to_owned();
-            Source::new("section", section, 0).note(&mut notes, None, text);
+            Source::new("section", section, 0).note(
+                &mut notes,
+                None,
+                format_args!("is no section of mwan3's: left out"),
+            );
         }
     }
     for mut globals in of_kind("globals") {

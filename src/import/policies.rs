@@ -56,7 +56,7 @@ pub fn read<'a>(
         members.iter_mut().map(|member| (member.name(), member_of(member, links, notes))).collect();
     for mut source in policies {
         let Some(theirs) = source.name() else {
-            source.note(notes, None, "is left out: without a name no rule can use it".into());
+            source.note(notes, None, format_args!("is left out: without a name no rule can use it"));
             continue;
         };
         too_long(&source, notes);
@@ -71,8 +71,11 @@ pub fn read<'a>(
             let Some((_, Some(member))) = member else {
                 // One that is there has a note of its own.
                 if member.is_none() {
-                    let text = format!("{} is left out: there is no such member", shown(name));
-                    source.note(notes, Some("use_member"), text);
+                    source.note(
+                        notes,
+                        Some("use_member"),
+                        format_args!("{} is left out: there is no such member", shown(name)),
+                    );
                 }
                 continue;
             };
@@ -84,8 +87,11 @@ pub fn read<'a>(
                 }
                 Some(earlier) if (earlier.metric, earlier.weight) == (member.metric, member.weight) => {}
                 Some(_) => {
-                    let text = format!("{} is left out: its link is there with another metric or weight", shown(name));
-                    source.note(notes, Some("use_member"), text);
+                    source.note(
+                        notes,
+                        Some("use_member"),
+                        format_args!("{} is left out: its link is there with another metric or weight", shown(name)),
+                    );
                 }
             }
         }
@@ -110,19 +116,20 @@ fn member_of(source: &mut Source, links: &Links, notes: &mut Notes) -> Option<Me
     let interface = source.text("interface").unwrap_or_default();
     source.drop_rest(notes);
     let Some(link) = links.of(interface) else {
-        let text = match interface {
-            "" => "is left out: it names no interface".to_owned(),
-            name => format!("is left out: there is no config interface {}", shown(name)),
-        };
-        source.note(notes, None, text);
+        match interface {
+            "" => source.note(notes, None, format_args!("is left out: it names no interface")),
+            name => {
+                source.note(notes, None, format_args!("is left out: there is no config interface {}", shown(name)));
+            }
+        }
         return None;
     };
     if metric > 256 {
-        source.note(notes, Some("metric"), "is above 256: mwan3 left this member out, and so it is here".into());
+        source.note(notes, Some("metric"), format_args!("is above 256: mwan3 left this member out, and so it is here"));
         return None;
     }
     if !(1..=1000).contains(&weight) {
-        source.note(notes, Some("weight"), "must be a whole number from 1 to 1000: the nearest is taken".into());
+        source.note(notes, Some("weight"), format_args!("must be a whole number from 1 to 1000: the nearest is taken"));
     }
     Some(Member { link, metric, weight: weight.clamp(1, 1000) })
 }
@@ -130,8 +137,11 @@ fn member_of(source: &mut Source, links: &Links, notes: &mut Notes) -> Option<Me
 /// iptables' chains have short names.
 pub fn too_long(source: &Source, notes: &mut Notes) {
     if source.name().is_some_and(|name| name.chars().count() > 15) {
-        let text = "was ignored by mwan3, for its name has more than 15 characters; here it counts";
-        source.note(notes, None, text.into());
+        source.note(
+            notes,
+            None,
+            format_args!("was ignored by mwan3, for its name has more than 15 characters; here it counts"),
+        );
     }
 }
 
@@ -221,7 +231,7 @@ pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) 
                 continue;
             };
             if let Some(source) = &policy.source {
-                source.note(notes, Some("use_member"), text.into());
+                source.note(notes, Some("use_member"), format_args!("{text}"));
             }
         }
     }

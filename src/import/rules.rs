@@ -40,12 +40,12 @@ pub fn read(
                 }
                 read.push(rule);
             }
-            Err((option, why)) => source.note(notes, option, format!("{why}: the rule is left out")),
+            Err((option, why)) => source.note(notes, option, format_args!("{why}: the rule is left out")),
         }
         source.drop_option(notes, "logging", "is left out: cheaproute races shows what connections do");
         source.drop_rest(notes);
         if read.len() == MAX_RULES - open.len() {
-            source.note(notes, None, format!("is the last that is read: there may be {MAX_RULES} rules"));
+            source.note(notes, None, format_args!("is the last that is read: there may be {MAX_RULES} rules"));
             break;
         }
     }
@@ -87,7 +87,7 @@ fn rule(
     for option in ["src_port", "dest_port"] {
         let ports = source.words(option);
         if !has_ports && !ports.is_empty() {
-            source.note(notes, Some(option), "is left out: without proto tcp or udp mwan3 ignored it".into());
+            source.note(notes, Some(option), format_args!("is left out: without proto tcp or udp mwan3 ignored it"));
             continue;
         }
         for port in ports {
@@ -106,7 +106,7 @@ fn rule(
                     "set src_device to the device of interface {}, then enabled to 1: it is not known here",
                     shown(interface)
                 );
-                source.note(notes, Some("src_iface"), text.clone());
+                source.note(notes, Some("src_iface"), format_args!("{text}"));
                 comment = Some(text);
                 lines.push(("enabled", "0".into()));
             }
@@ -114,11 +114,14 @@ fn rule(
     }
     if let Some(set) = source.text("ipset").filter(|name| !name.is_empty()) {
         let name = set_name(set);
-        let text = format!(
-            "became nftset '{name}', which has to be filled anew: for dnsmasq, write nftset=/example.com/4#inet#\
+        source.note(
+            notes,
+            Some("ipset"),
+            format_args!(
+                "became nftset '{name}', which has to be filled anew: for dnsmasq, write nftset=/example.com/4#inet#\
              cheaproute#{name}4,6#inet#cheaproute#{name}6 in place of ipset=/example.com/{name}"
+            ),
         );
-        source.note(notes, Some("ipset"), text);
         lines.push(("nftset", name));
     }
     sound(&lines)?;
@@ -130,7 +133,7 @@ fn rule(
     };
     let sticky = if sticky { timeout } else { 0 };
     if let Err(why) = policies.used(policy, sticky, names) {
-        source.note(notes, Some("sticky"), why);
+        source.note(notes, Some("sticky"), format_args!("{why}"));
     }
     let name = source.name().map(|name| names.take(name));
     Ok(Rule { name, comment, lines, policy, sticky })

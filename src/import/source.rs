@@ -1,5 +1,7 @@
 //! A section of the other program's file: what it says, and which of it has been used.
 
+use core::fmt;
+
 use crate::config::uci::{Entry, Section};
 use crate::config::{Fault, MAX_FAULTS, Severity, shown, sort_faults};
 
@@ -62,7 +64,7 @@ impl<'a> Source<'a> {
         let text = self.text(option)?;
         let number = text.parse().ok().filter(|_| text.bytes().all(|c| c.is_ascii_digit()));
         if number.is_none() {
-            self.note(notes, Some(option), format!("is no number ({}): the default applies", shown(text)));
+            self.note(notes, Some(option), format_args!("is no number ({}): the default applies", shown(text)));
         }
         number
     }
@@ -73,7 +75,8 @@ impl<'a> Source<'a> {
     }
 
     /// About the section or one of its options; `text` goes on from its name.
-    pub fn note(&self, notes: &mut Notes, option: Option<&str>, text: String) {
+    #[inline(never)] // text that is yet to be formatted takes the least room where there is something to note
+    pub fn note(&self, notes: &mut Notes, option: Option<&str>, text: fmt::Arguments) {
         let entry = option.and_then(|option| self.section.entries.iter().find(|entry| entry.name == option));
         let name = self.name().map_or_else(|| format!("@{}[{}]", self.kind, self.index), str::to_owned);
         notes.push(Fault {
@@ -82,14 +85,14 @@ impl<'a> Source<'a> {
             column: None,
             section: Some(format!("{} {}", self.kind, shown(&name))),
             option: option.map(str::to_owned),
-            text,
+            text: text.to_string(),
         });
     }
 
     /// Notes that an option, if it is there, is not carried over.
     pub fn drop_option(&mut self, notes: &mut Notes, option: &'static str, why: &str) {
         if self.entry(option).is_some() {
-            self.note(notes, Some(option), why.to_owned());
+            self.note(notes, Some(option), format_args!("{why}"));
         }
     }
 
@@ -97,7 +100,7 @@ impl<'a> Source<'a> {
     pub fn drop_rest(&mut self, notes: &mut Notes) {
         for entry in &self.section.entries {
             if !self.used.contains(&entry.name.as_str()) {
-                self.note(notes, Some(&entry.name), "is left out: it has no equivalent".into());
+                self.note(notes, Some(&entry.name), format_args!("is left out: it has no equivalent"));
             }
         }
     }

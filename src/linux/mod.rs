@@ -18,6 +18,7 @@ pub mod connect;
 pub mod conntrack;
 pub mod echo;
 pub mod ether;
+pub mod file;
 pub mod heartbeat;
 pub mod hook;
 pub mod listen;

@@ -98,7 +98,13 @@ impl Socket {
     }
 
     /// Sends a dump request and hands every message of the answer to `each`.
-    pub fn dump(&mut self, mut message: Message, mut each: impl FnMut(&Answer)) -> io::Result<()> {
+    pub fn dump(&mut self, message: Message, mut each: impl FnMut(&Answer)) -> io::Result<()> {
+        self.dump_to(message, &mut each)
+    }
+
+    /// As `dump`, once for all kinds of `each`.
+    #[inline(never)]
+    fn dump_to(&mut self, mut message: Message, each: &mut dyn FnMut(&Answer)) -> io::Result<()> {
         let sequence = self.next_sequence();
         message.set(DUMP, sequence);
         self.send(message.bytes())?;
@@ -187,9 +193,15 @@ impl Message {
         let at = self.bytes.len();
         self.attribute(kind | libc::NLA_F_NESTED as u16, &[]);
         inside(self);
+        self.close_nested(at);
+        self
+    }
+
+    /// Writes how long the attribute at `at` has become.
+    #[inline(never)]
+    fn close_nested(&mut self, at: usize) {
         let length = (self.bytes.len() - at) as u16;
         self.bytes[at..at + 2].copy_from_slice(&length.to_ne_bytes());
-        self
     }
 
     pub fn bytes(&self) -> &[u8] {

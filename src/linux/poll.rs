@@ -48,6 +48,12 @@ impl Poll {
     /// Waits for what was added, at most for `timeout` (`None`: for ever), and hands out the keys. Rounds a timeout up to
     /// whole milliseconds, the unit of epoll_wait(2): a deadline is late by 1 ms at most, never early.
     pub fn wait(&self, timeout: Option<Span>, mut each: impl FnMut(u64)) -> io::Result<()> {
+        self.wait_for(timeout, &mut each)
+    }
+
+    /// As `wait`, once for all kinds of `each`.
+    #[inline(never)]
+    fn wait_for(&self, timeout: Option<Span>, each: &mut dyn FnMut(u64)) -> io::Result<()> {
         let millis = timeout.map_or(-1, |span| i32::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX));
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // SAFETY: `events` is writable for EVENTS entries.

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::file;
 
 /// Reads a setting such as `net/ipv4/ip_forward`, without the line's end.
 pub fn read(name: &str) -> io::Result<String> {
-    Ok(fs::read_to_string(path(name))?.trim_end().to_owned())
+    Ok(file::text(&path(name))?.trim_end().to_owned())
 }
 
 pub fn write(name: &str, value: &str) -> io::Result<()> {
@@ -15,7 +17,7 @@ pub fn write(name: &str, value: &str) -> io::Result<()> {
 
 /// The machine's memory in bytes, from /proc/meminfo; `None` if it does not say.
 pub fn memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let text = file::text(Path::new("/proc/meminfo")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     kilobytes.checked_mul(1024)
@@ -23,7 +25,7 @@ pub fn memory() -> Option<u64> {
 
 /// This process's resident memory in bytes, from /proc/self/status.
 pub fn resident() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let text = file::text(Path::new("/proc/self/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     kilobytes.checked_mul(1024)
@@ -33,7 +35,7 @@ pub fn resident() -> Option<u64> {
 /// says. Where it does not say, the kernel will.
 pub fn may_rule_networks() -> bool {
     const NEEDED: u64 = 1 << 12 | 1 << 13;
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let text = file::text(Path::new("/proc/self/status")).unwrap_or_default();
     let effective = text.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     effective.is_none_or(|mask| mask & NEEDED == NEEDED)

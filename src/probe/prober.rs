@@ -114,14 +114,24 @@ impl Prober {
             Some(last) if self.spaced() < self.settings.interval => (last + self.spaced(), "round of a burst"),
             Some(last) => (last + self.spaced(), "next round"),
         };
-        let ends = self.flight.open().map(|r| (r.start + patience, "round ends"));
-        let late = self.flight.open().filter(|r| self.may_burst() && self.health.silent_since(r.start));
-        let late = late.map(|r| (r.start + overdue, "answer is overdue"));
+        // Of those at the same time the first.
+        let mut first = None;
+        for round in self.flight.open() {
+            sooner(&mut first, round.start + patience, "round ends");
+        }
+        for round in self.flight.open().filter(|round| self.may_burst() && self.health.silent_since(round.start)) {
+            sooner(&mut first, round.start + overdue, "answer is overdue");
+        }
         // A round that was answered in full has nothing more to tell, and is forgotten with the next one.
         let waits = |r: &&Round| r.probes.iter().any(|probe| matches!(probe, Probe::Sent(_)));
-        let lost = self.flight.rounds().find(waits).map(|r| (r.start + self.settings.timeout, "probes are lost"));
-        let missed = self.suspicion_at().map(|at| (at, "races miss an answer"));
-        ends.chain(late).chain(lost).chain(missed).chain([next]).min_by_key(|(at, _)| *at)
+        if let Some(round) = self.flight.rounds().find(waits) {
+            sooner(&mut first, round.start + self.settings.timeout, "probes are lost");
+        }
+        if let Some(at) = self.suspicion_at() {
+            sooner(&mut first, at, "races miss an answer");
+        }
+        sooner(&mut first, next.0, next.1);
+        first
     }
 
     /// The probe was answered. False if no probe waits under that token: an answer twice, too late, forged, or from an
@@ -476,4 +486,12 @@ pub struct Status {
     /// Those of the target that shows the link in the best light, as what lies beyond is not its fault.
     pub link: Figures,
     pub targets: Vec<(Target, Figures)>,
+}
+type Deadline = (Time, &'static str);
+
+#[inline(never)]
+fn sooner(first: &mut Option<Deadline>, at: Time, why: &'static str) {
+    if first.is_none_or(|(known, _)| at < known) {
+        *first = Some((at, why));
+    }
 }

@@ -12,6 +12,8 @@
 //! conntrack (priority -200) sees one ordinary connection at either end: the sender rewrites after it, the receiver before it.
 //! A SYN always takes the first path, so that a connection comes about whatever the second one does.
 
+use crate::text::commas;
+
 use core::fmt::{self, Write};
 use core::str::FromStr;
 use std::net::{IpAddr, SocketAddr};
@@ -87,7 +89,7 @@ impl Split {
             if *side == Side::Sender {
                 let (period, slots) = ratio.slots();
                 let slots: Vec<String> = slots.iter().map(u32::to_string).collect();
-                let _ = write!(rule, "tcp flags & syn == 0 numgen inc mod {period} {{ {} }} ", slots.join(", "));
+                let _ = write!(rule, "tcp flags & syn == 0 numgen inc mod {period} {{ {} }} ", commas(&slots));
             }
             let _ = write!(rule, "{ip} daddr set {} ", to.ip());
             if from.port() != to.port() {
@@ -151,7 +153,9 @@ pub fn listed(text: &str) -> Vec<Used> {
     // A sender's rules stand in two chains.
     let mut found: Vec<Used> = Vec::new();
     for line in text.lines() {
-        let Some((_, comment)) = line.trim_end().trim_end_matches('"').rsplit_once("comment \"") else { continue };
+        let line = line.trim_end().trim_end_matches('"');
+        let Some((at, found_it)) = line.match_indices("comment \"").last() else { continue };
+        let comment = line.get(at + found_it.len()..).unwrap_or_default();
         let (split, both) = comment.strip_suffix(DOWN).map_or((comment, true), |split| (split, false));
         if let Ok(split) = split.parse::<Split>()
             && !found.contains(&(split, both))

@@ -124,7 +124,7 @@ fn routes(device: u32, source: IpAddr, links: &[Link], now: &Snapshot) -> Vec<Ro
         routes.push(Route { destination: (any, 0), gateway, device, metric: 0 });
     }
     // The default route first: it is not to fall victim to the cap.
-    routes.sort_by_key(|route| (route.destination.1, route.destination.0, route.metric));
+    routes.sort_unstable_by_key(|route| (route.destination.1, route.destination.0, route.metric));
     routes.dedup_by_key(|route| route.destination);
     routes.truncate(MAX_ROUTES);
     routes

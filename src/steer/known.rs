@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
             true => format!("goto moved_{}", link.id),
             false => format!("{} accept", out.set_mark(marks.mask(), mark)),
         };
-        out.rule(&format!("ct mark & {:#010x} == {mark:#010x} {fate}", marks.link_mask()));
+        out.rule(format_args!("ct mark & {:#010x} == {mark:#010x} {fate}", marks.link_mask()));
     }
 }
 
@@ -33,20 +33,20 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
         if !is_reset && returning == [false, false] {
             continue;
         }
-        out.chain(&format!("moved_{}", link.id), None);
+        out.chain(format_args!("moved_{}", link.id), None);
         if is_reset {
-            out.rule(reset);
+            out.rule(format_args!("{reset}"));
         } else {
             let displaced = marks.displaced();
             let displaced = format!("ct mark & {displaced:#010x} == {displaced:#010x}");
             match returning {
-                [true, true] => out.rule(&format!("{displaced} {reset}")),
-                [true, false] => out.rule(&format!("meta nfproto ipv4 {displaced} {reset}")),
-                [false, _] => out.rule(&format!("meta nfproto ipv6 {displaced} {reset}")),
+                [true, true] => out.rule(format_args!("{displaced} {reset}")),
+                [true, false] => out.rule(format_args!("meta nfproto ipv4 {displaced} {reset}")),
+                [false, _] => out.rule(format_args!("meta nfproto ipv6 {displaced} {reset}")),
             }
         }
         let set = out.set_mark(marks.mask(), marks.link(link.id));
-        out.rule(&format!("{set} accept"));
+        out.rule(format_args!("{set} accept"));
     }
 }
 

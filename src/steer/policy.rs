@@ -3,6 +3,7 @@
 use crate::config::{Config, LastResort, Mode, PolicyConfig};
 use crate::link::{Link, Stage};
 use crate::race::Rules;
+use crate::text::commas;
 use crate::time::Span;
 
 use super::writer::Writer;
@@ -30,14 +31,15 @@ pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
 /// The links that a policy uses now in one family, the best first, with the number that share the load: more than one in
 /// mode weighted, and in mode failover where the lowest metric is shared.
 pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l Link>, usize) {
-    let mut links: Vec<&Link> = policy
-        .link
-        .iter()
-        .filter_map(|name| plan.links.iter().find(|link| link.name == *name))
-        .filter(|link| link.usable(ipv4))
-        .collect();
-    // Stable: among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
-    links.sort_by_key(|link| (link.metered, link.metric));
+    let mut links: Vec<&Link> = Vec::new();
+    for name in &policy.link {
+        let named = plan.links.iter().find(|link| link.name == *name);
+        if let Some(link) = named.filter(|link| link.usable(ipv4)) {
+            // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
+            let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
+            links.insert(at, link);
+        }
+    }
     let equal = |link: &&&Link| (link.metered, link.metric) == (links[0].metered, links[0].metric);
     let sharing = match policy.mode {
         Mode::Weighted => links.iter().filter(|link| link.metered == links[0].metered).count(),
@@ -54,35 +56,35 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
     if sticky {
         write_sticky(out, plan, policy, number);
     }
-    out.chain(&format!("policy_{number}"), None);
+    out.chain(format_args!("policy_{number}"), None);
     match policy.mode {
-        Mode::Blackhole => return out.rule("drop"),
-        Mode::Unreachable => return out.rule("reject with icmpx type no-route"),
+        Mode::Blackhole => return out.rule(format_args!("drop")),
+        Mode::Unreachable => return out.rule(format_args!("reject with icmpx type no-route")),
         Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
-    out.rule("ip6 saddr 2000::/3 goto global");
+    out.rule(format_args!("ip6 saddr 2000::/3 goto global"));
     for ipv4 in [true, false] {
         let family = if ipv4 { "meta nfproto ipv4" } else { "meta nfproto ipv6" };
         let (links, sharing) = best(plan, policy, ipv4);
         let Some(first) = links.first() else {
             match policy.last_resort {
-                LastResort::Default => out.rule(&format!("{family} return")),
-                LastResort::Unreachable => out.rule(&format!("{family} reject with icmpx type no-route")),
-                LastResort::Blackhole => out.rule(&format!("{family} drop")),
+                LastResort::Default => out.rule(format_args!("{family} return")),
+                LastResort::Unreachable => out.rule(format_args!("{family} reject with icmpx type no-route")),
+                LastResort::Blackhole => out.rule(format_args!("{family} drop")),
             }
             continue;
         };
         if known::is_displaced(plan, policy, first) {
             let displaced = plan.config.main.mark_mask.displaced();
             let set = out.set_ct_mark(displaced, displaced);
-            out.rule(&format!("{family} {set}"));
+            out.rule(format_args!("{family} {set}"));
         }
         let to = if sticky { format!("stick_{number}") } else { "link".into() };
         if sticky {
             let (ip, four) = if ipv4 { ("ip", 4) } else { ("ip6", 6) };
             let allowed = |link: &&&Link| link.metered == first.metered && !known::is_outdone(plan, policy, link, ipv4);
             for link in links.iter().filter(allowed) {
-                out.rule(&format!("{ip} saddr @sticky_{number}_{}_{four} goto {to}_{}", link.id, link.id));
+                out.rule(format_args!("{ip} saddr @sticky_{number}_{}_{four} goto {to}_{}", link.id, link.id));
             }
         }
         if sharing > 1 {
@@ -98,7 +100,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
                 .collect();
             // Each connection is dealt by itself: only its first packet comes here. By chance, not in turn: programs open
             // connections in patterns, and a turn that meets them would give one link all that is heavy.
-            out.rule(&format!("{family} numgen random mod {at} vmap {{ {} }}", shares.join(", ")));
+            out.rule(format_args!("{family} numgen random mod {at} vmap {{ {} }}", commas(&shares)));
             continue;
         }
         // Metered links race only when there is no other, and a race needs two.
@@ -106,7 +108,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         if let Some(raced) = raced.filter(|_| racing > 1) {
             write_race(out, plan, (family, ipv4), raced, first);
         }
-        out.rule(&format!("{family} goto {to}_{}", first.id));
+        out.rule(format_args!("{family} goto {to}_{}", first.id));
     }
 }
 
@@ -125,15 +127,15 @@ fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: us
     }
     let seconds = policy.sticky.as_secs().max(1);
     for link in &links {
-        out.chain(&format!("stick_{number}_{}", link.id), None);
+        out.chain(format_args!("stick_{number}_{}", link.id), None);
         for (ip, _, four) in families {
             for other in links.iter().filter(|other| other.id != link.id) {
-                out.rule(&format!("delete @sticky_{number}_{}_{four} {{ {ip} saddr }}", other.id));
+                out.rule(format_args!("delete @sticky_{number}_{}_{four} {{ {ip} saddr }}", other.id));
             }
             // In a rule by itself: with the set full it ends here, and the connection still takes the link.
-            out.rule(&format!("update @sticky_{number}_{}_{four} {{ {ip} saddr timeout {seconds}s }}", link.id));
+            out.rule(format_args!("update @sticky_{number}_{}_{four} {{ {ip} saddr timeout {seconds}s }}", link.id));
         }
-        out.rule(&format!("goto link_{}", link.id));
+        out.rule(format_args!("goto link_{}", link.id));
     }
 }
 
@@ -146,11 +148,11 @@ fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced
         let policy = (raced as u32 + 1) << marks.mask().trailing_zeros();
         format!("{} {} accept", out.set_ct_mark(marks.link_mask(), policy), out.set_mark(marks.mask(), mark))
     };
-    out.rule(&format!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {HELPED_PORTS} }} {goto}"));
+    out.rule(format_args!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {HELPED_PORTS} }} {goto}"));
     let ports: Vec<String> = plan.config.main.race_ports_udp.iter().map(ToString::to_string).collect();
     if !ports.is_empty() {
-        out.rule(&format!("{family} udp dport {{ {} }} {goto}", ports.join(", ")));
+        out.rule(format_args!("{family} udp dport {{ {} }} {goto}", commas(&ports)));
     }
     let echo = if ipv4 { "icmp type echo-request" } else { "icmpv6 type echo-request" };
-    out.rule(&format!("{family} {echo} {goto}"));
+    out.rule(format_args!("{family} {echo} {goto}"));
 }

@@ -1,6 +1,11 @@
 //! A rule: which connections take which policy.
 
+use std::fmt::Write;
+
 use crate::config::{Family, PortRange, Prefix, Protocol, RuleConfig};
+use crate::text::commas;
+
+use super::ruleset::widest;
 
 /// The nft rules for one rule of the configuration, without their verdict: one a family that it can match.
 pub(super) fn matches(rule: &RuleConfig) -> Vec<String> {
@@ -15,14 +20,14 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
     let mut text = format!("meta nfproto {name}");
     for (field, prefixes) in [("saddr", &rule.src_ip), ("daddr", &rule.dest_ip)] {
         if let Some(set) = prefix_set(prefixes, ipv4)? {
-            text += &format!(" {ip} {field} {set}");
+            let _ = write!(text, " {ip} {field} {set}");
         }
     }
     if let Some(device) = &rule.src_device {
-        text += &format!(" iifname \"{device}\"");
+        let _ = write!(text, " iifname \"{device}\"");
     }
     if let Some(set) = &rule.nftset {
-        text += &format!(" {ip} daddr @{}{}", set.name, if ipv4 { 4 } else { 6 });
+        let _ = write!(text, " {ip} daddr @{}{}", set.name, if ipv4 { 4 } else { 6 });
     }
     let mut protocols: Vec<String> = rule.proto.iter().map(|protocol| number(*protocol, ipv4)).collect();
     let ports = !rule.src_port.is_empty() || !rule.dest_port.is_empty();
@@ -30,12 +35,12 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
         protocols = vec!["tcp".into(), "udp".into()];
     }
     if !protocols.is_empty() {
-        text += &format!(" meta l4proto {{ {} }}", protocols.join(", "));
+        let _ = write!(text, " meta l4proto {{ {} }}", commas(&protocols));
     }
     for (field, ports) in [("sport", &rule.src_port), ("dport", &rule.dest_port)] {
         if !ports.is_empty() {
             let ports: Vec<String> = merged(ports).iter().map(ToString::to_string).collect();
-            text += &format!(" th {field} {{ {} }}", ports.join(", "));
+            let _ = write!(text, " th {field} {{ {} }}", commas(&ports));
         }
     }
     Some(text)
@@ -46,24 +51,17 @@ pub(super) fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<Strin
     if prefixes.is_empty() {
         return Some(None);
     }
-    let mut ours: Vec<Prefix> = prefixes.iter().copied().filter(|prefix| prefix.is_ipv4() == ipv4).collect();
-    if ours.is_empty() {
+    // A set's elements must not overlap.
+    let kept = widest(prefixes, ipv4);
+    if kept.is_empty() {
         return None;
-    }
-    // A set's elements must not overlap: the widest prefixes say it all.
-    ours.sort_by_key(|prefix| prefix.length());
-    let mut kept: Vec<Prefix> = Vec::new();
-    for prefix in ours {
-        if !kept.iter().any(|wider| wider.overlaps(prefix)) {
-            kept.push(prefix);
-        }
     }
     // nft takes no 0.0.0.0/0 in a set, and needs none.
     if kept.iter().any(|prefix| prefix.length() == 0) {
         return Some(None);
     }
     let list: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    Some(Some(format!("{{ {} }}", list.join(", "))))
+    Some(Some(format!("{{ {} }}", commas(&list))))
 }
 
 fn number(protocol: Protocol, ipv4: bool) -> String {
@@ -79,7 +77,7 @@ fn number(protocol: Protocol, ipv4: bool) -> String {
 /// Overlapping and touching ranges made one: a set's elements must not overlap.
 fn merged(ports: &[PortRange]) -> Vec<PortRange> {
     let mut sorted = ports.to_vec();
-    sorted.sort_by_key(|range| range.first);
+    sorted.sort_unstable_by_key(|range| range.first);
     let mut merged: Vec<PortRange> = Vec::new();
     for range in sorted {
         match merged.last_mut() {

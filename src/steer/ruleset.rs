@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::config::Prefix;
 use crate::link::{Link, Stage};
 use crate::split;
+use crate::text::commas;
 
 use super::writer::Writer;
 use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule, tunnel};
@@ -103,8 +104,8 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     write_leave(&mut out, plan, raced.len());
     tunnel::write_chains(&mut out, plan);
     for (name, hook, rules) in plan.splits.map(|place| split::chains(&place.splits)).unwrap_or_default() {
-        out.chain(name, Some(hook));
-        rules.iter().for_each(|rule| out.rule(rule));
+        out.chain(format_args!("{name}"), Some(hook));
+        rules.iter().for_each(|rule| out.rule(format_args!("{rule}")));
     }
     out.finish()
 }
@@ -123,7 +124,7 @@ const FAMILIES: [Words; 2] = [
 ];
 
 fn write_sets(out: &mut Writer, plan: &Plan) {
-    let devices: Vec<String> = racing(plan).map(|link| format!("\"{}\"", link.device)).collect();
+    let devices: Vec<String> = racing(plan).iter().map(|link| format!("\"{}\"", link.device)).collect();
     out.set("links", "type ifname", "", "", &devices);
     out.set(
         "alive",
@@ -157,58 +158,58 @@ fn write_link_chains(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
     for link in plan.links {
         let mark = marks.link(link.id);
-        out.chain(&format!("link_{}", link.id), None);
+        out.chain(format_args!("link_{}", link.id), None);
         let set = out.set_mark(marks.mask(), mark);
-        out.rule(&format!("{set} accept"));
-        out.chain(&format!("save_{}", link.id), None);
+        out.rule(format_args!("{set} accept"));
+        out.chain(format_args!("save_{}", link.id), None);
         let set = out.set_ct_mark(marks.link_mask(), mark);
-        out.rule(&set);
+        out.rule(format_args!("{set}"));
     }
 }
 
 /// Three chains a family: the tuple of a copy is noted, that of an answer is known or not, or is forgotten.
 fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Words) {
     let marks = plan.config.main.mark_mask;
-    out.chain(&format!("{ipv}_note"), None);
+    out.chain(format_args!("{ipv}_note"), None);
     // A reset expects no answer.
-    out.rule("tcp flags rst notrack accept");
-    out.rule(&format!(
+    out.rule(format_args!("tcp flags rst notrack accept"));
+    out.rule(format_args!(
         "meta l4proto {{ tcp, udp }} update @{ipv}_answers {{ meta l4proto . {ip} daddr . th dport . {ip} saddr . th sport }}"
     ));
-    out.rule(&format!("{icmp} type echo-request update @{ipv}_echoes {{ {ip} daddr . {icmp} id . {ip} saddr }}"));
-    out.rule("notrack accept");
+    out.rule(format_args!("{icmp} type echo-request update @{ipv}_echoes {{ {ip} daddr . {icmp} id . {ip} saddr }}"));
+    out.rule(format_args!("notrack accept"));
     let answer = format!("meta l4proto . {ip} saddr . th sport . {ip} daddr . th dport");
     let echo = format!("{ip} saddr . {icmp} id . {ip} daddr");
-    out.chain(&format!("{ipv}_answer"), None);
+    out.chain(format_args!("{ipv}_answer"), None);
     // The daemon sends it here once more.
     let decided = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Decided));
-    out.rule(&format!("{decided} goto {ipv}_forget"));
+    out.rule(format_args!("{decided} goto {ipv}_forget"));
     // A tuple is expected for longer than a daemon that hangs counts as alive: meanwhile its client's repeated SYN, which
     // goes the plain way from the same port, needs that answer.
     let queue = "meta nfproto @alive goto queue_0";
     // Any protocol may look: none but these two are in the set.
-    out.rule(&format!("{answer} @{ipv}_answers {queue}"));
-    out.rule(&format!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
-    out.chain(&format!("{ipv}_forget"), None);
-    out.rule(&format!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
-    out.rule(&format!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));
+    out.rule(format_args!("{answer} @{ipv}_answers {queue}"));
+    out.rule(format_args!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
+    out.chain(format_args!("{ipv}_forget"), None);
+    out.rule(format_args!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
+    out.rule(format_args!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));
     let clear = out.set_mark(marks.mask(), 0);
-    out.rule(&format!("{clear} accept"));
+    out.rule(format_args!("{clear} accept"));
 }
 
 /// A global IPv6 address is its client's own: it is not translated, so it leaves by the link that it was delegated over, or as
 /// the main table says (which may look at the source, as netifd's does).
 fn write_global(out: &mut Writer, plan: &Plan) {
-    out.chain("global", None);
+    out.chain(format_args!("global"), None);
     for link in plan.links {
         let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
         let delegated = widest(&delegated.collect::<Vec<_>>(), false);
         if link.up && link.ipv6.is_some() && !delegated.is_empty() {
             let prefixes: Vec<String> = delegated.iter().map(ToString::to_string).collect();
-            out.rule(&format!("ip6 saddr {{ {} }} goto link_{}", prefixes.join(", "), link.id));
+            out.rule(format_args!("ip6 saddr {{ {} }} goto link_{}", commas(&prefixes), link.id));
         }
     }
-    out.rule("return");
+    out.rule(format_args!("return"));
 }
 
 /// A chain for each queue: the first for answers, then one for each policy that races.
@@ -217,8 +218,8 @@ fn write_queues(out: &mut Writer, plan: &Plan, raced: usize) {
         let (name, queue) = (format!("queue_{number}"), QUEUE + number);
         match plan.queueing {
             Queueing::Nft => {
-                out.chain(&name, None);
-                out.rule(&format!("queue num {queue} bypass"));
+                out.chain(format_args!("{name}"), None);
+                out.rule(format_args!("queue num {queue} bypass"));
             }
             Queueing::Xtables => out.target(&name, queue),
         }
@@ -226,190 +227,199 @@ fn write_queues(out: &mut Writer, plan: &Plan, raced: usize) {
 }
 
 fn write_answers(out: &mut Writer, plan: &Plan) {
-    out.chain("arrived", None);
-    out.rule("meta nfproto ipv4 goto ipv4_answer");
-    out.rule("meta nfproto ipv6 goto ipv6_answer");
-    out.chain("answers", Some("filter hook prerouting priority raw - 10"));
+    out.chain(format_args!("arrived"), None);
+    out.rules(&["meta nfproto ipv4 goto ipv4_answer", "meta nfproto ipv6 goto ipv6_answer"]);
+    out.chain(format_args!("answers"), Some("filter hook prerouting priority raw - 10"));
     // Of TCP, only a SYN-ACK or a RST decides a race. First, since most packets are neither, and every packet comes by here.
-    out.rule("tcp flags & (syn | rst) == 0 accept");
+    out.rule(format_args!("tcp flags & (syn | rst) == 0 accept"));
     // Two or three comparisons cost a packet less than a look into a set of names.
     for link in racing(plan) {
-        out.rule(&format!("iifname \"{}\" goto arrived", link.device));
+        out.rule(format_args!("iifname \"{}\" goto arrived", link.device));
     }
 }
 
 fn write_sent(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
     let stage = format!("meta mark & {:#010x} ==", marks.stage_mask());
-    out.chain("sent", Some("filter hook output priority raw - 10"));
-    out.rule(&format!("{stage} {:#010x} meta nfproto ipv4 goto ipv4_note", marks.stage(Stage::Copy)));
-    out.rule(&format!("{stage} {:#010x} meta nfproto ipv6 goto ipv6_note", marks.stage(Stage::Copy)));
+    out.chain(format_args!("sent"), Some("filter hook output priority raw - 10"));
+    out.rule(format_args!("{stage} {:#010x} meta nfproto ipv4 goto ipv4_note", marks.stage(Stage::Copy)));
+    out.rule(format_args!("{stage} {:#010x} meta nfproto ipv6 goto ipv6_note", marks.stage(Stage::Copy)));
     // The daemon's heartbeat goes no further.
-    out.rule(&format!("{stage} {:#010x} update @alive {{ meta nfproto }} drop", marks.stage(Stage::Decided)));
+    out.rule(format_args!("{stage} {:#010x} update @alive {{ meta nfproto }} drop", marks.stage(Stage::Decided)));
 }
 
 fn write_rules(out: &mut Writer, plan: &Plan) {
-    out.chain("rules", None);
+    out.chain(format_args!("rules"), None);
     for rule in &plan.config.rules {
         let Some(number) = plan.config.policies.iter().position(|policy| policy.name == rule.policy) else { continue };
         for matches in rule::matches(rule) {
             // nft keeps up to 128 bytes of a comment.
             let name: String = rule.name.chars().take(100).collect();
-            out.rule(&format!("{matches} goto policy_{number} comment \"{name}\""));
+            out.rule(format_args!("{matches} goto policy_{number} comment \"{name}\""));
         }
     }
     if !plan.config.policies.is_empty() {
-        out.rule("goto policy_0");
+        out.rule(format_args!("goto policy_0"));
     }
 }
 
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
-    out.chain("new", None);
+    out.chain(format_args!("new"), None);
     // What began before us keeps the way that it has.
-    out.rule("ct state != new return");
-    out.rule("fib daddr type != unicast return");
-    out.rule("ip daddr @ipv4_direct return");
-    out.rule("ip6 daddr @ipv6_direct return");
+    out.rules(&[
+        "ct state != new return",
+        "fib daddr type != unicast return",
+        "ip daddr @ipv4_direct return",
+        "ip6 daddr @ipv6_direct return",
+    ]);
     tunnel::write_routes(out, plan);
-    out.rule("goto rules");
-    out.chain("classify", Some("filter hook prerouting priority mangle"));
+    out.rule(format_args!("goto rules"));
+    out.chain(format_args!("classify"), Some("filter hook prerouting priority mangle"));
     for link in with_devices(plan) {
-        out.rule(&format!("iifname \"{}\" accept", link.device));
+        out.rule(format_args!("iifname \"{}\" accept", link.device));
     }
     if !main.lan_device.is_empty() {
         let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
-        out.rule(&format!("iifname != {{ {} }} return", devices.join(", ")));
+        out.rule(format_args!("iifname != {{ {} }} return", commas(&devices)));
     }
     known::write(out, plan, true);
-    out.rule("goto new");
+    out.rule(format_args!("goto new"));
     for link in with_devices(plan) {
         // A connection from outside is answered through the link that it came in by, unless from next door.
-        out.chain(&format!("outside_{}", link.id), None);
-        out.rule("ct state != new return");
-        out.rule("ip saddr @ipv4_direct return");
-        out.rule("ip6 saddr @ipv6_direct return");
-        out.rule(&format!("goto save_{}", link.id));
+        out.chain(format_args!("outside_{}", link.id), None);
+        out.rules(&["ct state != new return", "ip saddr @ipv4_direct return", "ip6 saddr @ipv6_direct return"]);
+        out.rule(format_args!("goto save_{}", link.id));
     }
     // Chains of type nat see a flow's first packet only: what happens here costs the others nothing. A race's winner is
     // translated as its conntrack entry says, but only where any such chain stands: it puts up the hooks of both families
     // (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
-    out.chain("begins", Some("nat hook prerouting priority dstnat - 10"));
-    if with_devices(plan).next().is_some() {
-        out.rule(&format!("iifname vmap {{ {} }}", by_device(with_devices(plan), "goto outside")));
+    out.chain(format_args!("begins"), Some("nat hook prerouting priority dstnat - 10"));
+    let links = with_devices(plan);
+    if !links.is_empty() {
+        out.rule(format_args!("iifname vmap {{ {} }}", by_device(&links, "goto outside")));
     }
     // An error or a reset that the router itself sends about a connection: its client's is not to leave by the connection's link.
-    out.chain("about", None);
-    out.rule("fib daddr type != unicast accept");
-    out.rule("ip daddr @ipv4_direct accept");
-    out.rule("ip6 daddr @ipv6_direct accept");
+    out.chain(format_args!("about"), None);
+    out.rules(&["fib daddr type != unicast accept", "ip daddr @ipv4_direct accept", "ip6 daddr @ipv6_direct accept"]);
     known::write(out, plan, false);
     write_asked(out, plan);
-    out.chain("local", Some("route hook output priority mangle"));
+    out.chain(format_args!("local"), Some("route hook output priority mangle"));
     // The daemon's own packets know their way.
-    out.rule(&format!("meta mark & {:#010x} != 0 return", marks.mask()));
-    out.rule("ct state related goto about");
+    out.rule(format_args!("meta mark & {:#010x} != 0 return", marks.mask()));
+    out.rule(format_args!("ct state related goto about"));
     known::write(out, plan, main.local_traffic);
-    out.rule("goto asked");
+    out.rule(format_args!("goto asked"));
 }
 
 /// The router's own connections keep the link that their program asked for: by the address of another link than the one that
 /// the main table leads them to, or by a device that it does not lead them to. (Of its own device nobody can tell.)
 fn write_asked(out: &mut Writer, plan: &Plan) {
     let local = plan.config.main.local_traffic;
-    out.chain("asked", None);
-    out.rule("ct state != new return");
-    out.rule("fib daddr type != unicast return");
-    out.rule("ip daddr @ipv4_direct return");
-    out.rule("ip6 daddr @ipv6_direct return");
+    out.chain(format_args!("asked"), None);
+    out.rules(&[
+        "ct state != new return",
+        "fib daddr type != unicast return",
+        "ip daddr @ipv4_direct return",
+        "ip6 daddr @ipv6_direct return",
+    ]);
     for link in with_devices(plan) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
-            out.rule(&format!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+            out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
             // Nor does a peer's route lead it elsewhere.
             for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
                 if !tunnel.routes(ipv4).is_empty() {
-                    out.rule(&format!("{ip} saddr {address} oifname \"{}\" goto link_{id}", tunnel.device));
+                    out.rule(format_args!("{ip} saddr {address} oifname \"{}\" goto link_{id}", tunnel.device));
                 }
             }
             if local && !link.is_main(ipv4) {
-                out.rule(&format!("meta nfproto ipv{} oifname \"{device}\" goto link_{id}", if ipv4 { 4 } else { 6 }));
+                out.rule(format_args!(
+                    "meta nfproto ipv{} oifname \"{device}\" goto link_{id}",
+                    if ipv4 { 4 } else { 6 }
+                ));
             }
         }
     }
     if local {
-        out.rule("goto rules");
+        out.rule(format_args!("goto rules"));
     }
 }
 
 /// One chain for all that leaves, after the user's firewall. Packets of known flows pass its first rule.
 fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     let marks = plan.config.main.mark_mask;
-    out.chain("save", None);
+    out.chain(format_args!("save"), None);
     // Marked packets are looked up in their link's table alone, which has no way next door.
-    out.rule("ip daddr @ipv4_direct return");
-    out.rule("ip6 daddr @ipv6_direct return");
+    out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     // What leaves by a link that is down does so by the default route, whatever we think of the link: it is not to be reset.
-    let saved = || with_devices(plan).filter(|link| !known::is_reset(plan, link));
-    if saved().next().is_some() {
-        out.rule(&format!("oifname vmap {{ {} }}", by_device(saved(), "jump save")));
+    let mut saved = with_devices(plan);
+    saved.retain(|link| !known::is_reset(plan, link));
+    if !saved.is_empty() {
+        out.rule(format_args!("oifname vmap {{ {} }}", by_device(&saved, "jump save")));
     }
-    out.chain("plain", None);
+    out.chain(format_args!("plain"), None);
     let clear = out.set_mark(marks.stage_mask(), 0);
-    out.rule(&clear);
-    out.rule("goto save");
+    out.rule(format_args!("{clear}"));
+    out.rule(format_args!("goto save"));
     let policies = (1..=raced as u32).map(|number| (number, number << marks.mask().trailing_zeros()));
     for (number, _) in policies.clone() {
-        out.chain(&format!("race_{number}"), None);
+        out.chain(format_args!("race_{number}"), None);
         // Should the daemon let it pass, or be gone, it goes on as one that was never raced.
-        out.rule("jump save");
-        out.rule(&format!("goto queue_{number}"));
+        out.rule(format_args!("jump save"));
+        out.rule(format_args!("goto queue_{number}"));
     }
-    out.chain("queues", None);
+    out.chain(format_args!("queues"), None);
     // Another route than a link's, such as a VPN's: there is nothing to race.
-    out.rule("oifname != @links goto plain");
-    out.rule("meta nfproto != @alive goto plain");
+    out.rules(&["oifname != @links goto plain", "meta nfproto != @alive goto plain"]);
     if raced > 0 {
         let to: Vec<String> = policies.map(|(number, policy)| format!("{policy:#010x} : goto race_{number}")).collect();
-        out.rule(&format!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), to.join(", ")));
+        out.rule(format_args!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), commas(&to)));
     }
-    out.rule("goto plain");
-    out.chain("leave", Some("filter hook postrouting priority mangle - 10"));
-    out.rule("ct state != new return");
+    out.rule(format_args!("goto plain"));
+    out.chain(format_args!("leave"), Some("filter hook postrouting priority mangle - 10"));
+    out.rule(format_args!("ct state != new return"));
     let queued = format!("meta mark & {:#010x} == {:#010x}", marks.stage_mask(), marks.stage(Stage::Queue));
-    out.rule(&format!("{queued} goto queues"));
-    out.rule("goto save");
+    out.rule(format_args!("{queued} goto queues"));
+    out.rule(format_args!("goto save"));
 }
 
 /// The elements of a map from a link's device to `verdict`, whose chain ends in the link's number.
-fn by_device<'p>(links: impl Iterator<Item = &'p Link>, verdict: &str) -> String {
-    let to: Vec<String> = links.map(|link| format!("\"{}\" : {verdict}_{}", link.device, link.id)).collect();
-    to.join(", ")
+fn by_device(links: &[&Link], verdict: &str) -> String {
+    let to: Vec<String> = links.iter().map(|link| format!("\"{}\" : {verdict}_{}", link.device, link.id)).collect();
+    commas(&to)
 }
 
 /// Links whose device is known; of two that share one, the first.
-fn with_devices<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
-    let links = plan.links;
-    let first = |at: usize| links.iter().position(|link| link.device == links[at].device) == Some(at);
-    links.iter().enumerate().filter(move |(at, link)| !link.device.is_empty() && first(*at)).map(|(_, link)| link)
+fn with_devices<'p>(plan: &Plan<'p>) -> Vec<&'p Link> {
+    let mut with: Vec<&Link> = Vec::new();
+    for link in plan.links {
+        if !link.device.is_empty() && with.iter().all(|other| other.device != link.device) {
+            with.push(link);
+        }
+    }
+    with
 }
 
 /// Links that copies leave by.
-fn racing<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
-    let copy = *plan;
-    with_devices(plan).filter(move |link| !copy.is_peer(link.id))
+fn racing<'p>(plan: &Plan<'p>) -> Vec<&'p Link> {
+    let mut links = with_devices(plan);
+    links.retain(|link| !plan.is_peer(link.id));
+    links
 }
 
 /// The prefixes of a family, without those inside another.
-fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
-    let mut ours: Vec<Prefix> = prefixes.iter().copied().filter(|prefix| prefix.is_ipv4() == ipv4).collect();
-    ours.sort_by_key(|prefix| prefix.length());
+pub(super) fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
     let mut kept: Vec<Prefix> = Vec::new();
-    for prefix in ours {
-        if !kept.iter().any(|wider| wider.overlaps(prefix)) {
-            kept.push(prefix);
+    // In the order of their lengths, without the code that sorting takes.
+    for length in 0..=128 {
+        for prefix in prefixes {
+            let ours = prefix.is_ipv4() == ipv4 && prefix.length() == length;
+            if ours && !kept.iter().any(|wider| wider.overlaps(*prefix)) {
+                kept.push(*prefix);
+            }
         }
     }
     kept

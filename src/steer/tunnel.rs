@@ -53,10 +53,15 @@ impl Plan<'_> {
 
     /// The tunnel that a connection takes by its peer's routes, with the route: the longest prefix, then the first peer.
     pub fn by_route(&self, to: std::net::IpAddr) -> Option<(&Tunnel, Prefix)> {
-        let ways = self.tunnels.iter().filter(|tunnel| self.leads(tunnel, to.is_ipv4()));
-        let routes = ways.flat_map(|tunnel| tunnel.routes(to.is_ipv4()).into_iter().map(move |route| (tunnel, route)));
-        // Of equals, `min_by_key` returns the first.
-        routes.filter(|(_, route)| route.contains(to)).min_by_key(|(_, route)| core::cmp::Reverse(route.length()))
+        let mut best: Option<(&Tunnel, Prefix)> = None;
+        for tunnel in self.tunnels.iter().filter(|tunnel| self.leads(tunnel, to.is_ipv4())) {
+            for route in tunnel.routes(to.is_ipv4()) {
+                if route.contains(to) && best.is_none_or(|(_, other)| route.length() > other.length()) {
+                    best = Some((tunnel, route));
+                }
+            }
+        }
+        best
     }
 
     /// A peer without an address of a family carries none of its connections.
@@ -98,21 +103,21 @@ pub(super) fn write_routes(out: &mut Writer, plan: &Plan) {
             let own = tunnel.routes(ipv4).into_iter().filter_map(|route| Some((route, tunnel.way?)));
             own.for_each(|(route, way)| {
                 if routes.iter().all(|(known, _)| *known != route) {
-                    routes.push((route, way));
+                    let at = routes.partition_point(|(longer, _)| longer.length() >= route.length());
+                    routes.insert(at, (route, way));
                 }
             });
         }
-        routes.sort_by_key(|(route, _)| core::cmp::Reverse(route.length()));
         let ip = if ipv4 { "ip" } else { "ip6" };
         // Neighbours of one peer and one length stand in one set; the longest prefix comes first.
         for same in routes.chunk_by(|(a, one), (b, other)| a.length() == b.length() && one == other) {
             let Some((_, way)) = same.first() else { continue };
             let prefixes: Vec<Prefix> = same.iter().map(|(route, _)| *route).collect();
             match prefix_set(&prefixes, ipv4) {
-                Some(Some(set)) => out.rule(&format!("{ip} daddr {set} goto link_{way}")),
+                Some(Some(set)) => out.rule(format_args!("{ip} daddr {set} goto link_{way}")),
                 // All of the family.
                 Some(None) => {
-                    out.rule(&format!("meta nfproto {} goto link_{way}", if ipv4 { "ipv4" } else { "ipv6" }));
+                    out.rule(format_args!("meta nfproto {} goto link_{way}", if ipv4 { "ipv4" } else { "ipv6" }));
                 }
                 None => {}
             }
@@ -125,29 +130,29 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     if plan.tunnels.is_empty() {
         return;
     }
-    out.chain("mss", Some("filter hook forward priority mangle"));
+    out.chain(format_args!("mss"), Some("filter hook forward priority mangle"));
     for Tunnel { device, mtu, .. } in plan.tunnels {
         let syn = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
-        out.rule(&format!("oifname \"{device}\" {syn} rt mtu"));
+        out.rule(format_args!("oifname \"{device}\" {syn} rt mtu"));
         // The other end's SYNs fit already, unless it is of another mind, or a version that forgets it. RFC 9293, 3.7.1.
         for (family, headers) in [("ipv4", 40), ("ipv6", 60)] {
             if let Some(most) = mtu.checked_sub(headers).filter(|most| *most > 0) {
-                out.rule(&format!("iifname \"{device}\" meta nfproto {family} {syn} {most}"));
+                out.rule(format_args!("iifname \"{device}\" meta nfproto {family} {syn} {most}"));
             }
         }
     }
     if plan.tunnels.iter().all(|tunnel| tunnel.masquerade.is_empty()) {
         return;
     }
-    out.chain("from_clients", Some("nat hook postrouting priority srcnat"));
+    out.chain(format_args!("from_clients"), Some("nat hook postrouting priority srcnat"));
     for Tunnel { device, masquerade, .. } in plan.tunnels.iter().filter(|tunnel| !tunnel.masquerade.is_empty()) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let family = if ipv4 { "ipv4" } else { "ipv6" };
             match prefix_set(masquerade, ipv4) {
-                Some(Some(set)) => out.rule(&format!("{ip} saddr {set} oifname != \"{device}\" masquerade")),
-                Some(None) => {
-                    out.rule(&format!("meta nfproto {family} iifname \"{device}\" oifname != \"{device}\" masquerade"))
-                }
+                Some(Some(set)) => out.rule(format_args!("{ip} saddr {set} oifname != \"{device}\" masquerade")),
+                Some(None) => out.rule(format_args!(
+                    "meta nfproto {family} iifname \"{device}\" oifname != \"{device}\" masquerade"
+                )),
                 None => {}
             }
         }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::config::{Family, LastResort, Mode, PolicyConfig, PortRange, Prefix, Protocol, RuleConfig};
 use crate::link::{Link, LinkId};
 use crate::race::Remembered;
+use crate::text::commas;
 use crate::time::{Span, Time};
 
 use super::{Plan, best};
@@ -190,7 +191,7 @@ fn first_rule<'a>(question: &Question, facts: &mut Facts<'a>, reasons: &mut Vec<
             Match::Yes(fields) => {
                 say(
                     reasons,
-                    format_args!("rule '{}' matches: {}: policy '{}'", rule.name, fields.join(", "), rule.policy),
+                    format_args!("rule '{}' matches: {}: policy '{}'", rule.name, commas(&fields), rule.policy),
                 );
                 return Some(rule);
             }
@@ -348,7 +349,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         let shares: Vec<(LinkId, u32)> = shared.iter().map(share).collect();
         let list = |(link, (_, percent)): (&&Link, &(LinkId, u32))| format!("{} {percent} %", link.name);
         let list: Vec<String> = shared.iter().zip(&shares).map(list).collect();
-        say(reasons, format_args!("policy '{name}' deals connections out by weight: {}", list.join(", ")));
+        say(reasons, format_args!("policy '{name}' deals connections out by weight: {}", commas(&list)));
         return Way::Links(shares);
     }
     let racing: Vec<&Link> = links.iter().copied().filter(|link| link.metered == first.metered).collect();
@@ -356,7 +357,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         match not_raced(question, facts) {
             None => {
                 let names: Vec<&str> = racing.iter().map(|link| &*link.name).collect();
-                say(reasons, format_args!("policy '{name}' races {}: the first answer wins", names.join(", ")));
+                say(reasons, format_args!("policy '{name}' races {}: the first answer wins", commas(&names)));
                 remembered(facts, policy, &racing, reasons);
                 return Way::Race(racing.iter().map(|link| link.id).collect());
             }
@@ -431,7 +432,7 @@ fn remembered(facts: &Facts, policy: &PolicyConfig, racing: &[&Link], reasons: &
         racing.iter().filter_map(|link| Some((memory.round_trip(link.id)?, &*link.name))).collect();
     let Some(best) = known.iter().map(|(time, _)| *time).min() else { return };
     let times: Vec<String> = known.iter().map(|(time, name)| format!("{name} {time}")).collect();
-    say(reasons, format_args!("races to its neighbourhood took: {}", times.join(", ")));
+    say(reasons, format_args!("races to its neighbourhood took: {}", commas(&times)));
     let Some(age) = memory.raced.map(|raced| facts.now.since(raced)) else { return };
     if policy.remember > Span::ZERO && age <= policy.remember {
         // As the memory chooses: within a tenth or `tie` of the best, weight decides.

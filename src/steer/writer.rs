@@ -1,6 +1,8 @@
 //! nft's text, chain by chain.
 
-use std::fmt::Write;
+use crate::text::commas;
+
+use std::fmt::{self, Write};
 
 use super::TABLE;
 use super::ruleset::{Memory, Ruleset, Target};
@@ -26,11 +28,12 @@ impl Writer {
     }
 
     /// Begins a chain; `hook`: where it hangs, `None` for one that is jumped to.
-    pub fn chain(&mut self, name: &str, hook: Option<&str>) {
+    #[inline(never)]
+    pub fn chain(&mut self, name: fmt::Arguments, hook: Option<&str>) {
         self.close();
         self.open = true;
-        self.chains.push(name.to_owned());
         let _ = writeln!(self.text, "\tchain {name} {{");
+        self.chains.push(name.to_string());
         if let Some(hook) = hook {
             let _ = writeln!(self.text, "\t\ttype {hook}; policy accept;");
         }
@@ -50,7 +53,14 @@ impl Writer {
         self.memories.push(Memory { set: name.to_owned(), about: about.to_owned() });
     }
 
-    pub fn rule(&mut self, rule: &str) {
+    /// Rules of the open chain that are always the same.
+    pub fn rules(&mut self, rules: &[&str]) {
+        rules.iter().for_each(|rule| self.rule(format_args!("{rule}")));
+    }
+
+    /// A rule of the open chain.
+    #[inline(never)] // text that is yet to be formatted takes the least room where rules are made
+    pub fn rule(&mut self, rule: fmt::Arguments) {
         let _ = writeln!(self.text, "\t\t{rule}");
     }
 
@@ -76,7 +86,7 @@ impl Writer {
         }
         self.text += more;
         if !elements.is_empty() {
-            let _ = writeln!(self.text, "\t\telements = {{ {} }}", elements.join(", "));
+            let _ = writeln!(self.text, "\t\telements = {{ {} }}", commas(elements));
         }
         self.text += "\t}\n";
     }

@@ -83,10 +83,15 @@ impl Client {
         peer: u32,
         fill: impl FnOnce(&mut EnvBuilder),
     ) -> Result<Option<Message>, Error> {
-        let until = Instant::now() + TIMEOUT;
-        let sequence = self.connection.next_sequence();
         let mut attributes = EnvBuilder::new();
         fill(&mut attributes);
+        self.exchange(kind, peer, attributes)
+    }
+
+    #[inline(never)]
+    fn exchange(&mut self, kind: MsgType, peer: u32, attributes: EnvBuilder) -> Result<Option<Message>, Error> {
+        let until = Instant::now() + TIMEOUT;
+        let sequence = self.connection.next_sequence();
         self.connection.send(&compose(kind, sequence, peer, attributes)?)?;
         let mut data = None;
         loop {

@@ -14,6 +14,7 @@ use super::connection::Error;
 use super::netifd::{self, Interface};
 use crate::control::queue::Sender;
 use crate::linux::thread::Thread;
+use crate::logging;
 
 /// A link that comes up is several notifications: device, address, route, prefix. Together they are one change.
 pub const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -129,7 +130,7 @@ impl Worker {
             }
             if listed {
                 pause = PAUSE;
-                log::info!("ubus: {error}; trying again");
+                logging::info!("ubus: {error}; trying again");
             }
             if self.last.is_none() && !missing_said {
                 missing_said = true;

@@ -18,6 +18,7 @@ use crate::control::Value;
 use crate::control::desk::{self, Answer, Desk};
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::thread::Thread;
+use crate::logging;
 use crate::time::Span;
 
 /// Calls under way. Past that, those that follow wait in the socket, and then in ubusd.
@@ -142,11 +143,11 @@ impl Worker {
             let Err(error) = self.session(&mut registered) else { return };
             self.calls.clear();
             match (&error, registered) {
-                (_, true) => log::info!("ubus: {error}; trying again"),
+                (_, true) => logging::info!("ubus: {error}; trying again"),
                 (Error::Status(status), false) if !self.told => {
-                    log::warn!("ubus does not take the object {}: status {status}", object::NAME);
+                    logging::warn!("ubus does not take the object {}: status {status}", object::NAME);
                 }
-                (_, false) if !self.told => log::info!("no ubus yet: {error}"),
+                (_, false) if !self.told => logging::info!("no ubus yet: {error}"),
                 _ => {}
             }
             self.told = true;

@@ -1,10 +1,10 @@
 //! Sequences that were given up and may come nevertheless.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::ahead;
 use super::queue::Key;
-use crate::bond::item::SEQUENCES;
+use crate::bond::sorted::Sorted;
 use crate::time::{Span, Time};
 
 /// How long, and how many of them are known: 40 ms at a gigabit. The time is far below what 2^24 packets of one flow take.
@@ -13,17 +13,21 @@ pub const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
 pub struct Holes {
-    since: BTreeMap<Key, Time>,
+    since: Sorted<Key, Time>,
     /// In the order of their times; those that were filled among them.
     order: VecDeque<Key>,
 }
 
 impl Holes {
     pub fn add(&mut self, key: Key, now: Time) {
-        if self.order.len() >= MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.since.remove(&oldest);
+        // Those of the last second are few, as a rule.
+        while let Some(oldest) = self.order.front() {
+            let lives = self.since.get(oldest).is_some_and(|since| now.since(*since) < LIFE);
+            if lives && self.order.len() < MOST {
+                break;
+            }
+            self.since.remove(oldest);
+            self.order.pop_front();
         }
         self.order.push_back(key);
         self.since.insert(key, now);
@@ -41,9 +45,10 @@ impl Holes {
 
     /// Whether one of this flow's before this one may come yet: it is younger than `limit`.
     pub fn open_before(&self, key: Key, now: Time, limit: Span) -> bool {
-        let flow = Key::new(key.flow(), 0)..=Key::new(key.flow(), SEQUENCES - 1);
         let before = |hole: Key| ahead(key.sequence(), hole.sequence()) > 0;
-        self.since.range(flow).any(|(hole, since)| before(*hole) && now.since(*since) < limit)
+        let mut of_flow =
+            self.since.from(&Key::new(key.flow(), 0)).iter().take_while(|(hole, _)| hole.flow() == key.flow());
+        of_flow.any(|(hole, since)| before(*hole) && now.since(*since) < limit)
     }
 
     /// Whether this one is among them; from now on it is not.

@@ -1,6 +1,7 @@
 //! Arguments of `playbacktun` to what it does.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -67,7 +68,7 @@ const OPTIONS: [(char, &str, &str); 12] = [
 pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
     let mut given = Given::default();
     let mut parser = Parser::from_args(arguments);
-    let wrong = |error: lexopt::Error| usage(&error.to_string());
+    let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let letter = match argument {
             Arg::Value(word) => {
@@ -80,7 +81,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
             Arg::Long(long) => OPTIONS.iter().find(|(_, name, _)| *name == long).map(|(letter, ..)| *letter),
         };
         let Some(letter) = letter else {
-            return Err(usage(&argument.unexpected().to_string()));
+            return Err(usage(format_args!("{}", argument.unexpected())));
         };
         let mut value = || parser.value().map_err(wrong);
         match letter {
@@ -109,19 +110,22 @@ fn action(given: Given) -> Result<Action, Exit> {
     let (mode, second) = (modes.next().unwrap_or('p'), modes.next());
     let name = |letter: char| OPTIONS.iter().find(|(known, ..)| *known == letter).map_or("", |(_, name, _)| name);
     if let Some(second) = second {
-        return Err(usage(&format!("expected either --{} or --{}", name(mode), name(second))));
+        return Err(usage(format_args!("expected either --{} or --{}", name(mode), name(second))));
     }
     let strange = |letter: &&char| !OPTIONS.iter().any(|(known, _, modes)| known == *letter && modes.contains(mode));
     if let Some(letter) = seen.iter().find(strange) {
-        return Err(usage(&match mode {
-            'p' => format!("--{} is of no use here", name(*letter)),
-            mode => format!("--{} takes no --{}", name(mode), name(*letter)),
-        }));
+        return Err(usage(format_args!(
+            "{}",
+            match mode {
+                'p' => format!("--{} is of no use here", name(*letter)),
+                mode => format!("--{} takes no --{}", name(mode), name(*letter)),
+            }
+        )));
     }
     if count.is_some() && !record && !again {
-        return Err(usage("--count goes with --loop or --record"));
+        return Err(usage(format_args!("--count goes with --loop or --record")));
     }
-    let takes = |line: &str| usage(&format!("it takes: playbacktun {line}"));
+    let takes = |line: &str| usage(format_args!("it takes: playbacktun {line}"));
     let device = |word: &OsString| word.to_string_lossy().into_owned();
     match (mode, words.as_slice(), to_pcap, from_pcap) {
         ('c', [file], ..) => Ok(Action::Check { file: file.into() }),
@@ -150,18 +154,18 @@ fn address(text: OsString) -> Result<(IpAddr, u8), Exit> {
         let length = if length.is_empty() { Some(most) } else { length.parse().ok() };
         length.filter(|length| *length <= most).map(|length| (address, length))
     });
-    parsed.ok_or_else(|| usage(&format!("--address takes one such as 192.168.1.1/24, not '{text}'")))
+    parsed.ok_or_else(|| usage(format_args!("--address takes one such as 192.168.1.1/24, not '{text}'")))
 }
 
 fn number(option: &str, least: u64, most: u64, text: OsString) -> Result<u64, Exit> {
     let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| {
-        usage(&format!("{option} takes a whole number from {least} to {most}, not '{}'", text.to_string_lossy()))
+        usage(format_args!("{option} takes a whole number from {least} to {most}, not '{}'", text.to_string_lossy()))
     })
 }
 
-fn usage(text: &str) -> Exit {
-    Exit::new(Code::Usage, format!("{text} (see playbacktun --help)"))
+fn usage(text: fmt::Arguments) -> Exit {
+    Exit::said(Code::Usage, format_args!("{text} (see playbacktun --help)"))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn counted(number: usize) -> String {
 }
 
 fn unreadable(file: &Path, error: &dyn core::fmt::Display) -> Exit {
-    Exit::new(Code::Config, format!("cannot read {}: {error}", file.display()))
+    Exit::said(Code::Config, format_args!("cannot read {}: {error}", file.display()))
 }
 
 fn contents(file: &Path) -> Result<Vec<u8>, Exit> {
@@ -83,7 +83,7 @@ fn packets(file: &Path, whole: bool) -> Result<Vec<Placed>, Exit> {
             let _ = writeln!(io::stderr(), "{name}:{fault}");
         }
         let plural = if faults.len() == 1 { "fault" } else { "faults" };
-        Exit::new(Code::Config, format!("{} {plural} in {name}", faults.len()))
+        Exit::said(Code::Config, format_args!("{} {plural} in {name}", faults.len()))
     })
 }
 
@@ -93,7 +93,7 @@ fn bytes(placed: &Placed) -> Result<Vec<u8>, Exit> {
 }
 
 fn unwritable(file: &Path) -> impl Fn(io::Error) -> Exit + '_ {
-    move |error| Exit::new(Code::Failed, format!("cannot write {}: {error}", file.display()))
+    move |error| Exit::said(Code::Failed, format_args!("cannot write {}: {error}", file.display()))
 }
 
 fn to_pcap(file: &Path, pcap: &Path, interval: Span) -> Result<(), Exit> {
@@ -108,7 +108,8 @@ fn to_pcap(file: &Path, pcap: &Path, interval: Span) -> Result<(), Exit> {
 
 fn from_pcap(file: &Path, output: Option<PathBuf>) -> Result<(), Exit> {
     let bytes = contents(file)?;
-    let capture = pcap::read(&bytes).map_err(|text| Exit::new(Code::Config, format!("{} {text}", file.display())))?;
+    let capture =
+        pcap::read(&bytes).map_err(|text| Exit::said(Code::Config, format_args!("{} {text}", file.display())))?;
     let start = capture.packets.first().map_or(0, |packet| packet.time);
     let mut out = open(output)?;
     for captured in &capture.packets {
@@ -128,7 +129,8 @@ fn from_pcap(file: &Path, output: Option<PathBuf>) -> Result<(), Exit> {
 }
 
 fn record(device: &str, count: Option<u64>, output: Option<PathBuf>) -> Result<(), Exit> {
-    let failed = |error: io::Error| Exit::new(Code::System, format!("cannot hear {device}: {error}{}", hint(&error)));
+    let failed =
+        |error: io::Error| Exit::said(Code::System, format_args!("cannot hear {device}: {error}{}", hint(&error)));
     let listener = Listener::open(device).map_err(failed)?;
     say(&format!("hearing {device}"));
     let mut out = open(output)?;
@@ -174,7 +176,7 @@ impl Output {
     fn put(&mut self, text: &str) -> Result<bool, Exit> {
         match self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Exit::new(Code::Failed, format!("cannot write the output: {error}"))),
+            Err(error) => Err(Exit::said(Code::Failed, format_args!("cannot write the output: {error}"))),
             Ok(()) => Ok(true),
         }
     }

@@ -37,7 +37,7 @@ pub fn play(device: &str, file: &Path, how: &How) -> Result<(), Exit> {
     let failed = |error: io::Error| {
         let busy = error.raw_os_error() == Some(libc::EBUSY);
         let why = if busy { ": it is in use, or is another kind of device" } else { hint(&error) };
-        Exit::new(Code::System, format!("cannot use {device}: {error}{why}"))
+        Exit::said(Code::System, format_args!("cannot use {device}: {error}{why}"))
     };
     let tun = Tun::open(device).map_err(failed)?;
     for (address, length) in &how.addresses {
@@ -191,5 +191,5 @@ impl Stage<'_> {
 }
 
 fn lost(device: &str, error: &io::Error) -> Exit {
-    Exit::new(Code::System, format!("{device} is of no use any more: {error}"))
+    Exit::said(Code::System, format_args!("{device} is of no use any more: {error}"))
 }

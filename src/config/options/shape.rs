@@ -9,6 +9,7 @@ use super::super::values::{
 use super::Value;
 use crate::link::Marks;
 use crate::split;
+use crate::text::commas;
 use crate::time::Span;
 
 /// What a value looks like.
@@ -110,7 +111,7 @@ impl Shape {
             Shape::Time { min, max } => {
                 format!("a time from {} to {}, written like 200ms, 10s, 5m or 1h", span_text(min), span_text(max))
             }
-            Shape::OneOf(words) => format!("one of {}", words.join(", ")),
+            Shape::OneOf(words) => format!("one of {}", commas(words)),
             Shape::Name => "a name of up to 255 letters, digits, '_' and '-'".into(),
             Shape::Device => "a network device's name of up to 15 characters, such as eth1 or pppoe-wan".into(),
             Shape::Path => "a file's path from / on, such as /etc/cheaproute.user".into(),

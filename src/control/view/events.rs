@@ -1,6 +1,6 @@
 //! `events`: what happened to links and the configuration, the newest first.
 
-use super::page::{Page, Paint, Table};
+use super::page::{Page, Paint, Pieces, Table};
 use super::units::seconds;
 use crate::control::Value;
 
@@ -18,16 +18,15 @@ pub fn draw(document: &Value, page: &mut Page) {
             _ => Paint::Normal,
         };
         let subject = if event.text("peer").is_empty() { "link" } else { "peer" };
-        let link = match (event.text(subject), event.text("device")) {
-            (link, device) if device.is_empty() || device == link => link.into(),
-            (link, device) => format!("{link} ({device})"),
-        };
-        table.row(vec![
-            (format!("{} ago", seconds(event.count("age_s"))), Paint::Dim),
-            (kind.into(), paint),
-            (link, Paint::Normal),
-            (event.text("reason").into(), Paint::Normal),
-        ]);
+        let mut row = Pieces::default();
+        row.say(Paint::Dim, format_args!("{} ago", seconds(event.count("age_s"))));
+        row.say(paint, format_args!("{kind}"));
+        match (event.text(subject), event.text("device")) {
+            (link, device) if device.is_empty() || device == link => row.say(Paint::Normal, format_args!("{link}")),
+            (link, device) => row.say(Paint::Normal, format_args!("{link} ({device})")),
+        }
+        row.say(Paint::Normal, format_args!("{}", event.text("reason")));
+        table.row(row);
     }
     (0..events.len()).for_each(|row| table.draw(row, &[0], page));
 }

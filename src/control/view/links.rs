@@ -1,6 +1,6 @@
 //! `links`: a line of figures a link, and below it, dimmed, its addresses and what is special about it.
 
-use super::page::{Cell, Page, Paint, Table};
+use super::page::{Cell, Page, Paint, Pieces, Table};
 use super::units::{bytes, count, millis, percent, permille, seconds};
 use crate::control::Value;
 
@@ -16,35 +16,34 @@ pub fn draw(document: &Value, page: &mut Page) {
         return page.line("no links: the configuration has none that is enabled", Paint::Warn);
     }
     let mut table = Table::default();
-    table.row(HEAD.iter().map(|name| (name.to_string(), Paint::Dim)).collect());
+    table.head(&HEAD);
     links.iter().for_each(|link| table.row(figures(link)));
     table.fit(page.width(), &EXPENDABLE);
     table.draw(0, &RIGHT, page);
     for (number, link) in links.iter().enumerate() {
         table.draw(number + 1, &RIGHT, page);
         let pieces = details(link);
-        if !pieces.is_empty() {
+        if !pieces.0.is_empty() {
             page.flow(2, &pieces);
         }
     }
 }
 
-fn figures(link: &Value) -> Vec<Cell> {
-    let known = |key: &str, say: fn(i64) -> String| (link.int(key).map_or("-".into(), say), Paint::Normal);
+fn figures(link: &Value) -> Pieces {
     let lossy = if link.count("loss_permille") > 0 { Paint::Warn } else { Paint::Normal };
     let races = link.get("races");
-    vec![
-        (link.text("name").into(), Paint::Bold),
-        state(link),
-        known("since_s", seconds),
-        (link.text("device").into(), Paint::Normal),
-        known("rtt_us", millis),
-        known("jitter_us", millis),
-        (known("loss_permille", permille).0, lossy),
-        (percent(races.count("won"), races.count("copies")), Paint::Normal),
-        known("rx_bytes", bytes),
-        known("tx_bytes", bytes),
-    ]
+    let mut row = Pieces::default();
+    row.say(Paint::Bold, format_args!("{}", link.text("name")));
+    row.cell(state(link));
+    row.amount(link, "since_s", Paint::Normal, seconds);
+    row.say(Paint::Normal, format_args!("{}", link.text("device")));
+    row.amount(link, "rtt_us", Paint::Normal, millis);
+    row.amount(link, "jitter_us", Paint::Normal, millis);
+    row.amount(link, "loss_permille", lossy, permille);
+    row.cell((percent(races.count("won"), races.count("copies")), Paint::Normal));
+    row.amount(link, "rx_bytes", Paint::Normal, bytes);
+    row.amount(link, "tx_bytes", Paint::Normal, bytes);
+    row
 }
 
 pub fn state(link: &Value) -> Cell {
@@ -57,44 +56,46 @@ pub fn state(link: &Value) -> Cell {
     (state.into(), paint)
 }
 
-fn details(link: &Value) -> Vec<Cell> {
-    let mut pieces = Vec::new();
-    let mut say = |text: String, paint| pieces.push((text, paint));
+fn details(link: &Value) -> Pieces {
+    let mut pieces = Pieces::default();
     let up = link.text("state") == "up";
     if !link.text("reason").is_empty() {
-        say(link.text("reason").into(), if up { Paint::Dim } else { Paint::Normal });
+        pieces.say(if up { Paint::Dim } else { Paint::Normal }, format_args!("{}", link.text("reason")));
     }
     if up && !link.is("used") {
-        say("not used".into(), Paint::Warn);
+        pieces.say(Paint::Warn, format_args!("not used"));
     }
     if link.is("metered") {
-        say("metered".into(), Paint::Warn);
+        pieces.say(Paint::Warn, format_args!("metered"));
     }
     for (address, gateway) in [("ipv4", "gateway"), ("ipv6", "gateway6")] {
         match (link.text(address), link.text(gateway)) {
             ("", _) => {}
-            (address, "") => say(address.into(), Paint::Dim),
-            (address, gateway) => say(format!("{address} via {gateway}"), Paint::Dim),
+            (address, "") => pieces.say(Paint::Dim, format_args!("{address}")),
+            (address, gateway) => pieces.say(Paint::Dim, format_args!("{address} via {gateway}")),
         }
     }
     // Only what differs from the usual: this line is about what is special.
     for (key, usual) in [("mtu", 1500), ("weight", 1), ("metric", 0)] {
         if let Some(amount) = link.int(key).filter(|amount| *amount != usual && *amount != 0) {
-            say(format!("{key} {amount}"), Paint::Dim);
+            pieces.say(Paint::Dim, format_args!("{key} {amount}"));
         }
     }
     if link.count("handicap_us") > 0 {
-        say(format!("handicap {}", millis(link.count("handicap_us"))), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("handicap {}", millis(link.count("handicap_us"))));
     }
     let races = link.get("races");
     if races.count("copies") > 0 {
-        say(format!("won {} of {} races", count(races.count("won")), count(races.count("copies"))), Paint::Dim);
+        pieces.say(
+            Paint::Dim,
+            format_args!("won {} of {} races", count(races.count("won")), count(races.count("copies"))),
+        );
     }
     if races.count("silent") > 0 {
-        say(format!("silent in {}", count(races.count("silent"))), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("silent in {}", count(races.count("silent"))));
     }
     if let Some(ago) = link.int("last_answer_s").filter(|_| !up) {
-        say(format!("last answer {} ago", seconds(ago)), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("last answer {} ago", seconds(ago)));
     }
     pieces
 }

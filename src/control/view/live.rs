@@ -2,8 +2,9 @@
 //! events, the last races. What needs two looks (rates, courses) is computed here, from one document to the next.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
-use super::page::{Cell, Page, Paint, Table, length};
+use super::page::{Page, Paint, Pieces, Table, length};
 use super::units::{bits, count, millis, percent, permille, seconds};
 use super::{events, links, races};
 use crate::control::{Form, Value};
@@ -214,10 +215,10 @@ impl Live {
         let (started, won) = (races.count("started"), races.count("won"));
         let mut text = format!("  {} races, {} won", count(started), percent(won, started));
         if let Some(rate) = self.races_per_minute {
-            text += &format!(", {}/min", count(rate));
+            let _ = write!(text, ", {}/min", count(rate));
         }
         if races.count("in_flight") > 0 {
-            text += &format!(", {} in flight", count(races.count("in_flight")));
+            let _ = write!(text, ", {} in flight", count(races.count("in_flight")));
         }
         page.put(&text, Paint::Normal);
         let end = page.width().saturating_sub(length(screen.ends));
@@ -249,7 +250,7 @@ impl Live {
         }
         for (key, word) in [("repaired", "repaired"), ("queue", "waiting")] {
             if peer.count(key) > 0 {
-                text += &format!("; {} {word}", count(peer.count(key)));
+                let _ = write!(text, "; {} {word}", count(peer.count(key)));
             }
         }
         page.line(&text, Paint::Normal);
@@ -262,12 +263,11 @@ impl Live {
         }
         let table = |course: usize, bar: bool| {
             let mut table = Table::default();
-            let mut head: Vec<Cell> = HEAD.iter().map(|name| (name.to_string(), Paint::Dim)).collect();
-            if let Some(cell) = head.get_mut(COURSE) {
-                let span = screen.interval.as_secs().saturating_mul(course as u64);
-                cell.0 = if course > 0 { format!("LAST {}", seconds(span as i64)) } else { String::new() };
-            }
-            table.row(head);
+            let span = screen.interval.as_secs().saturating_mul(course as u64);
+            let last = if course > 0 { format!("LAST {}", seconds(span as i64)) } else { String::new() };
+            let mut head = HEAD;
+            head[COURSE] = &last;
+            table.head(&head);
             let rows = links.iter().zip(&self.tracks);
             rows.for_each(|(link, track)| table.row(figures(link, track, (course, bar), screen.unicode)));
             table
@@ -296,25 +296,24 @@ fn first(document: &Value, list: &'static str, most: usize) -> Value {
     Value::Map(vec![(list, items.into())])
 }
 
-fn figures(link: &Value, track: &Track, (course, with_bar): (usize, bool), unicode: bool) -> Vec<Cell> {
-    let rate = |rate: Option<i64>| (rate.map_or("-".into(), bits), Paint::Normal);
-    let [down, up] = track.bits_per_second;
-    let loss = link.int("loss_permille");
+fn figures(link: &Value, track: &Track, (course, with_bar): (usize, bool), unicode: bool) -> Pieces {
+    let lossy = if link.count("loss_permille") > 0 { Paint::Warn } else { Paint::Normal };
     let races = link.get("races");
     let (won, copies) = (races.count("won"), races.count("copies"));
-    let share = format!("{:>5}", percent(won, copies));
+    let mut row = Pieces::default();
+    row.say(Paint::Bold, format_args!("{}", link.text("name")));
+    row.cell(links::state(link));
     // What a link was like before it went down is history.
     let rtt = link.int("rtt_us").filter(|_| link.text("state") == "up");
-    vec![
-        (link.text("name").into(), Paint::Bold),
-        links::state(link),
-        (rtt.map_or("-".into(), millis), Paint::Normal),
-        (spark(&track.samples, course, unicode), Paint::Normal),
-        (loss.map_or("-".into(), permille), if loss > Some(0) { Paint::Warn } else { Paint::Normal }),
-        (if with_bar { bar(won, copies, unicode) + " " + &share } else { share }, Paint::Normal),
-        rate(down),
-        rate(up),
-    ]
+    row.cell((rtt.map_or("-".into(), millis), Paint::Normal));
+    row.cell((spark(&track.samples, course, unicode), Paint::Normal));
+    row.amount(link, "loss_permille", lossy, permille);
+    let bar = if with_bar { bar(won, copies, unicode) + " " } else { String::new() };
+    row.say(Paint::Normal, format_args!("{bar}{:>5}", percent(won, copies)));
+    for rate in track.bits_per_second {
+        row.cell((rate.map_or("-".into(), bits), Paint::Normal));
+    }
+    row
 }
 
 /// The newest at the right. The lowest block is the fastest round trip seen; the highest is the slowest, or twice the

@@ -1,7 +1,9 @@
 //! `memory`: what the races remember, the newest first: the fastest link to each destination, and how much slower the
 //! others were.
 
-use super::page::{Page, Paint, Table};
+use std::fmt::Write;
+
+use super::page::{Page, Paint, Pieces, Table};
 use super::units::{count, millis, seconds};
 use crate::control::Value;
 
@@ -17,28 +19,25 @@ pub fn draw(document: &Value, page: &mut Page) {
         return page.line("nothing remembered yet", Paint::Dim);
     }
     let mut table = Table::default();
-    table.row(HEAD.iter().map(|name| (name.to_string(), Paint::Dim)).collect());
+    table.head(&HEAD);
     for entry in entries {
-        let service = format!("{} {}/{}", entry.text("destination"), entry.text("protocol"), entry.count("port"));
-        let service = match entry.count("port") {
-            0 => format!("{} {}", entry.text("destination"), entry.text("protocol")),
-            _ => service,
-        };
+        let mut row = Pieces::default();
+        let (destination, protocol) = (entry.text("destination"), entry.text("protocol"));
+        match entry.count("port") {
+            0 => row.say(Paint::Normal, format_args!("{destination} {protocol}")),
+            port => row.say(Paint::Normal, format_args!("{destination} {protocol}/{port}")),
+        }
         // Without an age the last race of one went wrong: the next is a full one.
-        let (raced, doubted) = match entry.int("age_s") {
-            Some(age) => (format!("{} ago", seconds(age)), Paint::Dim),
-            None => ("in doubt".into(), Paint::Warn),
-        };
-        let fastest = match entry.text("link") {
-            "" => ("-".into(), Paint::Dim),
-            link => (link.into(), Paint::Good),
-        };
-        table.row(vec![
-            (service, Paint::Normal),
-            (raced, doubted),
-            fastest,
-            (round_trips(entry.list("links")), Paint::Normal),
-        ]);
+        match entry.int("age_s") {
+            Some(age) => row.say(Paint::Dim, format_args!("{} ago", seconds(age))),
+            None => row.say(Paint::Warn, format_args!("in doubt")),
+        }
+        match entry.text("link") {
+            "" => row.say(Paint::Dim, format_args!("-")),
+            link => row.say(Paint::Good, format_args!("{link}")),
+        }
+        row.cell((round_trips(entry.list("links")), Paint::Normal));
+        table.row(row);
     }
     table.fit(page.width(), &EXPENDABLE);
     (0..=entries.len()).for_each(|row| table.draw(row, &[RACED], page));
@@ -53,7 +52,7 @@ fn round_trips(links: &[Value]) -> String {
     let Some(first) = links.first().map(|link| link.count("rtt_us")) else { return "-".into() };
     let mut said = millis(first);
     for link in links.iter().skip(1) {
-        said += &format!(", {} +{}", link.text("link"), millis(link.count("rtt_us").saturating_sub(first)));
+        let _ = write!(said, ", {} +{}", link.text("link"), millis(link.count("rtt_us").saturating_sub(first)));
     }
     said
 }

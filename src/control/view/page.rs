@@ -1,10 +1,13 @@
 //! A page of a terminal: text at columns, colours, and lines that end at the edge.
 
-use crate::control::Form;
+use core::fmt;
+
+use crate::control::{Form, Value};
 
 /// Colours by meaning (ECMA-48 8.3.117).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Paint {
+    #[default]
     Normal,
     Bold,
     Dim,
@@ -98,7 +101,7 @@ impl Page {
     }
 
     /// Pieces with commas between them, from `indent` on, in as many lines as they need.
-    pub fn flow(&mut self, indent: usize, pieces: &[(String, Paint)]) {
+    pub fn flow(&mut self, indent: usize, Pieces(pieces): &Pieces) {
         for (number, (text, paint)) in pieces.iter().enumerate() {
             let comma = usize::from(number + 1 < pieces.len());
             if number > 0 && self.column + 1 + length(text) + comma > self.width {
@@ -131,8 +134,34 @@ pub struct Table {
 
 pub type Cell = (String, Paint);
 
+/// The pieces of a line, or the cells of a row.
+#[derive(Default)]
+pub struct Pieces(pub Vec<Cell>);
+
+impl Pieces {
+    /// Text that is yet to be formatted takes the least room where there is something to say.
+    #[inline(never)]
+    pub fn say(&mut self, paint: Paint, text: fmt::Arguments) {
+        self.0.push((text.to_string(), paint));
+    }
+
+    pub fn cell(&mut self, cell: Cell) {
+        self.0.push(cell);
+    }
+
+    /// An amount of a document's, or `-`.
+    #[inline(never)]
+    pub fn amount(&mut self, document: &Value, key: &str, paint: Paint, said: fn(i64) -> String) {
+        self.cell((document.int(key).map_or_else(|| "-".into(), said), paint));
+    }
+}
+
 impl Table {
-    pub fn row(&mut self, cells: Vec<Cell>) {
+    pub fn head(&mut self, names: &[&str]) {
+        self.row(Pieces(names.iter().map(|name| (name.to_string(), Paint::Dim)).collect()));
+    }
+
+    pub fn row(&mut self, Pieces(cells): Pieces) {
         self.widths.resize(self.widths.len().max(cells.len()), 0);
         for (width, (text, _)) in self.widths.iter_mut().zip(&cells) {
             *width = length(text).max(*width);
@@ -210,7 +239,7 @@ mod tests {
     fn pieces_flow() {
         let mut narrow = page(12, false);
         let pieces = ["one", "two", "three", "four"].map(|text| (text.to_string(), Paint::Dim));
-        narrow.flow(2, &pieces);
+        narrow.flow(2, &Pieces(pieces.into()));
         assert_eq!(narrow.finish(), "  one, two,\n  three,\n  four\n");
     }
 
@@ -218,7 +247,7 @@ mod tests {
     fn a_table_gives_up_columns() {
         let mut table = Table::default();
         for cells in [["NAME", "N", "MORE"], ["a", "10", "b"]] {
-            table.row(cells.map(|text| (text.to_string(), Paint::Normal)).into());
+            table.row(Pieces(cells.map(|text| (text.to_string(), Paint::Normal)).into()));
         }
         let draw = |table: &Table| {
             let mut wide = page(0, false);

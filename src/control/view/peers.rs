@@ -1,7 +1,7 @@
 //! `peers`: a line for each peer, each of its paths, and each client of a server; below a peer, dimmed, the rest.
 
 use super::links::state;
-use super::page::{Cell, Page, Paint, Table};
+use super::page::{Cell, Page, Paint, Pieces, Table};
 use super::units::{bits, bytes, count, millis, permille, plural, seconds};
 use crate::control::Value;
 
@@ -16,7 +16,7 @@ pub fn draw(document: &Value, page: &mut Page) {
         return page.line("no peers: the configuration has none that is enabled", Paint::Dim);
     }
     let mut table = Table::default();
-    table.row(HEAD.iter().map(|name| (name.to_string(), Paint::Dim)).collect());
+    table.head(&HEAD);
     for peer in peers {
         table.row(remote(peer, 0));
         rows(peer, 2, &mut table);
@@ -36,19 +36,18 @@ pub fn draw(document: &Value, page: &mut Page) {
 /// The paths, and each client with its own.
 fn rows(remote_: &Value, indent: usize, table: &mut Table) {
     for path in remote_.list("paths") {
-        let known = |key: &str, say: fn(i64) -> String| (path.int(key).map_or("-".into(), say), Paint::Normal);
         let lossy = if path.count("loss_permille") > 0 { Paint::Warn } else { Paint::Normal };
-        table.row(vec![
-            (format!("{:indent$}{}", "", path.text("name")), Paint::Normal),
-            state(path),
-            (String::new(), Paint::Normal),
-            known("rtt_us", millis),
-            (known("loss_permille", permille).0, lossy),
-            known("down_bps", bits),
-            known("up_bps", bits),
-            known("rx_bytes", bytes),
-            known("tx_bytes", bytes),
-        ]);
+        let mut row = Pieces::default();
+        row.say(Paint::Normal, format_args!("{:indent$}{}", "", path.text("name")));
+        row.cell(state(path));
+        row.cell(Cell::default());
+        row.amount(path, "rtt_us", Paint::Normal, millis);
+        row.amount(path, "loss_permille", lossy, permille);
+        row.amount(path, "down_bps", Paint::Normal, bits);
+        row.amount(path, "up_bps", Paint::Normal, bits);
+        row.amount(path, "rx_bytes", Paint::Normal, bytes);
+        row.amount(path, "tx_bytes", Paint::Normal, bytes);
+        table.row(row);
     }
     for client in remote_.list("clients") {
         table.row(remote(client, indent));
@@ -61,49 +60,48 @@ fn number_of_rows(remote: &Value) -> usize {
     remote.list("paths").len() + clients.sum::<usize>()
 }
 
-fn remote(remote: &Value, indent: usize) -> Vec<Cell> {
-    let none = || (String::new(), Paint::Normal);
-    vec![
-        (format!("{:indent$}{}", "", remote.text("name")), Paint::Bold),
-        state(remote),
-        (seconds(remote.count("since_s")), Paint::Normal),
-        none(),
-        none(),
-        none(),
-        none(),
-        (bytes(remote.count("rx_bytes")), Paint::Normal),
-        (bytes(remote.count("tx_bytes")), Paint::Normal),
-    ]
+fn remote(remote: &Value, indent: usize) -> Pieces {
+    let mut row = Pieces::default();
+    row.say(Paint::Bold, format_args!("{:indent$}{}", "", remote.text("name")));
+    row.cell(state(remote));
+    row.cell((seconds(remote.count("since_s")), Paint::Normal));
+    (0..4).for_each(|_| row.cell(Cell::default()));
+    row.cell((bytes(remote.count("rx_bytes")), Paint::Normal));
+    row.cell((bytes(remote.count("tx_bytes")), Paint::Normal));
+    row
 }
 
-fn details(peer: &Value) -> Vec<Cell> {
-    let mut pieces: Vec<Cell> = Vec::new();
-    let mut say = |text: String, paint| pieces.push((text, paint));
+fn details(peer: &Value) -> Pieces {
+    let mut pieces = Pieces::default();
     if !peer.text("reason").is_empty() {
-        say(peer.text("reason").into(), if peer.text("state") == "up" { Paint::Dim } else { Paint::Normal });
+        pieces.say(
+            if peer.text("state") == "up" { Paint::Dim } else { Paint::Normal },
+            format_args!("{}", peer.text("reason")),
+        );
     }
-    say(format!("{} on {}", peer.text("role"), peer.text("device")), Paint::Dim);
+    pieces.say(Paint::Dim, format_args!("{} on {}", peer.text("role"), peer.text("device")));
     if let Some(total) = peer.int("clients_total") {
-        say(format!("{} of {} there", count(peer.count("clients_up")), plural(total, "client")), Paint::Dim);
+        pieces
+            .say(Paint::Dim, format_args!("{} of {} there", count(peer.count("clients_up")), plural(total, "client")));
         let more = total - peer.list("clients").len() as i64;
         if more > 0 {
-            say(format!("{} more not shown", count(more)), Paint::Dim);
+            pieces.say(Paint::Dim, format_args!("{} more not shown", count(more)));
         }
     }
-    say(format!("scheduler {}", peer.text("scheduler")), Paint::Dim);
+    pieces.say(Paint::Dim, format_args!("scheduler {}", peer.text("scheduler")));
     for address in peer.list("addresses") {
         if let Value::Text(address) = address {
-            say(address.clone(), Paint::Dim);
+            pieces.say(Paint::Dim, format_args!("{address}"));
         }
     }
     if let Some(mtu) = peer.int("mtu") {
-        say(format!("mtu {mtu}"), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("mtu {mtu}"));
     }
     if !peer.text("endpoint").is_empty() {
-        say(format!("endpoint {}", peer.text("endpoint")), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("endpoint {}", peer.text("endpoint")));
     }
     if let Some(ago) = peer.int("handshake_s") {
-        say(format!("keys of {} ago", seconds(ago)), Paint::Dim);
+        pieces.say(Paint::Dim, format_args!("keys of {} ago", seconds(ago)));
     }
     let counters = [
         ("repaired", "repaired"),
@@ -114,7 +112,7 @@ fn details(peer: &Value) -> Vec<Cell> {
     ];
     for (key, word) in counters {
         if peer.count(key) > 0 {
-            say(format!("{} {word}", count(peer.count(key))), Paint::Dim);
+            pieces.say(Paint::Dim, format_args!("{} {word}", count(peer.count(key))));
         }
     }
     pieces

@@ -1,6 +1,6 @@
 //! `policies`: a line for each family of each policy: which links new connections take now, and in what shares.
 
-use super::page::{Cell, Page, Paint};
+use super::page::{Page, Paint, Pieces};
 use crate::control::Value;
 
 pub fn draw(document: &Value, page: &mut Page) {
@@ -13,7 +13,10 @@ pub fn draw(document: &Value, page: &mut Page) {
         let mode = policy.text("mode");
         if matches!(mode, "blackhole" | "unreachable") {
             let meaning = if mode == "blackhole" { "drops all" } else { "refuses all" };
-            page.flow(values, &[(mode.into(), Paint::Normal), (meaning.into(), Paint::Dim)]);
+            let mut pieces = Pieces::default();
+            pieces.say(Paint::Normal, format_args!("{mode}"));
+            pieces.say(Paint::Dim, format_args!("{meaning}"));
+            page.flow(values, &pieces);
             continue;
         }
         page.line(mode, Paint::Normal);
@@ -26,12 +29,9 @@ pub fn draw(document: &Value, page: &mut Page) {
     }
 }
 
-fn shares(policy: &Value, family: &str) -> Vec<Cell> {
+fn shares(policy: &Value, family: &str) -> Pieces {
     let links = policy.list(family);
-    let share = |link: &Value| match link.int("percent") {
-        Some(percent) => format!("{} {percent} %", link.text("link")),
-        None => link.text("link").into(),
-    };
+    let mut pieces = Pieces::default();
     if links.is_empty() {
         let then = match policy.text("last_resort") {
             "unreachable" => "refused",
@@ -39,7 +39,14 @@ fn shares(policy: &Value, family: &str) -> Vec<Cell> {
             _ => "the main routing table decides",
         };
         let none = if policy.text("mode") == "aggregate" { "the peer is down" } else { "no link is up" };
-        return vec![(none.into(), Paint::Bad), (then.into(), Paint::Normal)];
+        pieces.say(Paint::Bad, format_args!("{none}"));
+        pieces.say(Paint::Normal, format_args!("{then}"));
     }
-    links.iter().map(|link| (share(link), Paint::Normal)).collect()
+    for link in links {
+        match link.int("percent") {
+            Some(percent) => pieces.say(Paint::Normal, format_args!("{} {percent} %", link.text("link"))),
+            None => pieces.say(Paint::Normal, format_args!("{}", link.text("link"))),
+        }
+    }
+    pieces
 }

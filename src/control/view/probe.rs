@@ -1,6 +1,6 @@
 //! `probe`: a link's state, and who answered over it just now.
 
-use super::page::{Page, Paint, Table};
+use super::page::{Page, Paint, Pieces, Table};
 use super::units::{millis, permille};
 use crate::control::Value;
 
@@ -17,14 +17,18 @@ pub fn draw(document: &Value, page: &mut Page) {
     let targets = document.list("targets");
     let mut table = Table::default();
     for target in targets {
-        let answer = match (target.get("answered"), target.int("rtt_us")) {
-            (Value::Bool(true), Some(rtt)) => (millis(rtt), Paint::Good),
-            (Value::Bool(true), None) => ("answered".into(), Paint::Good),
-            (Value::Bool(false), _) => ("no answer".into(), Paint::Bad),
-            _ => ("not probed".into(), Paint::Dim),
-        };
-        let loss = target.int("loss_permille").map_or(String::new(), |loss| format!("{} lost", permille(loss)));
-        table.row(vec![(format!("  {}", target.text("target")), Paint::Normal), answer, (loss, Paint::Dim)]);
+        let mut row = Pieces::default();
+        row.say(Paint::Normal, format_args!("  {}", target.text("target")));
+        match (target.get("answered"), target.int("rtt_us")) {
+            (Value::Bool(true), Some(rtt)) => row.cell((millis(rtt), Paint::Good)),
+            (Value::Bool(true), None) => row.say(Paint::Good, format_args!("answered")),
+            (Value::Bool(false), _) => row.say(Paint::Bad, format_args!("no answer")),
+            _ => row.say(Paint::Dim, format_args!("not probed")),
+        }
+        if let Some(loss) = target.int("loss_permille") {
+            row.say(Paint::Dim, format_args!("{} lost", permille(loss)));
+        }
+        table.row(row);
     }
     (0..targets.len()).for_each(|row| table.draw(row, &[1, 2], page));
 }

@@ -1,8 +1,9 @@
 //! `races`: the newest first: who raced to where, who answered when, who won.
 
-use super::page::{Cell, Page, Paint, Table, length};
+use super::page::{Cell, Page, Paint, Pieces, Table, length};
 use super::units::{count, millis, seconds};
 use crate::control::Value;
+use crate::text::commas;
 
 pub fn draw(document: &Value, page: &mut Page) {
     let races = document.list("races");
@@ -38,8 +39,6 @@ fn table(layout: Layout, races: &[Value]) -> Table {
     let widest = races.iter().map(|race| length(&client(race))).max().unwrap_or(0);
     let mut table = Table::default();
     for race in races {
-        let age = age(race) + if full { " ago" } else { "" };
-        let path = format!("{:<4}{:<widest$} -> {}", race.text("protocol"), client(race), race.text("server"));
         let mut answers = answers(race);
         if !full && answers.len() > 2 {
             answers.truncate(2);
@@ -48,13 +47,15 @@ fn table(layout: Layout, races: &[Value]) -> Table {
         let said = !full && !answers.is_empty() && race.text("outcome") == "won";
         let outcome = if said { Default::default() } else { outcome(race).0 };
         let paint = self::outcome(race).1;
-        let mut row = vec![(age, Paint::Dim), (path, Paint::Normal)];
-        match full {
-            true => row.extend([(answers.join(", "), Paint::Normal), (outcome, paint)]),
-            // One column for both: few races have much of each.
-            false if outcome.is_empty() => row.push((answers.join(", "), paint)),
-            false => row.push((outcome, paint)),
+        let mut row = Pieces::default();
+        row.say(Paint::Dim, format_args!("{}{}", age(race), if full { " ago" } else { "" }));
+        let (protocol, server) = (race.text("protocol"), race.text("server"));
+        row.say(Paint::Normal, format_args!("{protocol:<4}{:<widest$} -> {server}", client(race)));
+        if full {
+            row.cell((commas(&answers), Paint::Normal));
         }
+        // Else one column for both: few races have much of each.
+        row.cell((if full || !outcome.is_empty() { outcome } else { commas(&answers) }, paint));
         table.row(row);
     }
     table
@@ -66,9 +67,10 @@ fn two_lines(race: &Value, page: &mut Page) {
     page.put(" ago", Paint::Dim);
     page.go(INDENT);
     page.line(&format!("{:<4} {}", race.text("protocol"), race.text("server")), Paint::Normal);
-    let mut pieces: Vec<Cell> = vec![(format!("from {}", race.text("client")), Paint::Dim)];
-    pieces.extend(answers(race).into_iter().map(|text| (text, Paint::Normal)));
-    pieces.push(outcome(race));
+    let mut pieces = Pieces::default();
+    pieces.say(Paint::Dim, format_args!("from {}", race.text("client")));
+    answers(race).into_iter().for_each(|text| pieces.cell((text, Paint::Normal)));
+    pieces.cell(outcome(race));
     page.flow(INDENT, &pieces);
 }
 

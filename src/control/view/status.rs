@@ -1,6 +1,8 @@
 //! `status`: the daemon at a glance.
 
-use super::page::{Page, Paint};
+use core::fmt;
+
+use super::page::{Page, Paint, Pieces};
 use super::units::{count, memory, plural, seconds};
 use crate::control::Value;
 
@@ -19,30 +21,31 @@ pub fn draw(document: &Value, page: &mut Page) {
         _ if up < total => Paint::Warn,
         _ => Paint::Good,
     };
-    row(page, "links", vec![(format!("{up} of {total} up"), paint)]);
+    row(page, "links", &[(paint, format_args!("{up} of {total} up"))]);
     let (up, total) = (document.count("peers_up"), document.count("peers_total"));
     if total > 0 {
-        row(page, "peers", vec![(format!("{up} of {total} up"), if up < total { Paint::Warn } else { Paint::Good })]);
+        let paint = if up < total { Paint::Warn } else { Paint::Good };
+        row(page, "peers", &[(paint, format_args!("{up} of {total} up"))]);
     }
     races(document.get("races"), page);
-    let resident = format!("{} resident", memory(document.count("resident_bytes")));
-    let entries = format!("{} remembered", plural(document.count("memory_entries"), "destination"));
-    row(page, "memory", normal([resident, entries]));
+    let (resident, entries) = (memory(document.count("resident_bytes")), document.count("memory_entries"));
+    let entries = plural(entries, "destination");
+    row(page, "memory", &[normal(format_args!("{resident} resident")), normal(format_args!("{entries} remembered"))]);
     let local = if document.is("local_traffic") { "raced too" } else { "not raced" };
     row(
         page,
         "queueing",
-        normal([
-            format!("by {}", document.text("queueing")),
-            format!("mark mask {}", document.text("mark_mask")),
-            format!("the router's own traffic is {local}"),
-        ]),
+        &[
+            normal(format_args!("by {}", document.text("queueing"))),
+            normal(format_args!("mark mask {}", document.text("mark_mask"))),
+            normal(format_args!("the router's own traffic is {local}")),
+        ],
     );
-    row(page, "config", normal([document.text("config").to_string()]));
+    row(page, "config", &[normal(format_args!("{}", document.text("config")))]);
     let faults = document.list("config_error");
     if !faults.is_empty() {
-        let refused = format!("not in use: {}; what was there before still runs", plural(faults.len() as i64, "fault"));
-        row(page, "", vec![(refused, Paint::Bad)]);
+        let count = plural(faults.len() as i64, "fault");
+        row(page, "", &[(Paint::Bad, format_args!("not in use: {count}; what was there before still runs"))]);
     }
     for fault in faults {
         if let Value::Text(text) = fault {
@@ -53,43 +56,55 @@ pub fn draw(document: &Value, page: &mut Page) {
 }
 
 fn races(races: &Value, page: &mut Page) {
-    let said = |key: &str, as_what: &str| format!("{} {as_what}", count(races.count(key)));
-    row(
-        page,
-        "races",
-        normal([
-            said("started", "started"),
-            said("won", "won"),
-            said("refused", "refused"),
-            said("silent", "unanswered"),
-            said("fell_back", "fell back"),
-        ]),
-    );
-    let in_flight = format!("{} of {} in flight", count(races.count("in_flight")), count(races.count("capacity")));
-    row(page, "", normal([in_flight, said("repeats", "repeated"), said("resets", "losers reset")]));
-    let passed = [
-        ("passed_no_link", "no link"),
-        ("passed_full", "table full"),
-        ("passed_fast_open", "fast open"),
-        ("passed_other", "other"),
-    ];
-    let total: i64 = passed.iter().map(|(key, _)| races.count(key)).sum();
-    let mut pieces = normal([count(total)]);
-    for (key, why) in passed {
-        let bad = matches!(key, "passed_no_link" | "passed_full");
+    let mut say = |name: &str, counts: &[(&str, &str)], mut pieces: Pieces| {
+        for (key, what) in counts {
+            pieces.say(Paint::Normal, format_args!("{} {what}", count(races.count(key))));
+        }
+        flow(page, name, &pieces);
+    };
+    say("races", &COUNTS, Pieces::default());
+    let mut in_flight = Pieces::default();
+    let (flying, capacity) = (count(races.count("in_flight")), count(races.count("capacity")));
+    in_flight.say(Paint::Normal, format_args!("{flying} of {capacity} in flight"));
+    say("", &[("repeats", "repeated"), ("resets", "losers reset")], in_flight);
+    let total: i64 = PASSED.iter().map(|(key, ..)| races.count(key)).sum();
+    let mut pieces = Pieces::default();
+    pieces.cell((count(total), Paint::Normal));
+    for (key, why, paint) in PASSED {
         if races.count(key) > 0 {
-            pieces.push((said(key, why), if bad { Paint::Warn } else { Paint::Normal }));
+            pieces.say(paint, format_args!("{} {why}", count(races.count(key))));
         }
     }
-    row(page, "not raced", pieces);
+    flow(page, "not raced", &pieces);
 }
 
-fn normal<const N: usize>(texts: [String; N]) -> Vec<(String, Paint)> {
-    Vec::from(texts.map(|text| (text, Paint::Normal)))
+const COUNTS: [(&str, &str); 5] = [
+    ("started", "started"),
+    ("won", "won"),
+    ("refused", "refused"),
+    ("silent", "unanswered"),
+    ("fell_back", "fell back"),
+];
+
+const PASSED: [(&str, &str, Paint); 4] = [
+    ("passed_no_link", "no link", Paint::Warn),
+    ("passed_full", "table full", Paint::Warn),
+    ("passed_fast_open", "fast open", Paint::Normal),
+    ("passed_other", "other", Paint::Normal),
+];
+
+fn normal(text: fmt::Arguments<'_>) -> (Paint, fmt::Arguments<'_>) {
+    (Paint::Normal, text)
 }
 
-fn row(page: &mut Page, name: &str, pieces: Vec<(String, Paint)>) {
+fn row(page: &mut Page, name: &str, texts: &[(Paint, fmt::Arguments)]) {
+    let mut pieces = Pieces::default();
+    texts.iter().for_each(|(paint, text)| pieces.say(*paint, *text));
+    flow(page, name, &pieces);
+}
+
+fn flow(page: &mut Page, name: &str, pieces: &Pieces) {
     page.go(2);
     page.put(name, Paint::Dim);
-    page.flow(VALUES, &pieces);
+    page.flow(VALUES, pieces);
 }

@@ -1,5 +1,7 @@
 //! `why`: the way of a connection in a line, and below it the reasons in the order of the kernel's decisions.
 
+use std::fmt::Write;
+
 use super::page::{Page, Paint, length};
 use crate::control::Value;
 
@@ -31,7 +33,7 @@ pub fn draw(document: &Value, page: &mut Page) {
 fn connection(answer: &Value) -> String {
     let mut text = format!("{} to {}", answer.text("protocol"), answer.text("to"));
     if let Some(port) = answer.int("port") {
-        text += &format!(" port {port}");
+        let _ = write!(text, " port {port}");
     }
     text += match (answer.text("from"), answer.is("router")) {
         (_, true) => ", from the router itself: ",
@@ -40,10 +42,10 @@ fn connection(answer: &Value) -> String {
     };
     text += answer.text("from");
     if let Some(port) = answer.int("from_port") {
-        text += &format!(" port {port}");
+        let _ = write!(text, " port {port}");
     }
     if !answer.text("device").is_empty() {
-        text += &format!(" by {}", answer.text("device"));
+        let _ = write!(text, " by {}", answer.text("device"));
     }
     text
 }
@@ -60,7 +62,7 @@ fn way(answer: &Value) -> (String, Paint) {
             };
             text += link.text("name");
             if with_percent {
-                text += &format!(" ({} %)", link.count("percent"));
+                let _ = write!(text, " ({} %)", link.count("percent"));
             }
         }
         text

@@ -9,6 +9,7 @@ use crate::bond::offload::Offload;
 use crate::config::OwnAddress;
 use crate::linux::address;
 use crate::linux::tun::Tun;
+use crate::logging;
 use crate::time::{Span, Time};
 
 /// Packets that the kernel keeps while the others are read. What waits for longer, waits in `bond::fair`.
@@ -77,7 +78,7 @@ impl Device {
         }
         match address::set_up(self.tun.name(), mtu.into(), &self.addresses) {
             Ok(()) => self.mtu = mtu,
-            Err(error) => log::warn!("cannot set the MTU of {} to {mtu}: {error}", self.tun.name()),
+            Err(error) => logging::warn!("cannot set the MTU of {} to {mtu}: {error}", self.tun.name()),
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! The main loop says what it wants ([`orders`]) and reads what there is from the [`Board`]; neither waits for the other.
 
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +9,10 @@ use crate::bond::keys::Secret;
 use crate::config::{Config, Key, PrivateKey};
 use crate::kernel::Snapshot;
 use crate::link::Marks;
+use crate::linux::file;
 use crate::linux::poll::Waker;
 use crate::linux::thread::Thread;
+use crate::logging;
 
 use super::attach::Attached;
 use super::peers::Board;
@@ -71,7 +72,7 @@ impl Bond {
     pub fn adopt(&mut self, config: &Config) {
         self.keys = config.peers.iter().map(|peer| (peer.name.clone(), read_key(&peer.private_key))).collect();
         for (name, why) in self.keys.iter().filter_map(|(name, key)| Some((name, key.as_ref().err()?))) {
-            log::error!("peer {name}: {why}");
+            logging::error!("peer {name}: {why}");
         }
     }
 
@@ -92,7 +93,7 @@ impl Bond {
         if self.running.is_none() {
             match self.start() {
                 Ok(running) => self.running = Some(running),
-                Err(error) => return log::error!("cannot start the bond's thread: {error}"),
+                Err(error) => return logging::error!("cannot start the bond's thread: {error}"),
             }
         }
         if let Some((shared, _)) = self.running.as_ref().filter(|_| wanted != self.told) {
@@ -107,7 +108,7 @@ impl Bond {
         let mut runner = Runner::new(shared.clone(), self.board.clone(), self.bell.clone())?;
         let body = move || {
             if let Err(error) = runner.run() {
-                log::error!("the bond's thread ended: {error}");
+                logging::error!("the bond's thread ended: {error}");
             }
         };
         Ok((shared, Thread::start(c"bond", STACK, Box::new(body))?))
@@ -133,12 +134,12 @@ impl Drop for Bond {
 fn read_key(key: &PrivateKey) -> Result<Key, String> {
     match key {
         PrivateKey::Here(key) => Ok(*key),
-        PrivateKey::File(file) => {
-            let text = fs::read_to_string(file).map_err(|error| {
-                format!("cannot read private_key_file {file}: {error}; 'cheaproute genkey' makes one")
+        PrivateKey::File(name) => {
+            let text = file::text(std::path::Path::new(name)).map_err(|error| {
+                format!("cannot read private_key_file {name}: {error}; 'cheaproute genkey' makes one")
             })?;
             let key =
-                Secret::read(text.trim()).ok_or_else(|| format!("{file} holds no private key of 'cheaproute genkey'"));
+                Secret::read(text.trim()).ok_or_else(|| format!("{name} holds no private key of 'cheaproute genkey'"));
             key.map(|key| Key(*key.bytes()))
         }
     }

@@ -12,7 +12,8 @@ use crate::bond::{Event, Output, Via};
 use crate::config::{Key, PeerConfig, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
-use crate::time::{Span, Time};
+use crate::logging;
+use crate::time::{Span, Time, earliest};
 
 use super::Shared;
 use super::device::Device;
@@ -126,7 +127,7 @@ impl Section {
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
         let alone = self.alone.filter(|_| !self.reserve).map(|since| since + ALONE);
-        [hub, device, blocked, stale, alone, self.endpoints.again, self.retry].into_iter().flatten().min()
+        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.retry])
     }
 
     /// Whether the device may be read.
@@ -140,7 +141,7 @@ impl Section {
         if let Some(trouble) = self.endpoints.trouble.as_ref().filter(|trouble| had.as_ref() != Some(*trouble))
             && self.chatter.may(now)
         {
-            log::warn!("peer {}: {trouble}", self.name());
+            logging::warn!("peer {}: {trouble}", self.name());
         }
         self.changed = true;
     }
@@ -234,7 +235,7 @@ impl Section {
                     let way = self.wanted.ways.get(id.index()).filter(|_| self.is_client());
                     if let Some(way) = way.filter(|_| self.chatter.may(now)) {
                         let how = if up { "answers" } else { "does not answer any more" };
-                        log::info!("peer {}: it {how} over {}", self.wanted.config.name, way.name);
+                        logging::info!("peer {}: it {how} over {}", self.wanted.config.name, way.name);
                     }
                 }
                 Event::Mtu(size) => {
@@ -266,10 +267,10 @@ impl Section {
         self.endpoints.advance(now);
         if self.endpoints.several() && self.chatter.may(now) {
             let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
-            log::info!("peer {}: no answer from {before}; trying {next}", self.name());
+            logging::info!("peer {}: no answer from {before}; trying {next}", self.name());
         }
         if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
-            log::warn!("peer {}: {}", self.name(), self.no_answer());
+            logging::warn!("peer {}: {}", self.name(), self.no_answer());
         }
     }
 

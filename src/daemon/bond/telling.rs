@@ -3,6 +3,7 @@
 use crate::bond::frame::{MAX_PATHS, PathId};
 use crate::bond::peer::Peer;
 use crate::bond::status::{PathStatus, PeerStatus, RemoteStatus, State};
+use crate::text::commas;
 use crate::time::{Span, Time};
 
 use super::section::Section;
@@ -201,7 +202,7 @@ fn unused(name: &str) -> PathStatus {
 
 fn over(paths: &[PathStatus], named: bool) -> String {
     let up: Vec<&str> = paths.iter().filter(|path| path.state == State::Up).map(|path| path.name.as_str()).collect();
-    if named { format!("over {}", up.join(", ")) } else { format!("paths {}", up.join(", ")) }
+    if named { format!("over {}", commas(&up)) } else { format!("paths {}", commas(&up)) }
 }
 
 /// A server's clients together.

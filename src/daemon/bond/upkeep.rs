@@ -8,6 +8,7 @@ use crate::bond::address::Address;
 use crate::bond::frame::PathId;
 use crate::config::{Role, Transport};
 use crate::linux::ether;
+use crate::logging;
 use crate::time::Time;
 
 use super::device::Device;
@@ -33,7 +34,7 @@ impl Section {
         }
         // A key that cannot be read was told of when it was read.
         if let Some(fault) = self.fault.as_ref().filter(|_| self.fault != before && self.wanted.key.is_ok()) {
-            log::error!("peer {}: {fault}", self.name());
+            logging::error!("peer {}: {fault}", self.name());
         }
         self.changed = true;
     }
