@@ -40,6 +40,9 @@ impl Peer {
             } else if path.missed() {
                 self.abandon(id, State::Silent, out);
                 self.update(now, out);
+            } else if path.is_up() && path.probing.unanswered == 1 {
+                // It was asked as one that is well: the next time was far away.
+                path.probing.next = now;
             }
         }
         let Some(path) = self.paths[at].as_mut() else { return };

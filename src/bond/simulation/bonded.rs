@@ -30,11 +30,17 @@ pub struct Choice {
     pub scheduler: Scheduler,
     pub limit: Span,
     pub repair: bool,
+    pub keepalive: Span,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Choice { scheduler: Scheduler::Adaptive, limit: Span::from_millis(150), repair: true }
+        Choice {
+            scheduler: Scheduler::Adaptive,
+            limit: Span::from_millis(150),
+            repair: true,
+            keepalive: Span::from_secs(1),
+        }
     }
 }
 
@@ -49,7 +55,7 @@ impl Bonded {
             scheduler: choice.scheduler,
             limit: choice.limit,
             repair: choice.repair,
-            keepalive: Span::from_secs(1),
+            keepalive: choice.keepalive,
             client: side == CLIENT,
             allowed: Vec::new(),
         };
@@ -142,4 +148,21 @@ impl Output for Out {
             *last = 7;
         }
     }
+}
+
+/// As the daemon's default: an idle path is asked every ten seconds.
+#[test]
+fn a_server_that_began_anew_is_missed_after_one_keepalive() {
+    let choice = Choice { keepalive: Span::from_secs(10), ..Choice::default() };
+    let plan = Plan::new(&[(10, 10), (10, 20)]);
+    let make = |side, plan: &Plan| -> Box<dyn End> { Box::new(Bonded::new(side, plan, choice, side as u16 + 1)) };
+    let mut world = super::world::World::new(&plan, &make);
+    world.run_ms(5_000);
+    let again = Bonded::new(super::SERVER, &plan, choice, 9);
+    world.restart(super::SERVER, Box::new(again));
+    let start = world.now;
+    world.run_ms(30_000);
+    let back = world.said.iter().rfind(|(_, side, event)| (*side, *event) == (super::SERVER, Event::Up));
+    let passed = back.map(|(at, ..)| at.since(start)).expect("the server is up");
+    assert!(passed > Span::ZERO && passed < Span::from_millis(11_000), "{passed:?}: {:?}", world.said);
 }
