@@ -16,10 +16,10 @@ flags="-Ctarget-feature=+crt-static -Clink-self-contained=no -Crelocation-model=
 # and onto the stack 21 KB (armv7: 8), and copies stand where blocks end, not in blocks of their own 3.6 (1).
 narrow_flags="-Cllvm-args=-disable-machine-licm -Cllvm-args=-disable-phi-elim-edge-splitting"
 # MIPS has no scheduler that minds registers: the order of the source 7; a call at the end is a jump 5; Rust itself asks
-# whether a divisor is zero 0.4. What follows a branch comes from behind it, where nothing before it would do: that fills one
-# third of 11,000 empty slots, 13 KB (and xz packs them worse, by 1.6 KB); registers are spilled where that takes the least room, 0.9.
+# whether a divisor is zero 0.4; registers are spilled where that takes the least room 0.9. (Filling the slots behind branches from
+# where they lead, -disable-mips-df-succbb-search=false, saves 13 more, but flash holds it packed, and xz makes it 1.6 larger.)
 mips_flags="-Cllvm-args=-pre-RA-sched=source -Cllvm-args=-mips-tail-calls -Cllvm-args=-mno-check-zero-division \
-	-Cllvm-args=-disable-mips-df-succbb-search=false -Cllvm-args=-split-spill-mode=size"
+	-Cllvm-args=-split-spill-mode=size"
 
 mkdir -p "$CROSS/linkers" "$CROSS/zig"
 export ZIG_LOCAL_CACHE_DIR="$CROSS/zig" ZIG_GLOBAL_CACHE_DIR="$CROSS/zig"

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 use crate::config::{Attach, Config};
 use crate::control::desk::Desk;
@@ -276,7 +276,12 @@ impl Daemon {
                 for update in std::iter::from_fn(|| updates.take()) {
                     self.netifd = match update {
                         Update::Interfaces(interfaces) => Netifd::Interfaces(interfaces),
-                        Update::Missing(why) => Netifd::Missing(why.to_string()),
+                        Update::Missing(why) => {
+                            logging::warn!(
+                                "all links with an interface are down: no netifd ({why}): set option device"
+                            );
+                            Netifd::Missing(why.to_string())
+                        }
                     };
                     self.settle = Some(now());
                 }
@@ -322,13 +327,16 @@ impl Daemon {
         }
         for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
             probes.learn(tally);
-            changes.extend(probes.turn(at, &self.poll).map(|changed| (&link.name, changed)));
+            changes.extend(probes.turn(at, &self.poll).map(|changed| (link, changed)));
         }
         if !changes.is_empty() {
             self.leave_out();
         }
-        for (name, changed) in &changes {
-            logging::warn!("link {name} is {}: {}", changed.to, changed.reason);
+        for (link, changed) in &changes {
+            // Where its interfaces are, netifd says in a moment.
+            let waits = self.netifd == Netifd::Unknown && matches!(link.attach, Attach::Interface(_));
+            let level = if waits { Level::Debug } else { Level::Warn };
+            logging::tell(level, format_args!("link {} is {}: {}", link.name, changed.to, changed.reason));
         }
         !changes.is_empty()
     }
