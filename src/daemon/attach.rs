@@ -25,6 +25,8 @@ pub enum Lack {
     Carrier,
     /// What is missing and where it would come from.
     Address(String),
+    /// Where its interface is, netifd says in a moment.
+    Waits,
 }
 
 impl fmt::Display for Lack {
@@ -33,6 +35,7 @@ impl fmt::Display for Lack {
             Lack::Admin => f.write_str("taken out by the administrator"),
             Lack::Carrier => f.write_str("no carrier"),
             Lack::Address(why) => f.write_str(why),
+            Lack::Waits => f.write_str("netifd has not answered yet"),
         }
     }
 }
@@ -136,7 +139,7 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) 
     let lacks = match &config.attach {
         Attach::Device { device, gateway, gateway6 } => by_device(&mut link, now, device, *gateway, *gateway6),
         Attach::Interface(name) => match netifd {
-            Netifd::Unknown => Some(Lack::Address("netifd has not answered yet".into())),
+            Netifd::Unknown => Some(Lack::Waits),
             Netifd::Missing(why) => Some(Lack::Address(format!("no netifd ({why}): set option device"))),
             Netifd::Interfaces(known) => by_interface(&mut link, now, name, find(known, name)),
         },

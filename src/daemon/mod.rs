@@ -325,17 +325,16 @@ impl Daemon {
             // The first that works is enough.
             let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
         }
-        for ((probes, tally), link) in self.probes.iter_mut().zip(&tallies).zip(&self.config.links) {
+        for ((probes, tally), attached) in self.probes.iter_mut().zip(&tallies).zip(&self.attached) {
             probes.learn(tally);
-            changes.extend(probes.turn(at, &self.poll).map(|changed| (link, changed)));
+            changes.extend(probes.turn(at, &self.poll).map(|changed| (attached, changed)));
         }
         if !changes.is_empty() {
             self.leave_out();
         }
-        for (link, changed) in &changes {
-            // Where its interfaces are, netifd says in a moment.
-            let waits = self.netifd == Netifd::Unknown && matches!(link.attach, Attach::Interface(_));
-            let level = if waits { Level::Debug } else { Level::Warn };
+        for (Attached { link, lacks }, changed) in &changes {
+            // That netifd has not spoken yet alarms nobody.
+            let level = if *lacks == Some(Lack::Waits) { Level::Debug } else { Level::Warn };
             logging::tell(level, format_args!("link {} is {}: {}", link.name, changed.to, changed.reason));
         }
         !changes.is_empty()

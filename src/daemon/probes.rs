@@ -81,7 +81,7 @@ impl Probes {
             None => self.prober.attached(now),
             Some(Lack::Admin) => self.prober.detached(Reason::Admin, now),
             Some(Lack::Carrier) => self.prober.detached(Reason::NoCarrier, now),
-            Some(Lack::Address(_)) => self.prober.detached(Reason::NoAddress, now),
+            Some(Lack::Address(_) | Lack::Waits) => self.prober.detached(Reason::NoAddress, now),
         }
     }
 
