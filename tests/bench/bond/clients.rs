@@ -97,6 +97,15 @@ fn socket(number: usize) -> UdpSocket {
     socket.into()
 }
 
+/// Says so at its end, even that of a panic.
+struct Stopping<'s>(&'s AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 pub fn rows(effort: Effort) -> Vec<Row> {
     let there = Namespace::new("internet");
     there.sh(&format!("ip address add {SERVER4}/32 dev lo"));
@@ -136,12 +145,12 @@ pub fn rows(effort: Effort) -> Vec<Row> {
                 thread::sleep(Duration::from_millis(200));
             }
         });
+        let _stopping = Stopping(&stop);
         thread::sleep(Duration::from_secs(1));
         server.kill();
         let start = Instant::now();
         let server = End::start(&there, &server_text(), "listening on UDP port");
         let again = await_all(&server, start);
-        stop.store(true, Ordering::Relaxed);
         (server, again)
     });
     clients.into_iter().for_each(End::stop);
