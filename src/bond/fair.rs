@@ -41,6 +41,8 @@ struct Flow {
     losing: bool,
     losses: u32,
     next: Time,
+    /// How long the last one that left had waited: so much later its sender hears of a loss.
+    waited: Span,
 }
 
 /// See the module.
@@ -108,6 +110,7 @@ impl Fair {
             losing: false,
             losses: 0,
             next: Time(0),
+            waited: Span::ZERO,
         });
     }
 
@@ -141,7 +144,8 @@ impl Fair {
         (self.packets, self.bytes) = (self.packets - 1, self.bytes - u64::from(size));
         flow.bytes -= u64::from(size);
         flow.credit -= i32::from(size);
-        if now.since(born) < TARGET || flow.slots.is_empty() {
+        flow.waited = now.since(born);
+        if flow.waited < TARGET || flow.slots.is_empty() {
             (flow.above, flow.losing) = (None, false);
         } else {
             flow.above.get_or_insert(now);
@@ -158,7 +162,8 @@ impl Fair {
 }
 
 impl Flow {
-    /// Whether it loses the packet that comes now: more and more often as long as its packets wait too long.
+    /// Whether it loses the packet that comes now: more and more often as long as its packets wait too long. Those before it
+    /// leave first, so its sender hears of the loss by so much later than of CoDel's own, and the next one waits for that.
     fn loses(&mut self, now: Time) -> bool {
         if self.above.is_none_or(|since| now.since(since) < INTERVAL) {
             return false;
@@ -171,8 +176,8 @@ impl Flow {
             return false;
         }
         self.losses = (self.losses + 1).min(HARDEST);
-        let interval = INTERVAL.as_micros();
-        self.next = now + Span::from_micros((interval * interval / u64::from(self.losses)).isqrt());
+        let interval = INTERVAL.as_micros().saturating_add(self.waited.as_micros());
+        self.next = now + Span::from_micros((interval.saturating_mul(interval) / u64::from(self.losses)).isqrt());
         true
     }
 }
