@@ -125,11 +125,13 @@ fn a_server_answers_from_where_it_was_asked() {
     let [here, there] = two_hosts("ip address add 10.5.0.3/24 dev eth0; ip address add fd05::3/64 dev eth0");
     for (asked, own) in [("10.5.0.3", "0.0.0.0"), ("10.5.0.2", "0.0.0.0"), ("fd05::3", "::"), ("fd05::2", "::")] {
         let (asked, own): (IpAddr, IpAddr) = (asked.parse().unwrap(), own.parse().unwrap());
-        let mut socket = there.run(|| Udp::server(SocketAddr::new(own, 7000), 5)).unwrap();
+        // A port of its own each time: a child that another test forks holds the last socket until it executes its program.
+        let mut socket = there.run(|| Udp::server(SocketAddr::new(own, 0), 5)).unwrap();
+        let asked_at = SocketAddr::new(asked, socket.port().unwrap());
         socket.set_class(0x48).unwrap();
         let client = here.run(|| UdpSocket::bind(SocketAddr::new(own, 0))).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.send_to(b"ask", SocketAddr::new(asked, 7000)).unwrap();
+        client.send_to(b"ask", asked_at).unwrap();
         let (from, bytes) = collect(&mut socket, 1).remove(0);
         assert_eq!(bytes, b"ask");
         assert!(matches!(from, Address::Udp { local, .. } if local == Some(asked)), "{from:?}");
@@ -140,7 +142,7 @@ fn a_server_answers_from_where_it_was_asked() {
         for _ in 0..2 {
             let mut buffer = [0; 100];
             let (length, source) = client.recv_from(&mut buffer).unwrap();
-            assert_eq!((&buffer[..length], source), (b"answer".as_slice(), SocketAddr::new(asked, 7000)));
+            assert_eq!((&buffer[..length], source), (b"answer".as_slice(), asked_at));
         }
     }
 }

@@ -49,7 +49,7 @@ impl Pages {
     #[track_caller]
     pub fn start(host: &Namespace, address: impl Into<SocketAddr>, reply: &str) -> Self {
         let address = address.into();
-        let listener = host.run(|| TcpListener::bind(address)).expect("a listener");
+        let listener = lab::bind(host, || TcpListener::bind(address)).expect("a listener");
         listener.set_nonblocking(true).expect("a listener that does not wait");
         let (reply, requests) = (Arc::new(Mutex::new(reply.to_owned())), Arc::<Mutex<Vec<String>>>::default());
         let (text, notes) = (reply.clone(), requests.clone());
@@ -98,7 +98,7 @@ impl Resolver {
     #[track_caller]
     pub fn start(host: &Namespace, at: impl Into<SocketAddr>, address: [u8; 4]) -> Self {
         let at = at.into();
-        let socket = host.run(|| UdpSocket::bind(at)).expect("a socket");
+        let socket = lab::bind(host, || UdpSocket::bind(at)).expect("a socket");
         socket.set_read_timeout(Some(TURN)).expect("a limit");
         let (hostile, questions) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (evil, count) = (hostile.clone(), questions.clone());

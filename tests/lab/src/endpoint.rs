@@ -44,7 +44,7 @@ impl Server {
     pub fn udp(host: &Namespace, address: impl Into<SocketAddr>) -> Self {
         let address = address.into();
         let socket =
-            host.run(|| UdpSocket::bind(address)).unwrap_or_else(|e| panic!("{}: {address}: {e}", host.name()));
+            bind(host, || UdpSocket::bind(address)).unwrap_or_else(|e| panic!("{}: {address}: {e}", host.name()));
         // The standard library cannot take what a receiver gets that was shut down, so this one looks up now and then.
         socket.set_read_timeout(Some(UDP_TURN)).expect("a socket takes a timeout");
         let address = socket.local_addr().expect("a bound socket has an address");
@@ -84,7 +84,7 @@ impl Server {
 
     #[track_caller]
     fn start_tcp(host: &Namespace, address: SocketAddr, serve: fn(TcpStream) -> io::Result<()>) -> Self {
-        let listener = host.run(|| TcpListener::bind(address));
+        let listener = bind(host, || TcpListener::bind(address));
         let listener = Arc::new(listener.unwrap_or_else(|e| panic!("{}: {address}: {e}", host.name())));
         let book = Arc::<Mutex<Book>>::default();
         let (ours, notes) = (listener.clone(), book.clone());
@@ -195,6 +195,20 @@ pub fn query(
     let time = start.elapsed();
     buffer.truncate(len);
     Ok((buffer, time))
+}
+
+/// Opens a socket at an address of its own, in a host. A child that another test is just forking still holds what was dropped
+/// a moment ago, until it executes its program: what is in use is asked for again, for a second.
+pub fn bind<T: Send>(host: &Namespace, open: impl Fn() -> io::Result<T> + Sync) -> io::Result<T> {
+    let start = Instant::now();
+    loop {
+        match host.run(&open) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < Duration::from_secs(1) => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// One ICMP echo from a host: the round-trip time, or `WouldBlock` if no answer came in time.

@@ -32,7 +32,7 @@ mod watch;
 mod wire;
 
 pub use dual::{Builder, Dual, SERVER4, SERVER6, gateway4, gateway6, router4, router6};
-pub use endpoint::{Server, connect, download, pattern, ping, ping_via, query};
+pub use endpoint::{Server, bind, connect, download, pattern, ping, ping_via, query};
 pub use inspect::{conntrack_entries, half_open};
 pub use load::{Bulk, Call, Heard};
 pub use namespace::{Namespace, veth};

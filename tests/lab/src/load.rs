@@ -28,7 +28,7 @@ impl Bulk {
         timeout: Duration,
     ) -> io::Result<Self> {
         let address = address.into();
-        let listener = sender.run(|| TcpListener::bind(address))?;
+        let listener = crate::bind(sender, || TcpListener::bind(address))?;
         sys::set_congestion(&listener, congestion)?;
         let (mut into, _) = crate::connect(receiver, listener.local_addr()?, timeout)?;
         let (mut out, _) = listener.accept()?;
@@ -137,7 +137,7 @@ impl Call {
     pub fn run(self, from: &Namespace, to: &Namespace, address: impl Into<SocketAddr>) -> io::Result<Heard> {
         let address = address.into();
         let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
-        let (out, into) = (from.run(|| UdpSocket::bind(any))?, to.run(|| UdpSocket::bind(address))?);
+        let (out, into) = (from.run(|| UdpSocket::bind(any))?, crate::bind(to, || UdpSocket::bind(address))?);
         into.set_read_timeout(Some(Duration::from_millis(50)))?;
         out.connect(into.local_addr()?)?;
         let epoch = Instant::now();
