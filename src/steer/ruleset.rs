@@ -244,8 +244,9 @@ fn write_sent(out: &mut Writer, plan: &Plan) {
     out.chain(format_args!("sent"), Some("filter hook output priority raw - 10"));
     out.rule(format_args!("{stage} {:#010x} meta nfproto ipv4 goto ipv4_note", marks.stage(Stage::Copy)));
     out.rule(format_args!("{stage} {:#010x} meta nfproto ipv6 goto ipv6_note", marks.stage(Stage::Copy)));
-    // The daemon's heartbeat goes no further.
-    out.rule(format_args!("{stage} {:#010x} update @alive {{ meta nfproto }} drop", marks.stage(Stage::Decided)));
+    // The daemon's heartbeat, one for both families, goes no further.
+    let beat = marks.stage(Stage::Decided);
+    out.rule(format_args!("{stage} {beat:#010x} update @alive {{ ipv4 }} update @alive {{ ipv6 }} drop"));
 }
 
 fn write_rules(out: &mut Writer, plan: &Plan) {
