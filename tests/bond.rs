@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use cheaproute::bond::keys::Secret;
@@ -156,6 +156,41 @@ fn a_wire_that_is_cut_stops_no_transfer() {
     eventually("one path is down", || pair.told(true).contains(r#""reason":"overwan2""#));
     pair.lab.wire(1).blackhole(false);
     eventually("both carry again", || pair.told(true).contains(r#""reason":"overwan1,wan2""#));
+}
+
+#[test]
+fn where_too_much_waits_packets_whose_ends_know_marks_get_them() {
+    need_lab!();
+    let pair = Pair::new();
+    let (here, there) = (pair.lab.router(), pair.lab.internet());
+    for (wire, delay) in [(1, 5), (2, 10)] {
+        pair.lab.wire(wire).both(Shape { rate_bits: Some(8_000_000), ..Shape::delayed(ms(delay)) });
+    }
+    for (from, to, counter) in
+        [("10.74.20.2", "10.74.20.1", "IpExtInCEPkts"), ("fd74:20::2", "fd74:20::1", "Ip6InCEPkts")]
+    {
+        let [from, to]: [IpAddr; 2] = [from, to].map(|address| address.parse().expect("an address"));
+        let _server = Server::udp(there, (to, 5002));
+        let marks = |ecn: u32| -> u64 {
+            let socket = here.run(|| UdpSocket::bind((from, 0))).expect("a socket");
+            let options = socket2::SockRef::from(&socket);
+            if to.is_ipv4() { options.set_tos_v4(ecn) } else { options.set_tclass_v6(ecn) }.expect("an option");
+            // 24 Mbit/s for a second, where 16 pass; however late a busy machine wakes us.
+            let (start, mut sent) = (Instant::now(), 0);
+            while sent < 2_100 {
+                while sent < start.elapsed().as_micros() / 480 {
+                    let _ = socket.send_to(&[0; 1_400], (to, 5002));
+                    sent += 1;
+                }
+                std::thread::sleep(ms(2));
+            }
+            let line = there.sh(&format!("nstat -asz {counter} | tail -1"));
+            line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+        };
+        assert_eq!(marks(0), 0, "{to}");
+        let marks = [1, 2].map(marks);
+        assert!(marks[0] > 0 && marks[1] > marks[0], "{to}: {marks:?}");
+    }
 }
 
 #[test]

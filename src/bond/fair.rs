@@ -5,7 +5,7 @@
 //! packets for a ring of 10 the device dropped 191, and the discipline kept none). So the device is read at once, and packets wait
 //! here. Turns are those of RFC 8290: a flow that just came goes first, then all in a circle, each a full packet's worth.
 //! Losses are those of CoDel (RFC 8289), except that the packet which comes is lost instead of the one that leaves: that has its
-//! number already, and a hole would hold up those behind it at the far end.
+//! number already, and a hole would hold up those behind it at the far end. Where a flow's ends know marks, it gets one instead.
 
 use std::collections::VecDeque;
 
@@ -28,6 +28,15 @@ const AGAIN: u64 = 16;
 const HARDEST: u32 = 16;
 /// Memory of flows that are gone, for those to come.
 const SPARE: usize = 4;
+
+/// Whether a packet may come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    Comes,
+    /// If a mark can tell its sender to slow down; else it is lost.
+    Marked,
+    Lost,
+}
 
 #[derive(Debug)]
 struct Flow {
@@ -81,14 +90,19 @@ impl Fair {
 
     /// Whether a flow's next packet may come in. Where more than `most` bytes wait, those flows lose it that have their share of
     /// them. What TCP sends `again` is not lost a second time as long as there is room: it would wait for a whole timeout.
-    pub fn admits(&mut self, tag: u8, most: u64, again: bool, now: Time) -> bool {
+    pub fn admits(&mut self, tag: u8, most: u64, again: bool, now: Time) -> Admission {
         let (bytes, flows) = (self.bytes, (self.new.len() + self.old.len()) as u64);
         if bytes > most * 2 {
-            return false;
+            return Admission::Lost;
         }
-        let Some(flow) = self.flow(tag) else { return true };
+        let Some(flow) = self.flow(tag) else { return Admission::Comes };
         let shares = bytes > most && flow.bytes * flows >= bytes;
-        again || !shares && !flow.loses(now)
+        match () {
+            () if again => Admission::Comes,
+            () if shares => Admission::Lost,
+            () if flow.loses(now) => Admission::Marked,
+            () => Admission::Comes,
+        }
     }
 
     /// A packet that waits.

@@ -18,7 +18,7 @@ impl Bed {
 
     /// A packet of a flow comes: whether it may.
     fn comes(&mut self, tag: u8, size: usize) -> bool {
-        if !self.fair.admits(tag, MOST, false, self.now) {
+        if self.fair.admits(tag, MOST, false, self.now) != Admission::Comes {
             return false;
         }
         let slot = self.store.add(false, self.now, |item| item.push(tag)).expect("room");
@@ -143,7 +143,7 @@ fn over_the_most_those_lose_that_have_their_share() {
     let mut bed = Bed::new();
     let most = 10 * SIZE as u64;
     let mut comes = |tag, again| {
-        let may = bed.fair.admits(tag, most, again, bed.now);
+        let may = bed.fair.admits(tag, most, again, bed.now) == Admission::Comes;
         if may {
             let slot = bed.store.add(false, bed.now, |item| item.push(tag)).unwrap();
             bed.fair.push(tag, slot, SIZE);

@@ -28,6 +28,7 @@ pub mod address;
 pub mod checksum;
 pub mod coalesce;
 pub mod control;
+pub mod ecn;
 pub mod fair;
 pub mod flow;
 pub mod frame;

@@ -3,6 +3,8 @@
 use crate::time::{Span, Time};
 
 use super::super::control;
+use super::super::ecn;
+use super::super::fair::Admission;
 use super::super::flow::{self, Packet};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
@@ -49,10 +51,13 @@ impl Peer {
         let prompt = |slot: &Slot| now.since(self.store.born(*slot)) < PROMPT;
         let small = packet.length() <= SMALL && self.express.front().is_none_or(prompt);
         let most = self.most_waiting();
-        if !small && !self.fair.admits(nature.flow, most, place.again, now) {
+        let admission = if small { Admission::Comes } else { self.fair.admits(nature.flow, most, place.again, now) };
+        let marked = if admission == Admission::Marked { ecn::marked(packet.head) } else { None };
+        if marked.is_none() && admission != Admission::Comes {
             self.totals.dropped += 1;
             return;
         }
+        let packet = Packet { head: marked.as_deref().unwrap_or(packet.head), ..packet };
         let urgent = place.start || nature.urgent;
         let room = usize::from(self.size) - HEADER - TAG;
         let number = &mut self.sequences[usize::from(nature.flow)];
