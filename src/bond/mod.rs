@@ -35,6 +35,7 @@ pub mod frame;
 pub mod handshake;
 pub mod hub;
 pub mod item;
+pub mod jitter;
 pub mod keys;
 pub mod mtu;
 pub mod noise;

@@ -4,11 +4,17 @@
 //! multiplied by (delay + wanted queue) / (delay + queue): where the queue is the wanted one, nothing changes; where there is none,
 //! the link may have more to give. Losses say nothing about a link's rate (a bad radio loses what it likes), and are
 //! only heeded where the queue cannot tell: more than half again what arrives is never sent.
+//!
+//! A radio's delay varies by itself, which looks like a queue: two links with 20 ms of such [`jitter`](super::jitter) had
+//! 3 % of what they carry. So now and then a window is tried that is a little larger. Where more arrives then, the delay was no
+//! queue, and from now on is subtracted; such a path's window is made smaller only in steps whose effect can be seen.
 
 use crate::time::{Span, Time};
 
+use super::jitter::{Jitter, Round};
+
 /// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
-const QUEUE: u64 = 4_000;
+pub const QUEUE: u64 = 4_000;
 /// A window below this stalls on the other end's wait before it reports.
 const LEAST: u64 = 8 * 1_500;
 /// Of a path that nothing is known of: ahead of TCP, which begins with ten packets (RFC 6928) and would find a queue here.
@@ -25,6 +31,12 @@ const DRAIN: Span = Span::from_secs(5);
 const SAMPLE: u64 = 20_000;
 /// Reports that are further apart tell nothing of a rate.
 const PAUSE: u64 = 250_000;
+/// Bytes in a round trip that make no queue.
+const FEW: u64 = 2 * 1_500;
+/// A path whose delay varies by more than these microseconds is no steady one.
+pub const SHAKY: u64 = 1_000;
+/// Permille of losses that are heeded on a shaky path.
+const LOSSY: u32 = 10;
 
 /// The least of what was seen within one to two halves of [`MEMORY`].
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +79,16 @@ pub struct Rate {
     /// This round: its end, its least queue.
     round: Time,
     queue: i64,
-    /// When it was empty.
+    /// When it was empty, or was last made to go.
     drained: Time,
+    /// While it is made to go, on a shaky path: the window to return to, and after how many more rounds.
+    draining: Option<(u64, u8)>,
+    jitter: Jitter,
+    /// The last report's clock and count; those at the last round's end, and bytes a second in that.
+    latest: Option<(u32, u32)>,
+    arrived: Option<(u32, u32, u64)>,
+    /// From sending to knowing, of late, in microseconds.
+    trip: u64,
     /// Bytes a second that arrived: the best of the last eight samples that tell.
     samples: [u64; 8],
     next: usize,
@@ -110,6 +130,11 @@ impl Rate {
             round: Time(0),
             queue: Least::NONE,
             drained: Time(0),
+            draining: None,
+            jitter: Jitter::default(),
+            latest: None,
+            arrived: None,
+            trip: 0,
             samples: [0; 8],
             next: 0,
             anchor: None,
@@ -144,7 +169,7 @@ impl Rate {
     }
 
     fn tried(&self) -> u64 {
-        self.window * 1_000_000 / (self.delay() + QUEUE)
+        self.window * 1_000_000 / (self.delay() + self.jitter.level() + QUEUE)
     }
 
     fn capped(&self, rate: u64) -> u64 {
@@ -169,7 +194,7 @@ impl Rate {
 
     /// The other end's clock minus ours, plus the least one-way delay of late; and what queues add to it now is not in it.
     pub fn one_way(&self) -> Option<i64> {
-        (self.one_way.get() != Least::NONE).then_some(self.one_way.get())
+        (self.one_way.get() != Least::NONE).then_some(self.one_way.get() + self.jitter.level() as i64)
     }
 
     /// A packet had to wait for this path.
@@ -186,16 +211,22 @@ impl Rate {
 
     /// The session is new: its counts begin anew.
     pub fn restart(&mut self) {
-        self.anchor = None;
+        (self.anchor, self.latest, self.arrived) = (None, None, None);
+        self.jitter.restart();
     }
 
     /// A report came.
     pub fn heard(&mut self, heard: &Heard, now: Time) {
+        self.trip = (self.trip * 7 + heard.feedback.as_micros()) / 8;
         self.feedback.see(heard.feedback.as_micros() as i64, now);
         let least = self.one_way.see(i64::from(heard.one_way), now);
         self.queue = self.queue.min(i64::from(heard.one_way) - least);
         if let Some(bytes) = heard.bytes {
             self.sample(heard.at, bytes);
+            // Reports overtake one another.
+            if self.latest.is_none_or(|(last, _)| heard.at.wrapping_sub(last) <= u32::MAX / 2) {
+                self.latest = Some((heard.at, bytes));
+            }
         }
         self.sent += heard.arrived + heard.lost;
         self.lost += heard.lost;
@@ -238,12 +269,38 @@ impl Rate {
         if let Some(loss) = (self.lost * 1_000).checked_div(self.sent) {
             self.loss = (self.loss * 7 + loss * 64) / 8;
         }
-        if self.starting && queue > QUEUE {
-            self.starting = false;
-        }
         if queue <= DRAINED {
             self.drained = now;
         }
+        let counted = self.arrived;
+        let arrives = self.arrives();
+        let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW;
+        if idle && self.arrived != counted {
+            self.jitter.idles(queue);
+        }
+        let round = |(at, bytes)| {
+            let (window, trip, full) = (self.window, self.trip, self.limited);
+            Round { window, queue, trip, full, at, bytes }
+        };
+        let round = self.latest.filter(|_| !self.starting && self.draining.is_none()).map(round);
+        let set = round.and_then(|round| self.jitter.round(&round, now));
+        if let Some(window) = set {
+            self.window = window;
+        } else if self.jitter.level() > SHAKY {
+            self.shaky(arrives, delay, queue, now);
+        } else {
+            self.draining = None;
+            // Of a path with little to do, it is not our queue.
+            self.starting &= idle || queue <= QUEUE;
+            self.steady(delay, queue, now);
+        }
+        self.window = self.window.clamp(LEAST, MOST);
+        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
+        self.round = now + Span::from_micros(delay.max(2_000));
+    }
+
+    /// A round on a path whose delay is its queue's.
+    fn steady(&mut self, delay: u64, queue: u64, now: Time) {
         if self.starting {
             if self.limited {
                 self.window *= 2;
@@ -256,16 +313,76 @@ impl Rate {
             let wanted = self.window * (delay + QUEUE) / (delay + queue);
             self.window = wanted.clamp(self.window - self.window / 4, self.window + self.window / 4);
         }
-        let known = self.samples.iter().copied().max().unwrap_or(0);
+        let known = self.best();
         if known > 0 && self.limited {
             // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
             let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
             let most = arrives * (delay + QUEUE) / 1_000_000;
             self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }
-        self.window = self.window.clamp(LEAST, MOST);
-        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
-        self.round = now + Span::from_micros(delay.max(2_000));
+    }
+
+    /// A round on a path whose delay varies by itself: `rate` bytes a second arrive, `more` than in the last one.
+    fn shaky(&mut self, (rate, more): (u64, bool), delay: u64, queue: u64, now: Time) {
+        let jitter = self.jitter.level();
+        // What is under way, by what arrives: a window that is not used makes no queue.
+        let flying = rate * self.trip / 1_000_000;
+        let (base, queue, stands) = (delay + jitter, queue.saturating_sub(jitter), queue);
+        // As long as twice the window brings more, the delay says little.
+        let fills = flying >= self.window / 2 || queue > 5 * QUEUE;
+        if self.starting && self.limited && queue > QUEUE && fills && !more {
+            self.starting = false;
+        }
+        if let Some((window, rounds)) = self.draining {
+            self.draining = rounds.checked_sub(1).map(|rounds| (window, rounds));
+            if rounds == 0 {
+                self.jitter.dry(stands);
+                // Of what made a queue, no more than is needed comes back.
+                let needed = self.best() * (base + QUEUE) / 1_000_000;
+                self.window = window.min(needed + needed / 8).max(self.window);
+                self.drained = now;
+            }
+        } else if self.starting {
+            if self.limited && flying >= self.window / 8 {
+                self.window *= 2;
+            }
+        } else if now.since(self.drained) >= DRAIN {
+            self.draining = Some((self.window, 1));
+            self.jitter.restart();
+            self.window = self.window * delay * 3 / 4 / (delay + stands);
+        } else if queue > QUEUE && flying >= self.window / 4 * 3 || queue <= QUEUE && self.limited {
+            let wanted = self.window * (base + QUEUE) / (base + queue);
+            // Until it is known whether a smaller one helps, by a quarter only; unless this is no jitter for sure.
+            let least = if queue > delay.max(30_000) { 0 } else { self.jitter.least() };
+            let least = least.max(self.window - self.window / 4).min(self.window);
+            self.window = wanted.clamp(least, self.window + self.window / 4);
+        }
+        let known = self.best();
+        if known > 0 && self.limited && self.starting && !more {
+            self.window = self.window.min((known * (delay + QUEUE) / 1_000_000 * 5 / 2).max(FIRST));
+        } else if known > 0 && self.limited && self.loss() >= LOSSY {
+            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
+            self.window = self.window.min(arrives * self.trip / 1_000_000 * 5 / 4);
+        }
+    }
+
+    /// Bytes a second that arrived in this round, and whether it is half again as much as in the last one: what doubles the
+    /// window brings that as long as the path is not full, whatever its packets' delay.
+    fn arrives(&mut self) -> (u64, bool) {
+        let Some((at, bytes)) = self.latest else { return (0, false) };
+        let (then, counted, rate) = *self.arrived.get_or_insert((at, bytes, 0));
+        let passed = u64::from(at.wrapping_sub(then));
+        if passed < SAMPLE {
+            return (rate, false);
+        }
+        let now = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
+        self.arrived = Some((at, bytes, now));
+        (now, now * 2 >= rate * 3)
+    }
+
+    /// The best of the samples.
+    fn best(&self) -> u64 {
+        self.samples.iter().copied().max().unwrap_or(0)
     }
 
     /// From sending to knowing, without queues: the reports' own waiting included.

@@ -50,6 +50,8 @@ const NEAR: &[Link] = &[Link::new(75, 0.1), Link::new(25, 0.1)];
 const THREE: &[Link] = &[Link::new(50, 15.0), Link::new(20, 40.0), Link::new(8, 80.0)];
 const BAD: &[Link] = &[Link::new(20, 20.0), Link::new(20, 40.0).loss(30), Link::new(20, 30.0)];
 const JITTERY: &[Link] = &[FAST, SLOW.jitter(20)];
+/// Two modems whose radios answer when they like.
+const MOBILE: &[Link] = &[Link::new(40, 40.0).jitter(20), Link::new(30, 50.0).jitter(20)];
 const ASYMMETRIC: &[Link] = &[FAST.up(15), SLOW.up(5)];
 
 const fn stream(name: &'static str, links: &'static [Link], congestion: &'static str, share: f64) -> Scenario {
@@ -66,6 +68,7 @@ pub const SCENARIOS: &[Scenario] = &[
     stream("near-bbr", NEAR, "bbr", 0.92),
     stream("three", THREE, "cubic", 0.0),
     stream("jitter", JITTERY, "cubic", 0.0),
+    stream("mobile", MOBILE, "cubic", 0.0),
     stream("down", ASYMMETRIC, "cubic", 0.0),
     Scenario {
         name: "up",

@@ -166,3 +166,14 @@ fn a_server_that_began_anew_is_missed_after_one_keepalive() {
     let passed = back.map(|(at, ..)| at.since(start)).expect("the server is up");
     assert!(passed > Span::ZERO && passed < Span::from_millis(11_000), "{passed:?}: {:?}", world.said);
 }
+
+#[test]
+fn a_radios_delay_is_not_taken_for_a_queue() {
+    use super::congestion::Control;
+    use super::scenario::{Scenario, radios};
+    // .034 as long as it was.
+    for (control, least) in [(Control::Bbr, 700), (Control::Cubic, 250)] {
+        let outcome = Scenario::new("", radios()).with(control).run(&Bonded::usual);
+        assert!(outcome.share > least, "{control:?}: {}", outcome.share);
+    }
+}

@@ -102,6 +102,11 @@ pub fn usual() -> Plan {
     Plan::new(&[(75, 10), (25, 30)])
 }
 
+/// Two links that answer when they like: 40 Mbit/s with 40 ms of round trip, 30 with 50, and up to 20 ms more each way.
+pub fn radios() -> Plan {
+    Plan::new(&[(40, 20), (30, 25)]).both(0, |way| way.jitter = ms(20)).both(1, |way| way.jitter = ms(20))
+}
+
 /// A link that is dead from then to then, in ms.
 pub fn dead(plan: Plan, link: usize, from: u64, to: u64) -> Plan {
     plan.change(from, link, Change::Dead(true)).change(to, link, Change::Dead(false))
@@ -143,6 +148,8 @@ pub fn all() -> Vec<Scenario> {
         Scenario::new("80/8 and 20/4 Mbit/s", uneven),
         Scenario::new("20 ms of jitter on the 25", jitter(false)),
         Scenario::new("20 ms of jitter, overtaking", jitter(true)),
+        Scenario::new("two radios, 20 ms of jitter", radios()),
+        Scenario::new("two radios, BBR", radios()).with(Control::Bbr),
         Scenario::new("bursts of ten lost on the 25", bursts),
         Scenario::new("1 % come twice", usual().both(0, |way| way.twice = 10_000)),
         Scenario::new("links that buffer 500 ms", bloated),
