@@ -164,7 +164,7 @@ impl Rate {
 
     /// Bytes a second that the path is known to carry; if nothing is known, what it is tried at.
     pub fn known(&self) -> u64 {
-        let known = self.samples.iter().copied().max().unwrap_or(0);
+        let known = self.best();
         self.capped(if known == 0 { self.tried() } else { known })
     }
 
@@ -252,7 +252,7 @@ impl Rate {
             return;
         }
         let rate = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
-        let best = self.samples.iter().copied().max().unwrap_or(0);
+        let best = self.best();
         // Of a path that had little to do, only a better rate than the known one is news: what a few pings make is none.
         if self.full || best > 0 && rate > best {
             self.samples[self.next % 8] = rate;
