@@ -88,10 +88,14 @@ pub struct Path {
     pub counts: Counts,
 }
 
+/// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
+const LATEST: Span = Span::from_secs(4);
+
 /// A path's probes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probing {
-    pub token: u32,
+    /// A probe's token is the time that it left at, behind this: then any of them can be known by its answer.
+    pub key: u32,
     /// The size that the last one tried; 0: none.
     pub size: u16,
     pub asked: Option<Time>,
@@ -184,7 +188,7 @@ impl Path {
 
     /// When a packet would arrive that is handed over now, behind `backlog` bytes: comparable between paths of a peer.
     pub fn arrival(&self, size: usize, backlog: u64, now: Time) -> i64 {
-        let one_way = self.rate.one_way().unwrap_or(self.feedback.as_micros() as i64 / 2);
+        let one_way = self.rate.one_way(now).unwrap_or(self.feedback.as_micros() as i64 / 2);
         let rate = self.rate.estimate();
         // What is on its way has left by then, whatever was thought of the rate when it was sent.
         let free = self.free.min(now + duration(self.flying as usize, rate));
@@ -301,13 +305,15 @@ impl Path {
         self.flying = 0;
     }
 
-    /// An answer to the last probe came.
+    /// An answer to a probe came that left then: maybe not the last one.
     pub fn answered(&mut self, asked: Time, now: Time) {
         let rtt = now.since(asked).as_micros();
         let (smooth, deviation) = self.probing.rtt.unwrap_or((rtt, rtt / 2));
         self.probing.rtt = Some(((smooth * 7 + rtt) / 8, (deviation * 3 + smooth.abs_diff(rtt)) / 4));
+        // Or the first packet would be taken for lost, where answers take longer now.
+        self.feedback = self.feedback.max(Span::from_micros(rtt));
         self.probing.answered = Some(now);
-        self.probing.asked = None;
+        self.probing.asked.take_if(|last| *last == asked);
         self.probing.unanswered = 0;
         if matches!(self.state, State::Trying | State::Silent) {
             self.state = State::Up;
@@ -320,6 +326,19 @@ impl Path {
         self.probing.asked = None;
         self.probing.unanswered = self.probing.unanswered.saturating_add(1);
         self.state == State::Up && self.probing.unanswered >= UNANSWERED
+    }
+}
+
+impl Probing {
+    /// That of a probe that leaves now.
+    pub fn token(&self, now: Time) -> u32 {
+        self.key ^ now.0 as u32
+    }
+
+    /// When the probe with this token left; `None`: it was none of ours, or is too long ago.
+    pub fn left(&self, token: u32, now: Time) -> Option<Time> {
+        let ago = Span::from_micros(u64::from((now.0 as u32).wrapping_sub(token ^ self.key)));
+        (ago <= LATEST && ago.0 <= now.0).then(|| now - ago)
     }
 }
 

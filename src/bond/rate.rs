@@ -23,6 +23,8 @@ const FIRST: u64 = 48 * 1_500;
 const MOST: u64 = 8 << 20;
 /// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
 const MEMORY: Span = Span::from_secs(10);
+/// A queue that never was below this in a round is not ours alone.
+const FOREIGN: u64 = 5 * QUEUE;
 /// A queue below this is none; without one for this long, it is made to go, well before [`MEMORY`] forgets the last one (as
 /// BBR's ProbeRTT does).
 const DRAINED: u64 = 1_000;
@@ -84,6 +86,8 @@ pub struct Rate {
     /// While it is made to go, on a shaky path: the window to return to, and after how many more rounds.
     draining: Option<(u64, u8)>,
     jitter: Jitter,
+    /// The least queue of the last round, and when that was, if it was more than we ever want.
+    stands: Option<(u64, Time)>,
     /// The last report's clock and count; those at the last round's end, and bytes a second in that.
     latest: Option<(u32, u32)>,
     arrived: Option<(u32, u32, u64)>,
@@ -132,6 +136,7 @@ impl Rate {
             drained: Time(0),
             draining: None,
             jitter: Jitter::default(),
+            stands: None,
             latest: None,
             arrived: None,
             trip: 0,
@@ -192,9 +197,12 @@ impl Rate {
         (self.loss + 32) / 64
     }
 
-    /// The other end's clock minus ours, plus the least one-way delay of late; and what queues add to it now is not in it.
-    pub fn one_way(&self) -> Option<i64> {
-        (self.one_way.get() != Least::NONE).then_some(self.one_way.get() + self.jitter.level() as i64)
+    /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,
+    /// but others' is, and what a longer way adds before it is known for one.
+    pub fn one_way(&self, now: Time) -> Option<i64> {
+        let stands = self.stands.filter(|(_, at)| now.since(*at) < MEMORY).map_or(0, |(queue, _)| queue);
+        let more = self.jitter.level().max(stands) as i64;
+        (self.one_way.get() != Least::NONE).then_some(self.one_way.get() + more)
     }
 
     /// A packet had to wait for this path.
@@ -272,6 +280,7 @@ impl Rate {
         if queue <= DRAINED {
             self.drained = now;
         }
+        self.stands = (queue > FOREIGN).then_some((queue, now));
         let counted = self.arrived;
         let arrives = self.arrives();
         let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW;
@@ -329,7 +338,7 @@ impl Rate {
         let flying = rate * self.trip / 1_000_000;
         let (base, queue, stands) = (delay + jitter, queue.saturating_sub(jitter), queue);
         // As long as twice the window brings more, the delay says little.
-        let fills = flying >= self.window / 2 || queue > 5 * QUEUE;
+        let fills = flying >= self.window / 2 || queue > FOREIGN;
         if self.starting && self.limited && queue > QUEUE && fills && !more {
             self.starting = false;
         }

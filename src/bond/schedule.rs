@@ -97,8 +97,8 @@ impl Schedule {
         let arrival = |path: &Path| path.arrival(load.size, 0, now);
         let Some(best) = up(paths).map(arrival).min() else { return Choice::Nowhere };
         // A path that lags further behind would stall the others' packets at the far end.
-        let nearest = up(paths).filter_map(|path| path.rate.one_way()).min();
-        let lags = |path: &Path| match (path.rate.one_way(), nearest) {
+        let nearest = up(paths).filter_map(|path| path.rate.one_way(now)).min();
+        let lags = |path: &Path| match (path.rate.one_way(now), nearest) {
             (Some(one_way), Some(nearest)) => one_way - nearest > self.limit.as_micros() as i64,
             _ => false,
         };

@@ -178,9 +178,11 @@ impl Peer {
             path.answered(candidate.asked, now);
             self.searches[at] = Some(Search::new(mtu::MOST));
             path.probing.next = now;
-        } else if let Some(asked) = path.probing.asked.filter(|_| path.probing.token == token) {
+        } else if let Some(asked) = path.probing.left(token, now) {
+            // Of former ones it is not known how large they were.
+            let is_last = path.probing.asked == Some(asked);
             path.answered(asked, now);
-            if let Some(search) = &mut self.searches[at] {
+            if let Some(search) = self.searches[at].as_mut().filter(|_| is_last) {
                 search.passed(path.probing.size, now);
                 if search.wanted(now).is_some() {
                     path.probing.next = now;

@@ -51,9 +51,11 @@ impl Peer {
         }
         let Some(via) = path.address else { return };
         let size = self.searches[at].as_ref().filter(|_| path.is_up()).and_then(|search| search.wanted(now));
-        let mut token = [0; 4];
-        out.random(&mut token);
-        path.probing.token = u32::from_be_bytes(token);
+        if path.probing.key == 0 {
+            let mut key = [0; 4];
+            out.random(&mut key);
+            path.probing.key = u32::from_be_bytes(key);
+        }
         path.probing.size = size.unwrap_or(0);
         path.probing.asked = Some(now);
         let lively = path.is_up() && path.probing.unanswered == 0;
@@ -66,7 +68,7 @@ impl Peer {
             } else {
                 URGENT
             };
-        let probe = Control::Probe { token: path.probing.token };
+        let probe = Control::Probe { token: path.probing.token(now) };
         let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
         self.say(id, &via, &probe, fill, now, out);
     }

@@ -177,3 +177,42 @@ fn a_radios_delay_is_not_taken_for_a_queue() {
         assert!(outcome.share > least, "{control:?}: {}", outcome.share);
     }
 }
+
+/// Whether this path is up at both ends, as far as they have said.
+fn is_up(world: &super::world::World, path: u8) -> bool {
+    let id = PathId::new(path).unwrap();
+    [CLIENT, super::SERVER].iter().all(|end| {
+        let mut said = world.said.iter().rev().filter(|(_, side, _)| side == end).map(|(.., event)| *event);
+        said.find(|event| [Event::PathUp(id), Event::PathDown(id)].contains(event)) == Some(Event::PathUp(id))
+    })
+}
+
+/// By a satellite a question takes longer than is waited for the first answer.
+#[test]
+fn a_satellites_path_comes_up() {
+    let plan = Plan::new(&[(20, 350), (10, 15)]);
+    let mut world = super::world::World::new(&plan, &Bonded::usual);
+    world.run_ms(3_000);
+    assert!(is_up(&world, 0) && is_up(&world, 1), "{:?}", world.said);
+}
+
+/// As when a modem changes cells, or others fill its queue: ten times what answers took so far.
+#[test]
+fn a_path_that_becomes_slower_is_not_given_up() {
+    use super::bulk::Bulk;
+    use super::congestion::Control;
+    use super::link::{Change, Way};
+    for loaded in [false, true] {
+        let slow = |side| Change::Way(side, Way::new(10, Span::from_millis(200)));
+        let plan = Plan::new(&[(10, 20), (10, 10)]).change(3_000, 0, slow(0)).change(3_000, 0, slow(1));
+        let mut world = super::world::World::new(&plan, &Bonded::usual);
+        if loaded {
+            world.add(|app| Bulk::new(app, super::SERVER, Control::Cubic));
+        }
+        world.run_ms(4_500);
+        let before = world.said.len();
+        world.run_ms(5_000);
+        assert!(is_up(&world, 0), "loaded: {loaded}: {:?}", world.said);
+        assert_eq!(world.said.len(), before, "loaded: {loaded}: it comes and goes: {:?}", world.said);
+    }
+}
