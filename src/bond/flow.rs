@@ -36,7 +36,8 @@ pub struct Nature {
     pub flow: u8,
     /// A TCP segment: its flow is kept in order.
     pub ordered: bool,
-    /// Worth two copies: its loss would cost somebody a whole timeout. TCP without payload (SYN, pure ACK, FIN, RST), DNS, ICMP.
+    /// Worth two copies: its loss would cost somebody a whole timeout. TCP's SYN, FIN and RST without payload, DNS, ICMP. Not its
+    /// acknowledgments: the next one says it, too, and those of a fast download fill a slow upload.
     pub urgent: bool,
     /// Of the 5-tuple; [`Flows`] tells flows apart by it.
     pub hash: u32,
@@ -61,7 +62,7 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
             ordered = true;
             // A header that is cut or wrong is the receiver's to refuse.
             let payload = packet.length().saturating_sub(layout.transport + header) as u32;
-            urgent = payload == 0;
+            urgent = payload == 0 && transport.get(13).is_some_and(|flags| flags & (FIN | SYN | RST) != 0);
             let sequence = transport.get(4..8).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
             end = sequence.filter(|_| payload > 0).map(|sequence| sequence.wrapping_add(payload));
         }
@@ -80,27 +81,30 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
     Some(Nature { flow, ordered, urgent, hash, end })
 }
 
-const TCP: u8 = 6;
+pub(super) const TCP: u8 = 6;
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMP6: u8 = 58;
 const DNS: u16 = 53;
 
 /// Where things are in an IP packet.
-struct Layout<'p> {
+pub(super) struct Layout<'p> {
     /// Source and destination: 8 or 32 bytes.
     addresses: &'p [u8],
-    protocol: u8,
-    transport: usize,
+    pub(super) protocol: u8,
+    pub(super) transport: usize,
     /// A part of a packet: only the first one has ports, so none is looked at.
-    fragment: bool,
+    pub(super) fragment: bool,
 }
 
 /// IPv6 extension headers that are looked behind. RFC 8200 4.1 names seven kinds, each at most once but one.
 const MAX_EXTENSIONS: usize = 8;
 
 impl<'p> Layout<'p> {
-    fn of(head: &'p [u8]) -> Option<Self> {
+    pub(super) fn of(head: &'p [u8]) -> Option<Self> {
         match head.first()? >> 4 {
             4 => {
                 let fixed = head.get(..20)?;

@@ -34,7 +34,11 @@ fn tcp_is_ordered_and_the_rest_is_not() {
 
 #[test]
 fn what_costs_a_timeout_is_urgent() {
-    assert!(of(&tcp(1000, 0)).unwrap().urgent);
+    for (flags, urgent) in [(0x10, false), (0x18, false), (0x02, true), (0x11, true), (0x04, true)] {
+        let mut segment = tcp(1000, 0);
+        segment[33] = flags;
+        assert_eq!(of(&segment).unwrap().urgent, urgent, "flags {flags:x}");
+    }
     assert!(of(&udp(false, 53)).unwrap().urgent && of(&udp(true, 53)).unwrap().urgent);
     let mut echo = Vec::new();
     PacketBuilder::ipv4([1; 4], [2; 4], 64).icmpv4_echo_request(1, 1).write(&mut echo, &[]).unwrap();

@@ -9,6 +9,9 @@
 //! no such field at all), the receiving kernel fills it in. Bit 2 says that TCP sends these bytes again: it is not to overtake what is
 //! older ([`super::order`]).
 //!
+//! An acknowledgment of TCP among others of its flow is loose: kind (1), flow (1), then as whole or squeezed. It passes at once, and
+//! is neither waited for nor sent again: the next one says all that it says ([`super::acks`]).
+//!
 //! The item `context` is: kind (1), name (2), then the header that the squeezed packets of that name are compared with. It has no
 //! sequence: it is learned as soon as it arrives, whatever else waits.
 
@@ -24,6 +27,8 @@ const DATA: u8 = 0x10;
 const PENDING: u8 = 0x08;
 const AGAIN: u8 = 0x04;
 const CONTEXT: u8 = 0x20;
+/// A loose item's kind, as a data item's: whole or squeezed, and maybe [`PENDING`].
+const LOOSE: u8 = 0x30;
 
 /// How a data item carries its packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +43,12 @@ pub enum Form {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item<'i> {
     Data(Data<'i>),
-    Context { name: Name, head: &'i [u8] },
+    /// Its sequence says nothing.
+    Loose(Data<'i>),
+    Context {
+        name: Name,
+        head: &'i [u8],
+    },
 }
 
 /// A packet, or a piece of one.
@@ -58,6 +68,11 @@ pub struct Data<'i> {
 /// Reads an item. `None`: it is cut short, or of a kind that this version does not know.
 pub fn read(item: &[u8]) -> Option<Item<'_>> {
     match item {
+        [kind, flow, rest @ ..] if kind & !(PENDING | 1) == LOOSE && !rest.is_empty() => {
+            let form = if kind & 1 == 0 { Form::Whole } else { Form::Squeezed };
+            let pending = kind & PENDING != 0;
+            Some(Item::Loose(Data { form, pending, again: false, flow: *flow, sequence: 0, rest }))
+        }
         [CONTEXT, a, b, head @ ..] => Some(Item::Context { name: Name::from_bytes([*a, *b]), head }),
         [kind, flow, a, b, c, rest @ ..] if !rest.is_empty() => {
             let form = match kind & !(PENDING | AGAIN) {
@@ -79,6 +94,16 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
 pub fn begin(form: Form, pending: bool, flow: u8, sequence: u32, out: &mut Vec<u8>) {
     let [_, a, b, c] = sequence.to_be_bytes();
     out.extend([kind(form, pending), flow, a, b, c]);
+}
+
+/// The same for a loose item, which is whole or squeezed.
+pub fn begin_loose(form: Form, pending: bool, flow: u8, out: &mut Vec<u8>) {
+    out.extend([kind(form, pending) ^ DATA ^ LOOSE, flow]);
+}
+
+/// Whether an item is loose.
+pub fn is_loose(item: &[u8]) -> bool {
+    matches!(read(item), Some(Item::Loose(_)))
 }
 
 /// Says of a data item that TCP has sent its bytes before.
@@ -112,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x23) {
+        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x42) {
             let mut item = item;
             if let Some(first) = item.first_mut() {
                 *first = kind;
@@ -127,6 +152,10 @@ mod tests {
                         if data.again {
                             mark_again(&mut again);
                         }
+                    }
+                    Item::Loose(data) => {
+                        begin_loose(data.form, data.pending, data.flow, &mut again);
+                        again.extend(data.rest);
                     }
                     Item::Context { name, head } => context(name, head, &mut again),
                 }

@@ -24,6 +24,7 @@
 //! A datagram is the payload of UDP or of an Ethernet frame; [`frame`] and [`handshake`] have its fields. Nobody who lacks the
 //! receiver's public key gets an answer; nobody who lacks a peer's private key gets anything into a session.
 
+pub mod acks;
 pub mod address;
 pub mod checksum;
 pub mod coalesce;
@@ -37,6 +38,7 @@ pub mod hub;
 pub mod item;
 pub mod jitter;
 pub mod keys;
+pub mod least;
 pub mod mtu;
 pub mod noise;
 pub mod offload;

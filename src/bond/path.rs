@@ -186,6 +186,17 @@ impl Path {
         fits.then_some(self.next)
     }
 
+    /// Whether a small packet may leave now, before all others: a quarter of the window is for such alone.
+    pub fn takes_express(&self, size: usize) -> bool {
+        let window = self.rate.window();
+        self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST
+    }
+
+    /// Whether there is room for second copies: they are worth something only where they take it from nobody.
+    pub fn has_room(&self) -> bool {
+        self.flying < self.rate.window() / 2
+    }
+
     /// When a packet would arrive that is handed over now, behind `backlog` bytes: comparable between paths of a peer.
     pub fn arrival(&self, size: usize, backlog: u64, now: Time) -> i64 {
         let one_way = self.rate.one_way(now).unwrap_or(self.feedback.as_micros() as i64 / 2);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::config::Prefix;
 use crate::time::{Span, Time};
 
+use super::acks::Acks;
 use super::control::Control;
 use super::fair::Fair;
 use super::flow::Flows;
@@ -94,6 +95,7 @@ pub struct Peer {
     pub(super) store: Store,
     /// What somebody waits for, and it is little: it leaves before the others, and by the quickest path.
     express: VecDeque<Slot>,
+    acks: Acks,
     fair: Fair,
     waiting: Option<(Time, Time)>,
     repairs: VecDeque<Slot>,
@@ -150,6 +152,7 @@ impl Peer {
             candidates: Default::default(),
             store: Store::default(),
             express: VecDeque::new(),
+            acks: Acks::default(),
             fair: Fair::default(),
             waiting: None,
             repairs: VecDeque::new(),

@@ -12,17 +12,18 @@
 use crate::time::{Span, Time};
 
 use super::jitter::{Jitter, Round};
+use super::least::{Least, MEMORY};
 
 /// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
 pub const QUEUE: u64 = 4_000;
-/// A window below this stalls on the other end's wait before it reports.
+/// A window below this stalls on the other end's wait before it reports; but on a slow path it would be a queue, so there it is what
+/// the path carries until a report may come, and at least so much.
 const LEAST: u64 = 8 * 1_500;
+const SLOWEST: u64 = 3 * 1_500;
 /// Of a path that nothing is known of: ahead of TCP, which begins with ten packets (RFC 6928) and would find a queue here.
 const FIRST: u64 = 48 * 1_500;
 /// The most in flight: 4 Gbit/s at 16 ms, 1 Gbit/s at 64 ms.
 const MOST: u64 = 8 << 20;
-/// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
-const MEMORY: Span = Span::from_secs(10);
 /// A queue that never was below this in a round is not ours alone.
 const FOREIGN: u64 = 5 * QUEUE;
 /// A queue below this is none; without one for this long, it is made to go, well before [`MEMORY`] forgets the last one (as
@@ -37,36 +38,11 @@ const PAUSE: u64 = 250_000;
 const FEW: u64 = 2 * 1_500;
 /// A path whose delay varies by more than these microseconds is no steady one.
 pub const SHAKY: u64 = 1_000;
+/// Permille of a round's losses that are heeded where the window is not used up; of a path that has more to do than a call.
+const OVERFULL: u32 = 30;
+const MANY: u32 = 20;
 /// Permille of losses that are heeded on a shaky path.
 const LOSSY: u32 = 10;
-
-/// The least of what was seen within one to two halves of [`MEMORY`].
-#[derive(Clone, Copy, Debug)]
-struct Least {
-    now: i64,
-    before: i64,
-    since: Time,
-}
-
-impl Least {
-    const NONE: i64 = i64::MAX;
-
-    fn new() -> Self {
-        Least { now: Self::NONE, before: Self::NONE, since: Time(0) }
-    }
-
-    fn see(&mut self, value: i64, now: Time) -> i64 {
-        if now.since(self.since) >= MEMORY {
-            (self.before, self.now, self.since) = (self.now, value, now);
-        }
-        self.now = self.now.min(value);
-        self.get()
-    }
-
-    fn get(&self) -> i64 {
-        self.now.min(self.before)
-    }
-}
 
 /// The sending rate of a path. Times in microseconds, sizes in bytes.
 #[derive(Debug)]
@@ -91,8 +67,9 @@ pub struct Rate {
     /// The last report's clock and count; those at the last round's end, and bytes a second in that.
     latest: Option<(u32, u32)>,
     arrived: Option<(u32, u32, u64)>,
-    /// From sending to knowing, of late, in microseconds.
+    /// From sending to knowing, of late, in microseconds; and how much longer than the least the way back takes of that.
     trip: u64,
+    back: u64,
     /// Bytes a second that arrived: the best of the last eight samples that tell.
     samples: [u64; 8],
     next: usize,
@@ -140,6 +117,7 @@ impl Rate {
             latest: None,
             arrived: None,
             trip: 0,
+            back: 0,
             samples: [0; 8],
             next: 0,
             anchor: None,
@@ -226,9 +204,11 @@ impl Rate {
     /// A report came.
     pub fn heard(&mut self, heard: &Heard, now: Time) {
         self.trip = (self.trip * 7 + heard.feedback.as_micros()) / 8;
-        self.feedback.see(heard.feedback.as_micros() as i64, now);
-        let least = self.one_way.see(i64::from(heard.one_way), now);
-        self.queue = self.queue.min(i64::from(heard.one_way) - least);
+        let feedback = heard.feedback.as_micros() as i64;
+        let shortest = self.feedback.see(feedback, now);
+        let later = i64::from(heard.one_way) - self.one_way.see(heard.one_way.into(), now);
+        self.queue = self.queue.min(later);
+        self.back = (self.back * 7 + (feedback - shortest - later).max(0) as u64) / 8;
         if let Some(bytes) = heard.bytes {
             self.sample(heard.at, bytes);
             // Reports overtake one another.
@@ -283,7 +263,7 @@ impl Rate {
         self.stands = (queue > FOREIGN).then_some((queue, now));
         let counted = self.arrived;
         let arrives = self.arrives();
-        let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW;
+        let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW && self.sent <= MANY;
         if idle && self.arrived != counted {
             self.jitter.idles(queue);
         }
@@ -303,7 +283,15 @@ impl Rate {
             self.starting &= idle || queue <= QUEUE;
             self.steady(delay, queue, now);
         }
-        self.window = self.window.clamp(LEAST, MOST);
+        // A window that nothing fills is none: where packets queue or are lost nevertheless, it becomes what arrives.
+        let stands = queue.saturating_sub(self.jitter.level()) > 2 * QUEUE;
+        let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
+        let carried = if overfull { arrives.0 } else { self.best() } * (delay + 2 * QUEUE) / 1_000_000;
+        let least = if carried == 0 { LEAST } else { carried.clamp(SLOWEST, LEAST) };
+        if overfull {
+            self.window = self.window.min(carried);
+        }
+        self.window = self.window.clamp(least, MOST);
         (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
         self.round = now + Span::from_micros(delay.max(2_000));
     }
@@ -337,6 +325,8 @@ impl Rate {
         // What is under way, by what arrives: a window that is not used makes no queue.
         let flying = rate * self.trip / 1_000_000;
         let (base, queue, stands) = (delay + jitter, queue.saturating_sub(jitter), queue);
+        // Of a long queue, few packets are enough to be the cause.
+        let used = if queue > FOREIGN { self.window / 5 } else { self.window / 4 * 3 };
         // As long as twice the window brings more, the delay says little.
         let fills = flying >= self.window / 2 || queue > FOREIGN;
         if self.starting && self.limited && queue > QUEUE && fills && !more {
@@ -359,7 +349,7 @@ impl Rate {
             self.draining = Some((self.window, 1));
             self.jitter.restart();
             self.window = self.window * delay * 3 / 4 / (delay + stands);
-        } else if queue > QUEUE && flying >= self.window / 4 * 3 || queue <= QUEUE && self.limited {
+        } else if queue > QUEUE && flying >= used || queue <= QUEUE && self.limited {
             let wanted = self.window * (base + QUEUE) / (base + queue);
             // Until it is known whether a smaller one helps, by a quarter only; unless this is no jitter for sure.
             let least = if queue > delay.max(30_000) { 0 } else { self.jitter.least() };
@@ -394,10 +384,11 @@ impl Rate {
         self.samples.iter().copied().max().unwrap_or(0)
     }
 
-    /// From sending to knowing, without queues: the reports' own waiting included.
+    /// From sending to knowing, without queues on the way there. What others queue on the way back is in it, as is the reports' own
+    /// waiting: all that time more is under way, and a link is not to lie idle since its reports take longer.
     fn delay(&self) -> u64 {
         let least = self.feedback.get();
         let least = if least == Least::NONE { 100_000 } else { least.max(0) as u64 };
-        least + 2_000
+        least + self.back.max(2_000)
     }
 }

@@ -72,17 +72,23 @@ impl Schedule {
         if self.mode != Scheduler::Adaptive {
             return self.choose(paths, load, now);
         }
-        let (mut first, mut second) = (None, None);
-        for path in up(paths) {
+        let (mut first, mut second, mut wait) = (None, None, false);
+        for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
             let this = Some((path.arrival(load.size, 0, now), path.id.number()));
-            if first.is_none() || this < first {
+            // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
+            if !path.takes_express(load.size) {
+                path.rate.is_full();
+                wait = true;
+            } else if first.is_none() || this < first {
                 (first, second) = (this, first);
             } else if second.is_none() || this < second {
                 second = this;
             }
         }
+        let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
         let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
-        match bit(first) | if load.urgent { bit(second) } else { 0 } {
+        match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
+            0 if wait => Choice::Wait(None),
             0 => Choice::Nowhere,
             paths => Choice::Take(paths),
         }

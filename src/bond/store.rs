@@ -67,6 +67,15 @@ impl Store {
         Some(Slot(slot))
     }
 
+    /// Another item takes the place of one of which no copy is on its way.
+    pub fn replace(&mut self, slot: Slot, item: &[u8]) {
+        let Some(place) = self.places.get_mut(slot.0 as usize).filter(|place| place.used) else { return };
+        let before = place.item.capacity();
+        place.item.clear();
+        place.item.extend_from_slice(item);
+        self.bytes = self.bytes + place.item.capacity() - before;
+    }
+
     pub fn item(&self, slot: Slot) -> &[u8] {
         self.place(slot).map_or(&[], |place| &place.item)
     }

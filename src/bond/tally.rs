@@ -12,6 +12,10 @@ const LATEST: Span = Span::from_millis(5);
 /// ... or after this many packets, yet no two reports are closer than [`CLOSEST`]: at gigabits a thousand reports a second do.
 const PACKETS: u32 = 12;
 const CLOSEST: Span = Span::from_millis(1);
+/// What a report takes on Ethernet over IPv4, as good as.
+const SIZE: u64 = 90;
+/// ... and as rare as this they may be where the way back is slow.
+const FURTHEST: Span = Span::from_millis(20);
 /// A gap is a loss once this many later packets came: paths are nearly first in, first out.
 const GAP: u64 = 3;
 
@@ -30,6 +34,8 @@ pub struct Tally {
     unreported: u32,
     since: Time,
     reported: Time,
+    /// How close reports may be.
+    closest: Span,
     /// Something is missing that no report has told of.
     gap: bool,
 }
@@ -38,7 +44,8 @@ impl Tally {
     pub fn new(path: PathId, session: u32) -> Self {
         let seen = [0; SPAN as usize / 64];
         let (bytes, unreported, gap) = (0, 0, false);
-        Tally { path, session, highest: None, seen, bytes, unreported, since: Time(0), reported: Time(0), gap }
+        let (since, reported, closest) = (Time(0), Time(0), CLOSEST);
+        Tally { path, session, highest: None, seen, bytes, unreported, since, reported, closest, gap }
     }
 
     /// The index of the session that it counts.
@@ -81,8 +88,13 @@ impl Tally {
         if self.unreported == 0 {
             return None;
         }
-        let soon = self.reported + CLOSEST;
+        let soon = self.reported + self.closest;
         Some(if self.unreported >= PACKETS || self.gap { soon } else { soon.max(self.since + LATEST) })
+    }
+
+    /// The way back carries so many bytes a second: reports are not to take more than a tenth of that.
+    pub fn returns_by(&mut self, rate: u64) {
+        self.closest = Span::from_micros(10 * 1_000_000 * SIZE / rate.max(1)).clamp(CLOSEST, FURTHEST);
     }
 
     /// Its session is over: what was not told yet is due at once.
@@ -184,6 +196,18 @@ mod tests {
         assert_eq!(tally.due(), Some(Time(1_000)));
         tally.report(&mut map, Time(1_000));
         assert!(!tally.has_gap());
+    }
+
+    #[test]
+    fn a_slow_way_back_carries_fewer_reports() {
+        for (rate, apart) in [(1 << 30, 1_000), (100_000, 9_000), (1, 20_000)] {
+            let mut tally = Tally::new(PathId::new(0).unwrap(), 0);
+            tally.received(0, 1, true, Time(0));
+            tally.report(&mut [0; MAP], Time(50_000));
+            tally.returns_by(rate);
+            (1..=u64::from(PACKETS)).for_each(|counter| tally.received(counter, 1, true, Time(50_000)));
+            assert_eq!(tally.due(), Some(Time(50_000 + apart)));
+        }
     }
 
     #[test]

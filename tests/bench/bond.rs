@@ -31,6 +31,8 @@ enum What {
     },
     /// A call alone; none of its datagrams may be lost.
     Call,
+    /// A stream in the tunnel, and one beside it on each link.
+    Shared,
     /// A stream while link 1 goes ten times.
     Flapping,
     /// A stream over a cable that is as fast as memory.
@@ -52,6 +54,10 @@ const BAD: &[Link] = &[Link::new(20, 20.0), Link::new(20, 40.0).loss(30), Link::
 const JITTERY: &[Link] = &[FAST, SLOW.jitter(20)];
 /// Two modems whose radios answer when they like.
 const MOBILE: &[Link] = &[Link::new(40, 40.0).jitter(20), Link::new(30, 50.0).jitter(20)];
+/// As cable modems are: up there is a fiftieth of what there is down.
+const NARROW: &[Link] = &[Link::new(100, 20.0).up(2), Link::new(50, 30.0).up(1)];
+const SATELLITE: &[Link] = &[Link::new(10, 30.0), Link::new(20, 600.0)];
+const SHALLOW: &[Link] = &[FAST.queue(5), SLOW.queue(5)];
 const ASYMMETRIC: &[Link] = &[FAST.up(15), SLOW.up(5)];
 
 const fn stream(name: &'static str, links: &'static [Link], congestion: &'static str, share: f64) -> Scenario {
@@ -69,6 +75,9 @@ pub const SCENARIOS: &[Scenario] = &[
     stream("three", THREE, "cubic", 0.0),
     stream("jitter", JITTERY, "cubic", 0.0),
     stream("mobile", MOBILE, "cubic", 0.0),
+    stream("narrow", NARROW, "cubic", 0.0),
+    stream("satellite", SATELLITE, "cubic", 0.0),
+    stream("shallow", SHALLOW, "cubic", 0.0),
     stream("down", ASYMMETRIC, "cubic", 0.0),
     Scenario {
         name: "up",
@@ -76,6 +85,7 @@ pub const SCENARIOS: &[Scenario] = &[
         scheduler: "adaptive",
         what: What::Stream { congestion: "cubic", upload: true, share: 0.0 },
     },
+    Scenario { name: "shared", links: USUAL, scheduler: "adaptive", what: What::Shared },
     Scenario { name: "flapping", links: USUAL, scheduler: "adaptive", what: What::Flapping },
     Scenario { name: "hole", links: USUAL, scheduler: "adaptive", what: What::Hole { lost: 20 } },
     Scenario { name: "hole-redundant", links: USUAL, scheduler: "redundant", what: What::Hole { lost: 0 } },
@@ -97,6 +107,7 @@ impl Scenario {
             What::Stream { congestion, upload, share } => runs::stream(self, effort, congestion, upload, share),
             What::Hole { lost } => runs::hole(self, lost),
             What::Call => runs::call(self, effort),
+            What::Shared => runs::shared(self, effort),
             What::Flapping => runs::flapping(self, effort),
             What::Unshaped => runs::unshaped(self, effort),
             What::Idle => runs::idle(self, effort),

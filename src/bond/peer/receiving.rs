@@ -62,7 +62,8 @@ impl Peer {
         } else if !parity::is_parity(item) {
             self.item(item, now, out);
         }
-        if let Some(found) = self.add_up(id, session, counter, item) {
+        // A loose one may yet come, and nobody would know it for the same.
+        if let Some(found) = self.add_up(id, session, counter, item).filter(|found| !item::is_loose(found)) {
             self.totals.rebuilt += 1;
             self.item(&found, now, out);
         }
@@ -85,6 +86,7 @@ impl Peer {
                     }
                 });
             }
+            Some(Item::Loose(_)) => self.deliver(now, out, |_, each| each(item)),
             None => self.totals.dropped += 1,
         }
     }
@@ -229,7 +231,9 @@ impl Peer {
             }
             Outcome::Lost(slot) => {
                 if store.settled(slot, false) {
-                    if settings.repair || announced.iter().any(|(announced, _)| *announced == slot) {
+                    if item::is_loose(store.item(slot)) {
+                        store.drop(slot);
+                    } else if settings.repair || announced.iter().any(|(announced, _)| *announced == slot) {
                         repairs.push_back(slot);
                     } else {
                         totals.expired += 1;
@@ -262,7 +266,9 @@ impl Peer {
             let by = lively.or_else(|| self.paths[at].as_ref().map(|path| path.id));
             let Some(path) = by.and_then(|by| self.paths[by.index()].as_ref()) else { continue };
             if let Some(via) = path.address {
+                let rate = path.rate.known();
                 self.say(path.id, &via, &Control::Report(report), 0, now, out);
+                self.tallies[at].as_mut().into_iter().for_each(|tally| tally.returns_by(rate));
             }
         }
     }
@@ -282,7 +288,7 @@ struct Delivery<'p> {
 
 impl Delivery<'_> {
     fn item(&mut self, item: &[u8]) {
-        let Some(Item::Data(data)) = item::read(item) else { return };
+        let Some(Item::Data(data) | Item::Loose(data)) = item::read(item) else { return };
         let mut packet = Packet { head: data.rest, body: &[], pending: data.pending };
         match data.form {
             Form::Whole => {}

@@ -2,6 +2,7 @@
 
 use crate::time::{Span, Time};
 
+use super::super::acks::Said;
 use super::super::control;
 use super::super::ecn;
 use super::super::fair::Admission;
@@ -10,7 +11,7 @@ use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
 use super::super::path::Path;
 use super::super::pieces;
-use super::super::schedule::{Choice, Load};
+use super::super::schedule::{Choice, Load, Scheduler};
 use super::super::session::Sessions;
 use super::super::squeeze::Name;
 use super::super::store::Slot;
@@ -49,9 +50,18 @@ impl Peer {
         let place = self.flows.note(&nature, now);
         // A flood of small ones is no better than one of large ones.
         let prompt = |slot: &Slot| now.since(self.store.born(*slot)) < PROMPT;
-        let small = packet.length() <= SMALL && self.express.front().is_none_or(prompt);
+        let small = packet.length() <= SMALL;
+        // The first ones of a flow are somebody's only ones; and of several copies all would come out.
+        let loose = small && !place.start && self.settings.scheduler != Scheduler::Redundant;
+        let said = if loose { Said::read(&packet, nature.hash) } else { None };
+        let superseded = said.and_then(|said| self.acks.superseded(&said));
+        let small = small && self.express.front().is_none_or(prompt);
         let most = self.most_waiting();
-        let admission = if small { Admission::Comes } else { self.fair.admits(nature.flow, most, place.again, now) };
+        let admission = if small || superseded.is_some() {
+            Admission::Comes
+        } else {
+            self.fair.admits(nature.flow, most, place.again, now)
+        };
         let marked = if admission == Admission::Marked { ecn::marked(packet.head) } else { None };
         if marked.is_none() && admission != Admission::Comes {
             self.totals.dropped += 1;
@@ -60,21 +70,24 @@ impl Peer {
         let packet = Packet { head: marked.as_deref().unwrap_or(packet.head), ..packet };
         let urgent = place.start || nature.urgent;
         let room = usize::from(self.size) - HEADER - TAG;
-        let number = &mut self.sequences[usize::from(nature.flow)];
-        let sequence = *number;
-        *number = (sequence + 1) % SEQUENCES;
+        let sequence = self.sequences[usize::from(nature.flow)];
         let (flow, pending) = (nature.flow, packet.pending);
         let (squeezer, totals) = (&mut self.squeezer, &mut self.totals);
         let mut announce = None;
         let mut item = std::mem::take(&mut self.scratch);
-        item.clear();
-        item::begin(Form::Squeezed, pending, flow, sequence, &mut item);
+        let begin = |form, item: &mut Vec<u8>| {
+            item.clear();
+            match said {
+                Some(_) => item::begin_loose(form, pending, flow, item),
+                None => item::begin(form, pending, flow, sequence, item),
+            }
+        };
+        begin(Form::Squeezed, &mut item);
         let squeezed = squeezer.squeeze(&packet, flow, now, &mut item);
         if squeezed.done && item.len() <= room {
             totals.squeezed += 1;
         } else {
-            item.clear();
-            item::begin(Form::Whole, pending, flow, sequence, &mut item);
+            begin(Form::Whole, &mut item);
             item.extend_from_slice(packet.head);
             item.extend_from_slice(packet.body);
         }
@@ -87,11 +100,14 @@ impl Peer {
         if place.again {
             item::mark_again(&mut item);
         }
-        if item.len() <= room {
-            self.enqueue(&item, flow, urgent, small, now);
+        let mut waits = superseded;
+        let mut sequences = u32::from(said.is_none());
+        if let Some(slot) = superseded {
+            self.store.replace(slot, &item);
+        } else if item.len() <= room {
+            waits = self.enqueue(&item, flow, urgent, small, now);
         } else if let Some(cut) = pieces::cut(packet.length(), room - item::OVERHEAD) {
-            let number = &mut self.sequences[usize::from(flow)];
-            *number = (*number + 1) % SEQUENCES;
+            sequences = 2;
             let whole = item.split_off(item::OVERHEAD);
             let (first, last) = whole.split_at_checked(cut).unwrap_or((&whole, &[]));
             for (form, sequence, bytes) in [(Form::First, sequence, first), (Form::Last, sequence + 1, last)] {
@@ -104,15 +120,21 @@ impl Peer {
             self.totals.dropped += 1;
         }
         self.scratch = item;
+        self.sequences[usize::from(flow)] = (sequence + sequences) % SEQUENCES;
         self.pump(now, out);
+        if let Some((slot, said)) = waits.zip(said).filter(|(slot, _)| self.express.contains(slot)) {
+            self.acks.waits(slot, said);
+        }
     }
 
-    fn enqueue(&mut self, item: &[u8], flow: u8, urgent: bool, small: bool, now: Time) {
-        match self.store.add(urgent, now, |place| place.extend_from_slice(item)) {
+    fn enqueue(&mut self, item: &[u8], flow: u8, urgent: bool, small: bool, now: Time) -> Option<Slot> {
+        let slot = self.store.add(urgent, now, |place| place.extend_from_slice(item));
+        match slot {
             Some(slot) if small => self.express.push_back(slot),
             Some(slot) => self.fair.push(flow, slot, item.len()),
             None => self.totals.dropped += 1,
         }
+        slot
     }
 
     fn announce(&mut self, name: Name, now: Time) {
@@ -162,6 +184,7 @@ impl Peer {
             match self.schedule.express(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.express.pop_front();
+                    self.acks.left(slot);
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Wait(opens) => {
@@ -170,6 +193,7 @@ impl Peer {
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
                     self.express.pop_front();
+                    self.acks.left(slot);
                     self.totals.expired += 1;
                     self.forget(slot);
                 }

@@ -4,6 +4,7 @@ use crate::time::{Span, Time};
 
 use super::super::control::{self, Control};
 use super::super::frame::{HEADER, PathId, TAG};
+use super::super::item;
 use super::super::mtu::Search;
 use super::super::path::{Outcome, Path, State};
 use super::super::{Event, Output, Via};
@@ -85,7 +86,7 @@ impl Peer {
             if let Outcome::Lost(slot) = outcome
                 && store.settled(slot, false)
             {
-                repairs.push_back(slot);
+                if item::is_loose(store.item(slot)) { store.drop(slot) } else { repairs.push_back(slot) }
             }
         });
     }

@@ -216,3 +216,14 @@ fn a_path_that_becomes_slower_is_not_given_up() {
         assert_eq!(world.said.len(), before, "loaded: {loaded}: it comes and goes: {:?}", world.said);
     }
 }
+
+#[test]
+fn a_slow_upload_carries_what_a_fast_download_needs() {
+    use super::congestion::Control;
+    use super::scenario::{Scenario, narrow};
+    // .35 as long as each acknowledgment left, twice.
+    let outcome = Scenario::new("", narrow()).with(Control::Bbr).run(&Bonded::usual);
+    assert!(outcome.share > 700, "{}", outcome.share);
+    let sum = |side: Side| outcome.carried.iter().map(|link| link[side].datagrams).sum::<u64>();
+    assert!(sum(CLIENT) * 2 < sum(super::SERVER), "{} up, {} down", sum(CLIENT), sum(super::SERVER));
+}

@@ -107,6 +107,14 @@ pub fn radios() -> Plan {
     Plan::new(&[(40, 20), (30, 25)]).both(0, |way| way.jitter = ms(20)).both(1, |way| way.jitter = ms(20))
 }
 
+/// As cable modems are: up there is a fiftieth of what there is down.
+pub fn narrow() -> Plan {
+    let mut plan = Plan::new(&[(100, 10), (50, 15)]);
+    plan.links[0][CLIENT] = Way::new(2, ms(10));
+    plan.links[1][CLIENT] = Way::new(1, ms(15));
+    plan
+}
+
 /// A link that is dead from then to then, in ms.
 pub fn dead(plan: Plan, link: usize, from: u64, to: u64) -> Plan {
     plan.change(from, link, Change::Dead(true)).change(to, link, Change::Dead(false))
@@ -129,6 +137,8 @@ pub fn all() -> Vec<Scenario> {
     let mut uneven = Plan::new(&[(80, 10), (20, 20)]);
     uneven.links[0][CLIENT].rate = 8_000_000;
     uneven.links[1][CLIENT].rate = 4_000_000;
+    let lossy_both = usual().both(0, |way| way.loss = percent(3.0)).both(1, |way| way.loss = percent(3.0));
+    let shallow = usual().both(0, |way| way.queue = way.rate / 8 / 200).both(1, |way| way.queue = way.rate / 8 / 200);
     let flapping = (0..10).fold(usual(), |plan, turn| dead(plan, 1, 5_500 + turn * 1_200, 6_100 + turn * 1_200));
     let slower = |plan: Plan, at, megabits| {
         let way = |side| Change::Way(side, Way::new(megabits, ms(10)));
@@ -146,6 +156,12 @@ pub fn all() -> Vec<Scenario> {
         Scenario::new("both directions and voice", usual()).streams(&[CLIENT, SERVER]).voice(),
         Scenario::new("50, 30 and 10 Mbit/s, 20, 50, 100 ms", three),
         Scenario::new("80/8 and 20/4 Mbit/s", uneven),
+        Scenario::new("100/2 and 50/1 Mbit/s", narrow()),
+        Scenario::new("100/2 and 50/1 Mbit/s, BBR", narrow()).with(Control::Bbr),
+        Scenario::new("20 Mbit/s by a satellite, 10 Mbit/s at 30 ms", Plan::new(&[(20, 300), (10, 15)])),
+        Scenario::new("3 % loss on both, BBR", lossy_both).with(Control::Bbr),
+        Scenario::new("queues of 5 ms", shallow.clone()),
+        Scenario::new("queues of 5 ms, BBR", shallow).with(Control::Bbr),
         Scenario::new("20 ms of jitter on the 25", jitter(false)),
         Scenario::new("20 ms of jitter, overtaking", jitter(true)),
         Scenario::new("two radios, 20 ms of jitter", radios()),

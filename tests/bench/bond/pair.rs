@@ -25,14 +25,16 @@ pub struct Link {
     /// At most, each way.
     pub jitter: u64,
     pub loss_ppm: u32,
+    /// What waits for the link is lost after so many milliseconds.
+    pub queue: u64,
 }
 
-/// As a provider's: what waits for a link is lost after so long.
-const QUEUE: f64 = 0.05;
+/// As a provider's.
+const QUEUE: u64 = 50;
 
 impl Link {
     pub const fn new(rate: u64, rtt: f64) -> Self {
-        Link { down: rate, up: rate, rtt, jitter: 0, loss_ppm: 0 }
+        Link { down: rate, up: rate, rtt, jitter: 0, loss_ppm: 0, queue: QUEUE }
     }
 
     pub const fn up(self, up: u64) -> Self {
@@ -41,6 +43,10 @@ impl Link {
 
     pub const fn jitter(self, jitter: u64) -> Self {
         Link { jitter, ..self }
+    }
+
+    pub const fn queue(self, queue: u64) -> Self {
+        Link { queue, ..self }
     }
 
     /// Percent.
@@ -54,7 +60,7 @@ impl Link {
             delay: Duration::from_secs_f64(self.rtt / 2e3),
             jitter: Duration::from_millis(self.jitter),
             rate_bits: Some(rate),
-            queue_bytes: (rate as f64 / 8.0 * QUEUE) as u64,
+            queue_bytes: rate * self.queue / 8_000,
             loss_ppm: self.loss_ppm,
             reorder_ppm: 0,
         }

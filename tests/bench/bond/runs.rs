@@ -199,6 +199,31 @@ pub fn call(of: &Scenario, effort: Effort) -> Vec<Row> {
     vec![Row::goal(what, format!("{} of {}", heard.lost, heard.sent), "0", heard.lost == 0, timing(&heard))]
 }
 
+/// Others use the same links, without the tunnel: nobody is to starve.
+pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
+    let hosts = Hosts::new(of.links);
+    let pair = hosts.start(of.scheduler);
+    let start = |address: IpAddr, port| {
+        Bulk::start(&hosts.server, (address, port), &hosts.client, "cubic", PATIENCE).expect("a connection")
+    };
+    let mut streams = vec![start(SERVER, PORT)];
+    thread::sleep(seconds(3));
+    streams.extend((1..=of.links.len() as u8).map(|link| start([10, 77, link, 1].into(), PORT + u16::from(link))));
+    thread::sleep(seconds(3));
+    let time = seconds(effort.pick(10, 5));
+    let speeds: Vec<f64> = thread::scope(|scope| {
+        let rates: Vec<_> = streams.iter().map(|stream| scope.spawn(|| stream.rate(time))).collect();
+        rates.into_iter().map(|rate| rate.join().expect("a rate")).collect()
+    });
+    drop(streams);
+    pair.stop();
+    let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
+    let others: Vec<String> = speeds.iter().skip(1).map(|speed| format!("{:.1}", speed / 1e6)).collect();
+    let detail = format!("{:.1} Mbit/s; beside it, by the links: {}", speeds[0] / 1e6, others.join(" and "));
+    let what = format!("bond {}: a stream's share beside one on each link", of.name);
+    vec![Row::info(what, format!("{:.3}", speeds[0] / whole), detail)]
+}
+
 pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
