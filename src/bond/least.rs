@@ -13,13 +13,15 @@ pub struct Least {
     since: Time,
 }
 
+impl Default for Least {
+    fn default() -> Self {
+        Least { now: Self::NONE, before: Self::NONE, since: Time(0) }
+    }
+}
+
 impl Least {
     /// Nothing was seen yet.
     pub const NONE: i64 = i64::MAX;
-
-    pub fn new() -> Self {
-        Least { now: Self::NONE, before: Self::NONE, since: Time(0) }
-    }
 
     /// Sees a value; the least with it.
     pub fn see(&mut self, value: i64, now: Time) -> i64 {
@@ -30,6 +32,7 @@ impl Least {
         self.get()
     }
 
+    /// The least; [`Least::NONE`] of nothing.
     pub fn get(&self) -> i64 {
         self.now.min(self.before)
     }
