@@ -103,7 +103,7 @@ pub fn begin_loose(form: Form, pending: bool, flow: u8, out: &mut Vec<u8>) {
 
 /// Whether an item is loose.
 pub fn is_loose(item: &[u8]) -> bool {
-    matches!(read(item), Some(Item::Loose(_)))
+    item.first().is_some_and(|kind| kind & !(PENDING | 1) == LOOSE)
 }
 
 /// Says of a data item that TCP has sent its bytes before.
