@@ -20,6 +20,8 @@ const PATIENCE: Span = Span::from_millis(25);
 const MOST_PATIENCE: Span = Span::from_millis(1_000);
 /// How many probes without an answer make a path silent that carries nothing.
 const UNANSWERED: u32 = 3;
+/// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
+const LATEST: Span = Span::from_secs(4);
 
 /// Whether data may take a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,9 +89,6 @@ pub struct Path {
     pub parity: Giver,
     pub counts: Counts,
 }
-
-/// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
-const LATEST: Span = Span::from_secs(4);
 
 /// A path's probes.
 #[derive(Clone, Copy, Debug, Default)]

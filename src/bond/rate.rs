@@ -283,17 +283,20 @@ impl Rate {
             self.starting &= idle || queue <= QUEUE;
             self.steady(delay, queue, now);
         }
+        self.bound(arrives.0, delay, queue);
+        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
+        self.round = now + Span::from_micros(delay.max(2_000));
+    }
+
+    /// Keeps the window within what any path may have. `rate` bytes a second arrive.
+    fn bound(&mut self, rate: u64, delay: u64, queue: u64) {
         // A window that nothing fills is none: where packets queue or are lost nevertheless, it becomes what arrives.
         let stands = queue.saturating_sub(self.jitter.level()) > 2 * QUEUE;
         let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
-        let carried = if overfull { arrives.0 } else { self.best() } * (delay + 2 * QUEUE) / 1_000_000;
+        let carried = if overfull { rate } else { self.best() } * (delay + 2 * QUEUE) / 1_000_000;
         let least = if carried == 0 { LEAST } else { carried.clamp(SLOWEST, LEAST) };
-        if overfull {
-            self.window = self.window.min(carried);
-        }
-        self.window = self.window.clamp(least, MOST);
-        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
-        self.round = now + Span::from_micros(delay.max(2_000));
+        let most = if overfull { carried } else { MOST };
+        self.window = self.window.min(most).clamp(least, MOST);
     }
 
     /// A round on a path whose delay is its queue's.

@@ -12,10 +12,10 @@ const LATEST: Span = Span::from_millis(5);
 /// ... or after this many packets, yet no two reports are closer than [`CLOSEST`]: at gigabits a thousand reports a second do.
 const PACKETS: u32 = 12;
 const CLOSEST: Span = Span::from_millis(1);
+/// ... and where the way back is slow, they are this far apart at most.
+const FURTHEST: Span = Span::from_millis(20);
 /// What a report takes on Ethernet over IPv4, as good as.
 const SIZE: u64 = 90;
-/// ... and as rare as this they may be where the way back is slow.
-const FURTHEST: Span = Span::from_millis(20);
 /// A gap is a loss once this many later packets came: paths are nearly first in, first out.
 const GAP: u64 = 3;
 
