@@ -48,6 +48,9 @@ const FAST: Link = Link::new(75, 20.0);
 const SLOW: Link = Link::new(25, 60.0);
 const USUAL: &[Link] = &[FAST, SLOW];
 const LOSSY: &[Link] = &[FAST, SLOW.loss(1)];
+/// Both lose, as radios at the edge of their reach do.
+const RAGGED: &[Link] = &[FAST.loss(1), SLOW.loss(1)];
+const ROUGH: &[Link] = &[FAST.loss(3), SLOW.loss(3)];
 const NEAR: &[Link] = &[Link::new(75, 0.1), Link::new(25, 0.1)];
 const THREE: &[Link] = &[Link::new(50, 15.0), Link::new(20, 40.0), Link::new(8, 80.0)];
 const BAD: &[Link] = &[Link::new(20, 20.0), Link::new(20, 40.0).loss(30), Link::new(20, 30.0)];
@@ -70,6 +73,10 @@ pub const SCENARIOS: &[Scenario] = &[
     stream("bbr", USUAL, "bbr", 0.93),
     stream("lossy-cubic", LOSSY, "cubic", 0.90),
     stream("lossy-bbr", LOSSY, "bbr", 0.90),
+    stream("ragged-cubic", RAGGED, "cubic", 0.0),
+    stream("ragged-bbr", RAGGED, "bbr", 0.0),
+    stream("rough-cubic", ROUGH, "cubic", 0.0),
+    stream("rough-bbr", ROUGH, "bbr", 0.0),
     stream("near-cubic", NEAR, "cubic", 0.92),
     stream("near-bbr", NEAR, "bbr", 0.92),
     stream("three", THREE, "cubic", 0.0),
