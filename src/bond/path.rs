@@ -15,10 +15,13 @@ use super::store::Slot;
 const MOST: usize = 16_384;
 /// Later packets that must have arrived before a missing one is lost.
 const LATER: u64 = 3;
-/// A path with packets on their way and no word of them is silent after one and a half times its usual delay and this.
-const PATIENCE: Span = Span::from_millis(25);
-const MOST_PATIENCE: Span = Span::from_millis(1_000);
-/// How many probes without an answer make a path silent that carries nothing.
+/// Word of a packet is overdue this long after its usual time, a quarter of that time, and twice what answers vary by: a report waits
+/// for more packets, and both ends for their timers.
+const LATE: Span = Span::from_millis(10);
+/// ... and not before this, though it is near: longer than its reports may go by a path that is dead (`LIVELY` in `peer::receiving`).
+const LEAST_DUE: Span = Span::from_millis(35);
+const MOST_DUE: Span = Span::from_millis(1_000);
+/// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
 /// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
 const LATEST: Span = Span::from_secs(4);
@@ -82,6 +85,8 @@ pub struct Path {
     /// When the next may leave.
     next: Time,
     progress: Time,
+    /// Nothing came back in time: others carry what there is, until it answers.
+    pub is_doubtful: bool,
     feedback: Span,
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
@@ -131,6 +136,7 @@ impl Path {
             free: Time(0),
             next: Time(0),
             progress: Time(0),
+            is_doubtful: false,
             feedback: Span::from_millis(100),
             disorder: Span::ZERO,
             probing: Probing::default(),
@@ -220,7 +226,7 @@ impl Path {
         // A count of bytes is that of its session.
         let bytes = (place == 0).then_some(report.bytes);
         let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
-        let mut news = false;
+        let (mut news, due) = (false, self.due());
         for number in self.first..=highest {
             let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };
             let arrived = match highest.checked_sub(number + 1) {
@@ -245,11 +251,13 @@ impl Path {
                 (true, Fate::Lost) => {
                     // It was only late: the path mixes its packets.
                     sent.fate = Fate::Arrived;
+                    news = true;
                     if let Some(missing) = sent.missing {
                         self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
                     }
                 }
-                (false, Fate::Flying) if highest - number >= LATER || number < base => {
+                // A later one came.
+                (false, Fate::Flying) if highest - number >= LATER || number < base || now.since(sent.at) >= due => {
                     let missing = *sent.missing.get_or_insert(now);
                     if now.since(missing) >= self.disorder {
                         sent.fate = Fate::Lost;
@@ -264,6 +272,7 @@ impl Path {
         }
         if news {
             self.progress = now;
+            self.is_doubtful = false;
         }
         if heard.feedback != Span::ZERO {
             let feedback = heard.feedback.as_micros();
@@ -277,7 +286,7 @@ impl Path {
     fn forget(&mut self, now: Time) {
         while let Some(sent) = self.sent.front() {
             let settled = match sent.fate {
-                Fate::Flying => sent.size == 0 && now.since(sent.at) > MOST_PATIENCE,
+                Fate::Flying => sent.size == 0 && now.since(sent.at) > MOST_DUE,
                 Fate::Arrived => true,
                 Fate::Lost => now.since(sent.at) > self.feedback + self.feedback + Span::from_millis(50),
             };
@@ -296,18 +305,45 @@ impl Path {
         }
     }
 
-    /// When it is to be taken for silent, unless something arrives.
-    pub fn patience(&self) -> Option<Time> {
-        if self.flying == 0 || self.state != State::Up {
+    /// How long word of a packet may take.
+    pub fn due(&self) -> Span {
+        let (_, deviation) = self.probing.rtt.unwrap_or_default();
+        let usual = self.feedback.as_micros() * 5 / 4 + 2 * deviation + self.disorder.as_micros();
+        (Span::from_micros(usual) + LATE).clamp(LEAST_DUE, MOST_DUE)
+    }
+
+    /// When to [`doubt`](Self::doubt) it, unless something arrives; of a doubtful one, when the next packet is overdue.
+    pub fn overdue(&self) -> Option<Time> {
+        if self.flying == 0 || !self.is_up() {
             return None;
         }
-        let usual = self.feedback.as_micros() * 3 / 2 + self.disorder.as_micros();
-        let patience = (Span::from_micros(usual) + PATIENCE).max(Span::from_millis(50)).min(MOST_PATIENCE);
-        Some(self.progress + patience)
+        let flies = |sent: &&Sent| sent.fate == Fate::Flying && sent.size > 0;
+        let since = if self.is_doubtful { self.sent.iter().find(flies)?.at } else { self.progress };
+        Some(since + self.due())
+    }
+
+    /// No word came in time. It may be that the last packets were lost, which no later one shows: what is overdue counts as lost. Or the path
+    /// is dead: that a probe has to find out.
+    pub fn doubt(&mut self, now: Time, each: &mut dyn FnMut(Outcome)) {
+        let due = self.due();
+        if !self.is_doubtful {
+            self.is_doubtful = true;
+            self.probing.unanswered = 0;
+            self.probing.asked = None;
+            self.probing.next = now;
+        }
+        let flying = self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying && sent.size > 0);
+        for sent in flying.filter(|sent| now.since(sent.at) >= due) {
+            sent.fate = Fate::Lost;
+            self.flying -= u64::from(sent.size);
+            self.counts.lost += 1;
+            sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
+        }
     }
 
     /// It is silent: everything on its way counts as lost.
     pub fn abandon(&mut self, each: &mut dyn FnMut(Outcome)) {
+        self.is_doubtful = false;
         for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying) {
             sent.fate = Fate::Lost;
             sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
@@ -325,6 +361,10 @@ impl Path {
         self.probing.answered = Some(now);
         self.probing.asked.take_if(|last| *last == asked);
         self.probing.unanswered = 0;
+        if self.is_doubtful {
+            self.is_doubtful = false;
+            self.progress = now;
+        }
         if matches!(self.state, State::Trying | State::Silent) {
             self.state = State::Up;
             self.progress = now;

@@ -346,7 +346,7 @@ impl Peer {
         }
         if self.sessions.current(now).is_some() {
             for path in self.paths.iter().flatten() {
-                at(path.patience());
+                at(path.overdue());
                 if path.address.is_some() {
                     at(path.probing.asked.map(|asked| asked + path.probing_patience()).or(Some(path.probing.next)));
                 }

@@ -73,7 +73,8 @@ impl Schedule {
             return self.choose(paths, load, now);
         }
         let (mut first, mut second, mut wait) = (None, None, false);
-        for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+        let fit = fit(paths);
+        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let this = Some((path.arrival(load.size, 0, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
             if !path.takes_express(load.size) {
@@ -111,7 +112,8 @@ impl Schedule {
         let mut wait = None;
         let mut first: Option<(i64, u16)> = None;
         let mut second: Option<(i64, u16)> = None;
-        for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+        let fit = fit(paths);
+        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             if lags(path) {
                 continue;
             }
@@ -210,8 +212,16 @@ fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
     if take == 0 { Choice::Wait(wait) } else { Choice::Take(take) }
 }
 
+/// Which paths carry packets: those that are up, and of them the doubtful ones only if there are no others.
+fn fit(paths: &Paths) -> impl Fn(&Path) -> bool + use<> {
+    let is_sure = |path: &Path| path.is_up() && !path.is_doubtful;
+    let sure = paths.iter().flatten().any(|path| is_sure(path));
+    move |path| if sure { is_sure(path) } else { path.is_up() }
+}
+
 fn up(paths: &Paths) -> impl Iterator<Item = &Path> {
-    paths.iter().flatten().map(|path| &**path).filter(|path| path.is_up())
+    let fit = fit(paths);
+    paths.iter().flatten().map(|path| &**path).filter(move |path| fit(path))
 }
 
 fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {

@@ -1,5 +1,7 @@
 //! Whether the paths work: probes, and what follows from their answers.
 
+use std::collections::VecDeque;
+
 use crate::time::{Span, Time};
 
 use super::super::control::{self, Control};
@@ -7,6 +9,7 @@ use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item;
 use super::super::mtu::Search;
 use super::super::path::{Outcome, Path, State};
+use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
 use super::{CALM, GIVEN_UP, Peer, RETRY, URGENT, sending};
 
@@ -18,12 +21,9 @@ impl Peer {
         if self.sessions.current(now).is_none() {
             return;
         }
-        if path.patience().is_some_and(|patience| patience <= now) {
-            // With no other path, all would leave by this one again: better to wait for its own word.
-            path.probing.next = now;
-            path.probing.asked = None;
-            self.abandon(id, State::Silent, out);
-            self.update(now, out);
+        if path.overdue().is_some_and(|due| due <= now) {
+            let (store, repairs) = (&mut self.store, &mut self.repairs);
+            path.doubt(now, &mut |outcome| again(outcome, store, repairs));
         }
         let Some(path) = self.paths[at].as_mut() else { return };
         let search = &mut self.searches[at];
@@ -41,7 +41,7 @@ impl Peer {
             } else if path.missed() {
                 self.abandon(id, State::Silent, out);
                 self.update(now, out);
-            } else if path.is_up() && path.probing.unanswered == 1 {
+            } else if path.is_up() && (path.is_doubtful || path.probing.unanswered == 1) {
                 // It was asked as one that is well: the next time was far away.
                 path.probing.next = now;
             }
@@ -82,13 +82,7 @@ impl Peer {
         }
         path.state = state;
         let (store, repairs) = (&mut self.store, &mut self.repairs);
-        path.abandon(&mut |outcome| {
-            if let Outcome::Lost(slot) = outcome
-                && store.settled(slot, false)
-            {
-                if item::is_loose(store.item(slot)) { store.drop(slot) } else { repairs.push_back(slot) }
-            }
-        });
+        path.abandon(&mut |outcome| again(outcome, store, repairs));
     }
 
     /// A path came or went.
@@ -124,9 +118,21 @@ impl Peer {
     }
 }
 
+/// What was on its way by a path that is silent or doubtful leaves again.
+fn again(outcome: Outcome, store: &mut Store, repairs: &mut VecDeque<Slot>) {
+    if let Outcome::Lost(slot) = outcome
+        && store.settled(slot, false)
+    {
+        if item::is_loose(store.item(slot)) { store.drop(slot) } else { repairs.push_back(slot) }
+    }
+}
+
 impl Path {
     /// How long an answer to a probe may take.
     pub fn probing_patience(&self) -> Span {
+        if self.is_doubtful {
+            return self.due();
+        }
         let (rtt, deviation) = self.probing.rtt.unwrap_or((200_000, 50_000));
         Span::from_micros((rtt * 3 / 2 + 4 * deviation).clamp(100_000, 2_000_000))
     }

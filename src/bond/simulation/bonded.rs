@@ -227,3 +227,24 @@ fn a_slow_upload_carries_what_a_fast_download_needs() {
     let sum = |side: Side| outcome.carried.iter().map(|link| link[side].datagrams).sum::<u64>();
     assert!(sum(CLIENT) * 2 < sum(super::SERVER), "{} up, {} down", sum(CLIENT), sum(super::SERVER));
 }
+
+/// Somebody types, or asks for names, over links that lose packets.
+#[test]
+fn a_lost_packet_of_few_silences_no_path() {
+    use super::link::percent;
+    use super::streams::Ping;
+    for links in [1, 2] {
+        let plan = Plan::new(&[(20, 10), (10, 15)][..links]);
+        let plan = (0..links).fold(plan, |plan, link| plan.both(link, |way| way.loss = percent(3.0)));
+        let mut world = super::world::World::new(&plan, &Bonded::usual);
+        world.run_ms(2_000);
+        world.add(|app| Ping::new(app).every(Span::from_millis(200)));
+        world.run_ms(60_000);
+        let down = |event: &Event| matches!(event, Event::PathDown(_) | Event::Down);
+        assert!(!world.said.iter().any(|(.., event)| down(event)), "{:?}", world.said);
+        let report = world.report();
+        let ping = report.pings.first().expect("a ping");
+        // The last may be under way.
+        assert!(ping.received + 1 >= ping.sent, "{ping:?}");
+    }
+}
