@@ -17,7 +17,7 @@
 //! 3. The scheduler ([`schedule`]) chooses the path by which it arrives first and which has room: each path's [`rate`] keeps
 //!    just enough in flight to be busy. It is sealed and leaves.
 //! 4. The far end counts it ([`tally`]) and reports what is missing, within a millisecond or five, or twenty by a slow way back.
-//!    What a report names as lost, and all that a silent path carried, leaves again, by the quickest path.
+//!    What a report names as lost, and what a path carried that answers no more, leaves again, by the quickest path.
 //!    By a path that loses packets, each group of them is followed by its [`parity`]: one that is missing need not be asked for.
 //! 5. The far end's [`order`] lets it pass to the device when those before it have passed, or have been waited for too long.
 //!
