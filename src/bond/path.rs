@@ -17,9 +17,9 @@ const MOST: usize = 16_384;
 const LATER: u64 = 3;
 /// Word of a packet is overdue this long after its usual time, a quarter of that time, and twice what answers vary by: a report waits
 /// for more packets, and both ends for their timers.
-const LATE: Span = Span::from_millis(10);
+const LATE: Span = Span::from_millis(15);
 /// ... and not before this, though it is near: longer than its reports may go by a path that is dead (`LIVELY` in `peer::receiving`).
-const LEAST_DUE: Span = Span::from_millis(35);
+const LEAST_DUE: Span = Span::from_millis(40);
 const MOST_DUE: Span = Span::from_millis(1_000);
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
@@ -307,8 +307,9 @@ impl Path {
 
     /// How long word of a packet may take.
     pub fn due(&self) -> Span {
-        let (_, deviation) = self.probing.rtt.unwrap_or_default();
-        let usual = self.feedback.as_micros() * 5 / 4 + 2 * deviation + self.disorder.as_micros();
+        // Reports come by the quickest path, or by this one.
+        let (rtt, deviation) = self.probing.rtt.unwrap_or_default();
+        let usual = self.feedback.as_micros().max(rtt) * 5 / 4 + 2 * deviation + self.disorder.as_micros();
         (Span::from_micros(usual) + LATE).clamp(LEAST_DUE, MOST_DUE)
     }
 

@@ -19,7 +19,7 @@ use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
 
 /// Reports go by a path that nothing came by for longer only if they are about it: shorter than the time in
 /// which a sender wants word (`LEAST_DUE` in `path`).
-const LIVELY: Span = Span::from_millis(20);
+const LIVELY: Span = Span::from_millis(25);
 /// Time that a repair takes beside the round trip: three later packets, a report, a free path.
 const TURN: u64 = 10_000;
 /// How long an address may take to show that it is the peer's.
