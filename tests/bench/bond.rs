@@ -1,6 +1,7 @@
 //! The bond between two daemons: one TCP stream, a call, and what both cost, over links of all sorts.
 
 mod clients;
+mod pages;
 mod pair;
 mod runs;
 
@@ -31,6 +32,8 @@ enum What {
     },
     /// A call alone; none of its datagrams may be lost.
     Call,
+    /// Files, one after the other.
+    Pages,
     /// A stream in the tunnel, and one beside it on each link.
     Shared,
     /// A stream while link 1 goes ten times.
@@ -92,6 +95,10 @@ pub const SCENARIOS: &[Scenario] = &[
         scheduler: "adaptive",
         what: What::Stream { congestion: "cubic", upload: true, share: 0.0 },
     },
+    Scenario { name: "pages", links: USUAL, scheduler: "adaptive", what: What::Pages },
+    Scenario { name: "pages-lossy", links: RAGGED, scheduler: "adaptive", what: What::Pages },
+    Scenario { name: "pages-rough", links: ROUGH, scheduler: "adaptive", what: What::Pages },
+    Scenario { name: "pages-mobile", links: MOBILE, scheduler: "adaptive", what: What::Pages },
     Scenario { name: "shared", links: USUAL, scheduler: "adaptive", what: What::Shared },
     Scenario { name: "flapping", links: USUAL, scheduler: "adaptive", what: What::Flapping },
     Scenario { name: "hole", links: USUAL, scheduler: "adaptive", what: What::Hole { lost: 20 } },
@@ -114,6 +121,7 @@ impl Scenario {
             What::Stream { congestion, upload, share } => runs::stream(self, effort, congestion, upload, share),
             What::Hole { lost } => runs::hole(self, lost),
             What::Call => runs::call(self, effort),
+            What::Pages => pages::rows(self, effort),
             What::Shared => runs::shared(self, effort),
             What::Flapping => runs::flapping(self, effort),
             What::Unshaped => runs::unshaped(self, effort),
