@@ -17,9 +17,9 @@ const HEAD: usize = 5;
 /// Losses in a thousand from which on parity is sent, and below which it is sent no more.
 const BEGIN: u32 = 3;
 const END: u32 = 1;
-/// Groups of 32 cost a path 3 % and make good 73 of 100 losses where one packet in a hundred is lost. Smaller ones make good more, and
-/// cost more than they bring at every loss up to ten in a hundred; without any, a cubic over two links that lose gets two thirds
-/// (tests/bench/RESULTS.md).
+/// Groups of 32 cost a path 3 % and make good 73 of 100 losses where one packet in a hundred is lost. Smaller ones make good more, and cost
+/// BBR more than they bring (simulated with up to ten losses in a hundred); a cubic gains nothing by them that would show, and without any
+/// parity loses a fifth to a third over two links that lose (tests/bench/RESULTS.md).
 const K: u8 = 5;
 /// Of a counter: the packet's place in its group.
 const PLACE: u64 = (1 << K) - 1;
