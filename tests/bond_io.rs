@@ -58,7 +58,7 @@ fn batches_arrive_as_they_were_sent() {
             let (mut batch, mut wanted) = (Batch::new(), [Vec::new(), Vec::new()]);
             for (index, (end, size)) in sizes().enumerate() {
                 let bytes = vec![index as u8; size];
-                batch.slot(&to[end], size).expect("room").copy_from_slice(&bytes);
+                batch.slot(&to[end], size).expect("room").0.copy_from_slice(&bytes);
                 wanted[end].push(bytes);
             }
             let sent = sender.send(&mut batch);

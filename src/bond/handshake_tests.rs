@@ -70,7 +70,7 @@ pub(in super::super) fn handshake(from: u8, to: u8, index: u32, other: u32) -> (
 fn opens(one: &mut Session, other: &mut Session) -> bool {
     let mut buffer = [1; HEADER + 3 + TAG];
     one.seal(PathId::default(), &mut buffer).is_some()
-        && matches!(other.open(&mut buffer), Some(Opened { item: [1, 1, 1], .. }))
+        && matches!(other.open(&mut buffer, None), Some(Opened { item: [1, 1, 1], .. }))
 }
 
 #[test]

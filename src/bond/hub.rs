@@ -10,6 +10,7 @@ use super::frame::{self, Kind, MAX_INDEX, PathId};
 use super::handshake::{Identity, Initiator, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
+use super::sealing::Task;
 use super::sorted::Sorted;
 use super::{Output, Via};
 
@@ -129,13 +130,20 @@ impl Hub {
         })
     }
 
-    /// A datagram from the network; it is decrypted in place.
-    pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], now: Time, out: &mut dyn Output) {
+    /// How a datagram from the network is to be opened, which may be done before [`Hub::datagram`] is told of it. `None`: it is
+    /// of another kind, a replay, or nobody's.
+    pub fn opening(&self, datagram: &[u8], now: Time) -> Option<Task> {
+        let Kind::Data { index, .. } = frame::kind(datagram)? else { return None };
+        self.places.get(*self.indexes.get(&index)?)?.peer.sessions.opening(datagram, now)
+    }
+
+    /// A datagram from the network; it is decrypted in place, if that was not done as `opened` says.
+    pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], opened: Option<&Task>, now: Time, out: &mut dyn Output) {
         match frame::kind(datagram) {
             Some(Kind::Data { index, .. }) => {
                 let Some(number) = self.indexes.get(&index).copied() else { return };
                 if let Some(place) = self.places.get_mut(number) {
-                    place.peer.datagram(via, datagram, now, out);
+                    place.peer.datagram(via, datagram, opened, now, out);
                 }
                 self.touched(number, now);
             }
@@ -262,5 +270,5 @@ impl Hub {
 }
 
 fn send(via: &Via, message: &[u8], out: &mut dyn Output) {
-    out.slot(via, message.len()).copy_from_slice(message);
+    out.slot(via, message.len()).bytes.copy_from_slice(message);
 }

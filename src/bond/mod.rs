@@ -15,7 +15,7 @@
 //! 2. It waits for a path, little and large ones apart; the large ones' flows take turns ([`fair`]), and of acknowledgments that
 //!    wait the last says it all ([`acks`]).
 //! 3. The scheduler ([`schedule`]) chooses the path by which it arrives first and which has room: each path's [`rate`] keeps
-//!    just enough in flight to be busy. It is sealed and leaves.
+//!    just enough in flight to be busy. It is sealed, which may be another thread's work ([`sealing`]), and leaves.
 //! 4. The far end counts it ([`tally`]) and reports what is missing, within a millisecond or five, or twenty by a slow way back.
 //!    What a report names as lost, and what a path carried that answers no more, leaves again, by the quickest path.
 //!    By a path that loses packets, each group of them is followed by its [`parity`]: one that is missing need not be asked for.
@@ -51,6 +51,7 @@ pub mod pieces;
 pub mod rate;
 pub mod replay;
 pub mod schedule;
+pub mod sealing;
 pub mod session;
 #[cfg(test)]
 mod simulation;
@@ -62,6 +63,7 @@ pub mod tally;
 use address::Address;
 use flow::Packet;
 use frame::PathId;
+use sealing::Task;
 
 /// A datagram's way in or out: the caller's number of a socket, and the far end there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,10 +86,18 @@ pub enum Event {
     Silent,
 }
 
+/// Room for a datagram.
+pub struct Slot<'s> {
+    /// To be filled in at once.
+    pub bytes: &'s mut [u8],
+    /// If there, what is left here is done to the datagram before it leaves; else it is to be sealed at once as well.
+    pub later: Option<&'s mut Option<Task>>,
+}
+
 /// Where a peer's datagrams and packets go.
 pub trait Output {
-    /// Room for a datagram of exactly `length` bytes, to be filled in at once. It leaves in the order of these calls.
-    fn slot(&mut self, via: &Via, length: usize) -> &mut [u8];
+    /// Room for a datagram of exactly `length` bytes. It leaves in the order of these calls.
+    fn slot(&mut self, via: &Via, length: usize) -> Slot<'_>;
     /// A packet for the device of peer `peer`.
     fn deliver(&mut self, peer: usize, packet: Packet);
     fn event(&mut self, peer: usize, event: Event);

@@ -2,8 +2,9 @@
 
 use seal::Key;
 
-use super::frame::{self, HEADER, Kind, MAX_PATHS, PathId, TAG};
+use super::frame::{self, HEADER, Kind, MAX_PATHS, PathId};
 use super::replay::Window;
+use super::sealing::{self, Task};
 use crate::time::{Span, Time, earliest};
 
 /// The initiator of a session asks for the next one at this age (WireGuard's paper, 6.1).
@@ -81,44 +82,61 @@ impl Session {
         self.hello
     }
 
-    /// Makes a datagram of `buffer`: [`HEADER`] bytes of room, the item, [`TAG`] bytes of room. Its counter; `None` if there is no
-    /// room or the session is worn out.
+    /// Makes a datagram of `buffer`: [`HEADER`] bytes of room, the item, [`TAG`](frame::TAG) bytes of room. Its counter; `None` if there
+    /// is no room or the session is worn out.
     pub fn seal(&mut self, path: PathId, buffer: &mut [u8]) -> Option<u64> {
-        let sent = self.sent.get_mut(path.index())?;
+        let counter = self.begin(path, buffer)?;
+        sealing::crypt(&self.seal, path, counter, false, buffer).then_some(counter)
+    }
+
+    /// The same, but for what [`Task::run`] is still to do to it.
+    pub fn seal_later(&mut self, path: PathId, buffer: &mut [u8]) -> Option<(u64, Task)> {
+        let counter = self.begin(path, buffer)?;
+        Some((counter, Task::seal(&self.seal, path, counter)))
+    }
+
+    /// Writes the header, with the next counter.
+    fn begin(&mut self, path: PathId, buffer: &mut [u8]) -> Option<u64> {
+        let (header, _, _) = sealing::parts(buffer)?;
+        let sent = self.sent.get_mut(path.index()).filter(|sent| **sent < WORN_OUT)?;
         let counter = *sent;
-        let (header, rest) = buffer.split_first_chunk_mut::<HEADER>()?;
-        let (item, tag) = rest.split_last_chunk_mut::<TAG>()?;
-        if counter >= WORN_OUT {
-            return None;
-        }
         *sent = counter + 1;
         let [a, b, c, d] = frame::prefix(Kind::Data { path, index: self.remote });
         let [e, f, g, h] = (counter as u32).to_be_bytes();
         *header = [a, b, c, d, e, f, g, h];
-        *tag = self.seal.seal(&nonce(path, counter), header, item);
         Some(counter)
     }
 
-    /// Decrypts in place. `None` for what is forged, replayed, too old, truncated, or another session's; such is left as it is.
-    pub fn open<'d>(&mut self, datagram: &'d mut [u8]) -> Option<Opened<'d>> {
+    /// Decrypts in place, if that was not done as `opened` says. `None` for what is forged, replayed, too old, truncated, or another
+    /// session's; such is left as it is.
+    pub fn open<'d>(&mut self, datagram: &'d mut [u8], opened: Option<&Task>) -> Option<Opened<'d>> {
+        let (path, counter) = match opened {
+            Some(task) => (task.path, task.counter),
+            None => self.expects(datagram)?,
+        };
+        if opened.is_none() && !sealing::crypt(&self.open, path, counter, true, datagram) {
+            return None;
+        }
+        let (_, item, _) = sealing::parts(datagram)?;
+        let window = self.windows.get_mut(path.index())?.get_or_insert_default();
+        window.note(counter).then_some(Opened { path, counter, item })
+    }
+
+    /// How to open it; `None` for what is another session's, too old, or replayed as far as that is known yet.
+    pub fn opening(&self, datagram: &[u8]) -> Option<Task> {
+        let (path, counter) = self.expects(datagram)?;
+        Some(Task::open(&self.open, path, counter))
+    }
+    /// The counter of a datagram, if it may be a new one of this session.
+    fn expects(&self, datagram: &[u8]) -> Option<(PathId, u64)> {
         let Kind::Data { path, index } = frame::kind(datagram)? else { return None };
-        if index != self.local {
-            return None;
-        }
-        let (header, rest) = datagram.split_first_chunk_mut::<HEADER>()?;
-        let (item, tag) = rest.split_last_chunk_mut::<TAG>()?;
-        let [.., e, f, g, h] = *header;
+        let [_, _, _, _, e, f, g, h] = *datagram.first_chunk::<HEADER>()?;
         let low = u32::from_be_bytes([e, f, g, h]);
-        let window = self.windows.get_mut(path.index())?;
-        let counter = window.as_ref().map_or(u64::from(low), |window| window.whole(low));
+        let window = self.windows.get(path.index())?.as_ref();
+        let counter = window.map_or(u64::from(low), |window| window.whole(low));
         // Before the cipher: a flood of replays costs next to nothing.
-        if window.as_ref().is_some_and(|window| !window.fresh(counter)) {
-            return None;
-        }
-        if !self.open.open(&nonce(path, counter), header, item, tag) {
-            return None;
-        }
-        window.get_or_insert_default().note(counter).then_some(Opened { path, counter, item })
+        let fresh = window.is_none_or(|window| window.fresh(counter));
+        (index == self.local && fresh).then_some((path, counter))
     }
 
     fn worn(&self) -> bool {
@@ -129,12 +147,6 @@ impl Session {
     pub(super) fn pretend_sent(&mut self, path: PathId, sent: u64) {
         self.sent[path.index()] = sent;
     }
-}
-
-/// Never twice under one key: each path counts by itself, and a key is for one direction.
-const fn nonce(path: PathId, counter: u64) -> [u8; 12] {
-    let [a, b, c, d, e, f, g, h] = counter.to_be_bytes();
-    [0, 0, 0, path.number(), a, b, c, d, e, f, g, h]
 }
 
 struct Held {
@@ -177,15 +189,15 @@ impl Sessions {
     }
 
     /// As [`Session::open`], by the session it is for.
-    pub fn open<'d>(&mut self, datagram: &'d mut [u8], now: Time) -> Option<Opened<'d>> {
+    pub fn open<'d>(&mut self, datagram: &'d mut [u8], opened: Option<&Task>, now: Time) -> Option<Opened<'d>> {
         let Kind::Data { index, .. } = frame::kind(datagram)? else { return None };
         let fits = |held: &&mut Held| held.session.local == index && held.lives(now);
         let used = self.current.as_mut().filter(fits).or_else(|| self.previous.as_mut().filter(fits));
         if let Some(held) = used {
-            return held.session.open(datagram);
+            return held.session.open(datagram, opened);
         }
         let (at, held) = self.pending.iter_mut().enumerate().find(|(_, held)| fits(held))?;
-        let opened = held.session.open(datagram)?;
+        let opened = held.session.open(datagram, opened)?;
         // The initiator has the keys, and uses them.
         let confirmed = self.pending.remove(at);
         self.previous = self.current.replace(confirmed).or(self.previous.take());
@@ -196,6 +208,18 @@ impl Sessions {
     /// As [`Session::seal`], by the current session; `None` as well if there is none.
     pub fn seal(&mut self, path: PathId, buffer: &mut [u8], now: Time) -> Option<u64> {
         self.current.as_mut().filter(|held| held.lives(now))?.session.seal(path, buffer)
+    }
+
+    /// As [`Session::seal_later`].
+    pub fn seal_later(&mut self, path: PathId, buffer: &mut [u8], now: Time) -> Option<(u64, Task)> {
+        self.current.as_mut().filter(|held| held.lives(now))?.session.seal_later(path, buffer)
+    }
+
+    /// As [`Session::opening`], by the session it is for.
+    pub fn opening(&self, datagram: &[u8], now: Time) -> Option<Task> {
+        let Kind::Data { index, .. } = frame::kind(datagram)? else { return None };
+        let held = self.held().find(|held| held.session.local == index && held.lives(now))?;
+        held.session.opening(datagram)
     }
 
     /// The current session, if it may be used.

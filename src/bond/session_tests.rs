@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::frame::TAG;
 use super::super::handshake::tests::{A, B, handshake};
 use super::*;
 
@@ -28,16 +29,45 @@ fn what_is_sealed_opens_once_at_the_other_end_only() {
             assert_eq!(sent.len(), HEADER + 4 + TAG);
             assert_eq!(sent[..HEADER], [0x40 | number, 0, 0, 2, 0, 0, 0, count]);
             let copy = sent.clone();
-            assert_eq!(one.open(&mut sent), None, "its own");
-            let opened = other.open(&mut sent).unwrap();
+            assert_eq!(one.open(&mut sent, None), None, "its own");
+            let opened = other.open(&mut sent, None).unwrap();
             assert_eq!((opened.path, opened.counter, &*opened.item), (path(number), u64::from(count), &b"item"[..]));
-            assert_eq!(other.open(&mut copy.clone()), None, "a replay");
+            assert_eq!(other.open(&mut copy.clone(), None), None, "a replay");
         }
     }
     let mut back = datagram(&mut other, 3, b"");
-    assert_eq!(one.open(&mut back).map(|opened| opened.item.len()), Some(0));
+    assert_eq!(one.open(&mut back, None).map(|opened| opened.item.len()), Some(0));
     let (_, mut third) = handshake(A, B, 1, 2);
-    assert_eq!(third.open(&mut datagram(&mut one, 0, b"item")), None, "the same people, but another handshake");
+    assert_eq!(third.open(&mut datagram(&mut one, 0, b"item"), None), None, "the same people, but another handshake");
+}
+
+#[test]
+fn sealed_and_opened_by_others_is_the_same() {
+    let (mut one, mut other) = handshake(A, B, 1, 2);
+    let mut sent = [&[0; HEADER][..], b"item", &[0; TAG]].concat();
+    let (counter, sealing) = one.seal_later(path(2), &mut sent).unwrap();
+    sealing.run(&mut sent);
+    assert_eq!((counter, sent.len()), (0, HEADER + 4 + TAG));
+    assert_ne!(sent[HEADER..HEADER + 4], *b"item");
+    let mut second = datagram(&mut one, 2, b"next");
+    assert_eq!(second[HEADER - 1], 1, "it has a number of its own");
+
+    // Both copies look new, until one was taken.
+    let mut copy = sent.clone();
+    let openings = [&sent, &copy].map(|datagram| other.opening(datagram).unwrap());
+    assert!(openings[0].run(&mut sent) && openings[1].run(&mut copy));
+    let opened = other.open(&mut sent, Some(&openings[0])).unwrap();
+    assert_eq!((opened.path, opened.counter, &*opened.item), (path(2), 0, &b"item"[..]));
+    assert_eq!(other.open(&mut copy, Some(&openings[1])), None, "a replay");
+    assert!(other.opening(&copy).is_none(), "a replay that is known for one");
+    assert!(one.opening(&second).is_none(), "its own");
+
+    second[HEADER] ^= 1;
+    let before = second.clone();
+    assert!(!other.opening(&second).unwrap().run(&mut second) && second == before, "forged: left as it was");
+    assert!(other.opening(&second[..HEADER - 1]).is_none());
+    let cut = &mut second[..HEADER + TAG];
+    assert!(!other.opening(cut).unwrap().run(cut));
 }
 
 #[test]
@@ -48,7 +78,7 @@ fn counters_go_on_where_half_of_them_begins_anew() {
     for counter in start..start + 6 {
         let mut sent = datagram(&mut one, 1, b"x");
         assert_eq!(sent[4..HEADER], (counter as u32).to_be_bytes());
-        assert_eq!(other.open(&mut sent).map(|opened| opened.counter), Some(counter));
+        assert_eq!(other.open(&mut sent, None).map(|opened| opened.counter), Some(counter));
     }
 }
 
@@ -83,14 +113,14 @@ proptest! {
         let mut forged = sent.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
         let before = forged.clone();
-        prop_assert_eq!(other.open(&mut forged), None);
+        prop_assert_eq!(other.open(&mut forged, None), None);
         prop_assert_eq!(forged, before, "it is left as it was");
         let mut short = sent[..cut.index(sent.len())].to_vec();
-        prop_assert_eq!(other.open(&mut short), None);
+        prop_assert_eq!(other.open(&mut short, None), None);
         let mut long = [&sent[..], &[0]].concat();
-        prop_assert_eq!(other.open(&mut long), None);
+        prop_assert_eq!(other.open(&mut long, None), None);
         let mut sent = sent;
-        prop_assert_eq!(&*other.open(&mut sent).unwrap().item, &item[..]);
+        prop_assert_eq!(&*other.open(&mut sent, None).unwrap().item, &item[..]);
     }
 
     #[test]
@@ -101,7 +131,7 @@ proptest! {
         let mut seen = BTreeSet::new();
         for (number, count) in order {
             let mut copy = sent[usize::from(number)][count].clone();
-            let opened = other.open(&mut copy);
+            let opened = other.open(&mut copy, None);
             prop_assert_eq!(opened.is_some(), seen.insert((number, count)));
             if let Some(opened) = opened {
                 prop_assert_eq!(&*opened.item, &[number, count as u8][..]);
@@ -112,11 +142,11 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100), first in 0x40u8..0x50) {
         let (_, mut other) = handshake(A, B, 1, 2);
-        prop_assert_eq!(other.open(&mut bytes), None);
+        prop_assert_eq!(other.open(&mut bytes, None), None);
         if let Some(head) = bytes.first_chunk_mut() {
             *head = [first, 0, 0, 2];
         }
-        prop_assert_eq!(other.open(&mut bytes), None);
+        prop_assert_eq!(other.open(&mut bytes, None), None);
     }
 }
 
@@ -124,7 +154,7 @@ proptest! {
 fn goes(from: &mut Sessions, to: &mut Sessions, now: Time) -> bool {
     let mut buffer = vec![7; HEADER + 10 + TAG];
     from.seal(path(0), &mut buffer, now).is_some()
-        && to.open(&mut buffer, now).is_some_and(|opened| *opened.item == [7; 10])
+        && to.open(&mut buffer, None, now).is_some_and(|opened| *opened.item == [7; 10])
 }
 
 #[test]
@@ -139,7 +169,7 @@ fn a_thousand_rekeys_lose_nothing() {
         let mut late = vec![7; HEADER + TAG];
         let was_sent = server.seal(path(3), &mut late, now).is_some();
         client.adopt(one, now);
-        assert_eq!(was_sent && client.open(&mut late, now).is_some(), round > 0);
+        assert_eq!(was_sent && client.open(&mut late, None, now).is_some(), round > 0);
         assert_eq!(server.current(now).map(Session::index), (round > 0).then(|| 2 * round - 1), "not yet");
         assert!(goes(&mut client, &mut server, now) && goes(&mut server, &mut client, now));
         assert_eq!(server.current(now).map(Session::index), Some(2 * round + 1));
@@ -164,7 +194,7 @@ fn old_keys_expire() {
     assert!(goes(&mut client, &mut server, at(179)));
     let mut late = vec![7; HEADER + TAG];
     assert!(client.seal(path(0), &mut late, at(179)).is_some());
-    assert!(server.open(&mut late, at(180)).is_none() && !goes(&mut client, &mut server, at(180)));
+    assert!(server.open(&mut late, None, at(180)).is_none() && !goes(&mut client, &mut server, at(180)));
     assert!(client.current(at(180)).is_none());
     let changes = client.changes();
     client.expire(at(179));
@@ -189,7 +219,7 @@ fn pending_sessions_displace_nothing() {
     // Something forged under a pending session's index does not make it current.
     let mut forged = [0; HEADER + TAG];
     forged[..4].copy_from_slice(&frame::prefix(Kind::Data { path: path(0), index: 199 }));
-    assert!(server.open(&mut forged, at(1)).is_none());
+    assert!(server.open(&mut forged, None, at(1)).is_none());
     assert_eq!(server.current(at(1)).map(Session::index), Some(2));
     server.clear();
     assert_eq!(server.indexes().count(), 0);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::bond::address::Address;
+use crate::bond::sealing::Task;
 
 /// Datagrams in one batch: four of the kernel's largest packets, cut.
 pub const DATAGRAMS: usize = 256;
@@ -14,6 +15,8 @@ const BYTES: usize = 384 * 1024;
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// What is still to be done to each, until the batch is sealed.
+    sealings: Vec<Option<Task>>,
 }
 
 #[derive(Clone, Copy)]
@@ -41,7 +44,7 @@ pub struct Sent {
 impl Batch {
     #[allow(clippy::new_without_default, reason = "it is large")]
     pub fn new() -> Self {
-        Batch { bytes: Vec::new(), entries: Vec::new() }
+        Batch { bytes: Vec::new(), entries: Vec::new(), sealings: Vec::new() }
     }
 
     /// Whether there is room for a datagram of `length` bytes. If not, the batch must be sent first.
@@ -49,8 +52,9 @@ impl Batch {
         self.entries.len() < DATAGRAMS && self.bytes.len() + length <= BYTES
     }
 
-    /// Room for a datagram of `length` bytes to `to`, to be filled in place. `None`: the batch must be sent first.
-    pub fn slot(&mut self, to: &Address, length: usize) -> Option<&mut [u8]> {
+    /// Room for a datagram of `length` bytes to `to`, to be filled in place, and to be sealed by [`unsealed`](Self::unsealed)'s
+    /// caller, should that be left there. `None`: the batch must be sent first.
+    pub fn slot(&mut self, to: &Address, length: usize) -> Option<(&mut [u8], &mut Option<Task>)> {
         let start = self.bytes.len();
         if !self.has_room(length) {
             return None;
@@ -60,14 +64,30 @@ impl Batch {
             self.entries.reserve_exact(DATAGRAMS);
         }
         self.bytes.resize(start + length, 0);
+        self.sealings.resize_with(self.entries.len(), || None);
+        self.sealings.push(None);
         self.entries.push(Entry { to: *to, start, length });
-        self.bytes.get_mut(start..)
+        self.bytes.get_mut(start..).zip(self.sealings.last_mut())
+    }
+
+    /// Takes out what is still to be done to datagrams.
+    pub fn unsealed<'b>(&'b mut self, each: &mut dyn FnMut(&Address, &'b mut [u8], Task)) {
+        let (mut rest, mut before) = (&mut *self.bytes, 0);
+        for (entry, sealing) in self.entries.iter().zip(self.sealings.drain(..)) {
+            let skipped = core::mem::take(&mut rest).split_at_mut_checked(entry.start - before);
+            let found = skipped.and_then(|(_, from)| from.split_at_mut_checked(entry.length));
+            let Some((datagram, behind)) = found else { return };
+            (rest, before) = (behind, entry.start + entry.length);
+            if let Some(task) = sealing {
+                each(&entry.to, datagram, task);
+            }
+        }
     }
 
     /// The same with the bytes at hand. `false`: the batch must be sent first.
     pub fn push(&mut self, to: &Address, datagram: &[u8]) -> bool {
         let slot = self.slot(to, datagram.len());
-        slot.map(|slot| slot.copy_from_slice(datagram)).is_some()
+        slot.map(|(slot, _)| slot.copy_from_slice(datagram)).is_some()
     }
 
     /// Shortens the last slot: it was asked for before its length was known.
@@ -82,17 +102,27 @@ impl Batch {
         self.entries.len()
     }
 
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.sealings.clear();
         self.bytes.clear();
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    #[cfg(test)]
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(|entry| self.bytes_of(entry))
     }
 
     pub(super) fn bytes_of(&self, entry: &Entry) -> &[u8] {

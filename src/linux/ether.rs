@@ -100,7 +100,11 @@ impl Ether {
     }
 
     /// Hands out what has arrived, as much as fits into the arena; tells whether there may be more. Never waits.
-    pub fn receive(&mut self, arena: &mut Arena, each: &mut dyn FnMut(&Address, &mut [u8])) -> io::Result<bool> {
+    pub fn receive<'a>(
+        &mut self,
+        arena: &'a mut Arena,
+        each: &mut dyn FnMut(&Address, &'a mut [u8]),
+    ) -> io::Result<bool> {
         const ROOM: usize = 16_384;
         const MESSAGES: usize = 32;
         let mut names = [link_address(0, [0; 6]); MESSAGES];

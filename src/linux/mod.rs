@@ -3,8 +3,8 @@
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
 //! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
 //! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`udp`] and [`ether`] (a bond's datagrams, many in a
-//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`clock`], [`sysctl`]. All of it is Linux's own interface, without libraries: the headers that
-//! say so are named where they are used.
+//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`crew`] (work for several of them), [`clock`], [`sysctl`]. All of it is Linux's own
+//! interface, without libraries: the headers that say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
 
@@ -16,6 +16,7 @@ pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod conntrack;
+pub mod crew;
 pub mod echo;
 pub mod ether;
 pub mod file;

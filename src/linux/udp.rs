@@ -228,7 +228,11 @@ impl Udp {
     }
 
     /// Hands out what has arrived, as much as fits into the arena; tells whether there may be more. Never waits.
-    pub fn receive(&mut self, arena: &mut Arena, each: &mut dyn FnMut(&Address, &mut [u8])) -> io::Result<bool> {
+    pub fn receive<'a>(
+        &mut self,
+        arena: &'a mut Arena,
+        each: &mut dyn FnMut(&Address, &'a mut [u8]),
+    ) -> io::Result<bool> {
         const MESSAGES: usize = 32;
         // Joined, or alone: the longest of a jumbo frame.
         let size = if self.join { 65_536 } else { 16_384 };

@@ -87,7 +87,7 @@ fn run(mut end: End, stop: &AtomicBool, counts: &Counts) {
                 if !batch.has_room(length) || single && !batch.is_empty() {
                     send(udp, &mut batch, counts);
                 }
-                let Some(slot) = batch.slot(peer, length) else { return };
+                let Some((slot, _)) = batch.slot(peer, length) else { return };
                 let (front, rest) = slot.split_at_mut(FRONT);
                 front[FRONT - 1] = u8::from(packet.pending);
                 let (head, rest) = rest.split_at_mut(packet.head.len());

@@ -12,6 +12,7 @@ use super::super::parity::{self, Taker};
 use super::super::path::{Outcome, State};
 use super::super::pieces::{Piece, Pieces};
 use super::super::schedule::Choice;
+use super::super::sealing::Task;
 use super::super::squeeze::Expander;
 use super::super::tally::Tally;
 use super::super::{Event, Output, Via};
@@ -31,11 +32,12 @@ const SPREAD: u64 = 5_000;
 
 impl Peer {
     /// A datagram that names one of this peer's sessions. One that is forged, replayed or cut changes nothing.
-    pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], now: Time, out: &mut dyn Output) {
+    /// `opened`: it is decrypted already.
+    pub fn datagram(&mut self, via: &Via, datagram: &mut [u8], opened: Option<&Task>, now: Time, out: &mut dyn Output) {
         let length = datagram.len();
         // All of its index: one in 256 has the last byte of the one before.
         let Some(Kind::Data { index: session, .. }) = frame::kind(datagram) else { return };
-        let Some(opened) = self.sessions.open(datagram, now) else { return };
+        let Some(opened) = self.sessions.open(datagram, opened, now) else { return };
         self.follow_session(now, out);
         self.heard = now;
         let (id, counter, item) = (opened.path, opened.counter, &*opened.item);

@@ -291,14 +291,20 @@ pub(super) fn seal(
 ) -> Option<u64> {
     sessions.current(now)?;
     let length = HEADER + item.len() + TAG;
-    let datagram = out.slot(via, length);
-    if let Some(text) = datagram.get_mut(HEADER..HEADER + item.len()) {
+    let room = out.slot(via, length);
+    if let Some(text) = room.bytes.get_mut(HEADER..HEADER + item.len()) {
         text.copy_from_slice(item);
     }
-    let counter = sessions.seal(path.id, datagram, now);
+    let counter = match room.later {
+        None => sessions.seal(path.id, room.bytes, now),
+        Some(later) => sessions.seal_later(path.id, room.bytes, now).map(|(counter, sealing)| {
+            *later = Some(sealing);
+            counter
+        }),
+    };
     if counter.is_none() {
         // It leaves nevertheless: nobody is to read it.
-        datagram.fill(0);
+        room.bytes.fill(0);
         return None;
     }
     path.counts.sent_packets += 1;

@@ -12,7 +12,7 @@ use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::Secret;
 use crate::bond::peer::Settings;
 use crate::bond::schedule::Scheduler;
-use crate::bond::{Event, Output, Via};
+use crate::bond::{Event, Output, Slot, Via};
 use crate::time::{Span, Time};
 
 /// The largest UDP payload on Ethernet.
@@ -90,7 +90,12 @@ impl End for Bonded {
     }
 
     fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out) {
-        self.hub.datagram(&Via { socket: u16::from(path), to: Address::udp(from) }, datagram, now, out);
+        // Every other path's are opened by themselves, as other threads do.
+        let opening = if path % 2 == 1 { self.hub.opening(datagram, now) } else { None };
+        if opening.as_ref().is_none_or(|opening| opening.run(datagram)) {
+            let via = Via { socket: u16::from(path), to: Address::udp(from) };
+            self.hub.datagram(&via, datagram, opening.as_ref(), now, out);
+        }
     }
 
     fn tick(&mut self, now: Time, out: &mut Out) {
@@ -125,10 +130,11 @@ impl End for Bonded {
 }
 
 impl Output for Out {
-    fn slot(&mut self, via: &Via, length: usize) -> &mut [u8] {
+    fn slot(&mut self, via: &Via, length: usize) -> Slot<'_> {
         let Address::Udp { remote, .. } = via.to else { panic!("no link of this world is Ethernet: {via:?}") };
         self.datagrams.push((via.socket as u8, remote, vec![0; length]));
-        self.datagrams.last_mut().map(|datagram| datagram.2.as_mut_slice()).unwrap_or_default()
+        let bytes = self.datagrams.last_mut().map(|datagram| datagram.2.as_mut_slice()).unwrap_or_default();
+        Slot { bytes, later: None }
     }
 
     fn deliver(&mut self, _peer: usize, packet: Packet) {

@@ -218,8 +218,8 @@ impl Many {
     fn arrive(&mut self) {
         let Some((_, Flight { to, from, mut datagram })) = self.flights.pop_first() else { return };
         match to {
-            End::Server => self.server.datagram(&from, &mut datagram, self.now, &mut self.out),
-            End::Client(client) => self.clients[client].datagram(&from, &mut datagram, self.now, &mut self.out),
+            End::Server => self.server.datagram(&from, &mut datagram, None, self.now, &mut self.out),
+            End::Client(client) => self.clients[client].datagram(&from, &mut datagram, None, self.now, &mut self.out),
         }
         self.settle(to);
     }

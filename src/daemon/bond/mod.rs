@@ -17,6 +17,7 @@ use crate::logging;
 use super::attach::Attached;
 use super::peers::Board;
 
+mod cipher;
 mod device;
 mod endpoints;
 mod orders;

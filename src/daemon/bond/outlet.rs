@@ -3,15 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use crate::bond::address::Address;
 use crate::bond::flow::Packet;
-use crate::bond::{Event, Output, Via};
+use crate::bond::{Event, Output, Slot, Via};
 use crate::linux::batch::{Arena, Batch, Sent};
 use crate::linux::ether::Ether;
 use crate::linux::random;
 use crate::linux::udp::Udp;
 
+use super::cipher::Cipher;
 use super::device::Device;
 
 /// Batches that a socket may fill while it is being read.
@@ -30,7 +32,11 @@ impl Socket {
         }
     }
 
-    pub fn receive(&mut self, arena: &mut Arena, each: &mut dyn FnMut(&Address, &mut [u8])) -> io::Result<bool> {
+    pub fn receive<'a>(
+        &mut self,
+        arena: &'a mut Arena,
+        each: &mut dyn FnMut(&Address, &'a mut [u8]),
+    ) -> io::Result<bool> {
         match self {
             Socket::Udp(udp) => udp.receive(arena, each),
             Socket::Ether(ether) => ether.receive(arena, each),
@@ -95,10 +101,11 @@ impl Port {
         *self = Port::default();
     }
 
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self, cipher: &Cipher) {
         let Some(socket) = self.socket.as_mut() else { return };
         self.blocked = false;
         for batch in self.full.iter_mut().chain(self.batch.as_mut()).filter(|batch| !batch.is_empty()) {
+            cipher.seal(batch);
             let sent = socket.send(batch);
             if sent.error != 0 {
                 self.error = sent.error;
@@ -114,11 +121,11 @@ impl Port {
     }
 
     /// Room in the batch, or `None`.
-    fn slot(&mut self, to: &Address, length: usize) -> Option<&mut [u8]> {
+    fn slot(&mut self, to: &Address, length: usize, cipher: &Cipher) -> Option<Slot<'_>> {
         let batch = self.batch.get_or_insert_with(Batch::new);
         if !batch.has_room(length) {
             if self.socket.is_some() {
-                self.flush();
+                self.flush(cipher);
             }
             let batch = self.batch.get_or_insert_with(Batch::new);
             if !batch.has_room(length) {
@@ -128,25 +135,30 @@ impl Port {
                 self.full.push(core::mem::replace(batch, Batch::new()));
             }
         }
-        self.batch.as_mut()?.slot(to, length)
+        let (bytes, later) = self.batch.as_mut()?.slot(to, length)?;
+        Some(Slot { bytes, later: cipher.is_shared().then_some(later) })
     }
 }
 
 /// See the module.
-#[derive(Default)]
 pub struct Outlet {
     pub ports: Vec<Port>,
     pub device: Option<Device>,
     pub events: Vec<(usize, Event)>,
+    pub cipher: Arc<Cipher>,
     random: Random,
     /// For datagrams that cannot leave.
     waste: Vec<u8>,
 }
 
 impl Outlet {
+    pub fn new(device: Option<Device>, cipher: Arc<Cipher>) -> Self {
+        Outlet { ports: Vec::new(), device, events: Vec::new(), cipher, random: Random::default(), waste: Vec::new() }
+    }
+
     /// Sends what there is, and hands over what there is.
     pub fn flush(&mut self) {
-        self.ports.iter_mut().for_each(Port::flush);
+        self.ports.iter_mut().for_each(|port| port.flush(&self.cipher));
         if let Some(device) = &mut self.device {
             device.flush();
         }
@@ -159,12 +171,12 @@ impl Outlet {
 }
 
 impl Output for Outlet {
-    fn slot(&mut self, via: &Via, length: usize) -> &mut [u8] {
+    fn slot(&mut self, via: &Via, length: usize) -> Slot<'_> {
         let port = self.ports.get_mut(usize::from(via.socket));
-        let slot = port.filter(|port| port.purpose.is_some()).and_then(|port| port.slot(&via.to, length));
+        let slot = port.filter(|port| port.purpose.is_some()).and_then(|port| port.slot(&via.to, length, &self.cipher));
         slot.unwrap_or_else(|| {
             self.waste.resize(length, 0);
-            &mut self.waste
+            Slot { bytes: &mut self.waste, later: None }
         })
     }
 

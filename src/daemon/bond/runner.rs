@@ -12,6 +12,7 @@ use crate::time::{Span, Time};
 
 use super::super::peers::Board;
 use super::Shared;
+use super::cipher::Cipher;
 use super::device::Device;
 use super::orders::Wanted;
 use super::section::Section;
@@ -35,6 +36,7 @@ pub struct Runner {
     poll: Poll,
     timer: Timer,
     sections: Vec<Section>,
+    cipher: Arc<Cipher>,
     arena: Arena,
     buffer: Vec<u8>,
     posted: Time,
@@ -51,6 +53,7 @@ impl Runner {
             board,
             bell,
             sections: Vec::new(),
+            cipher: Arc::new(Cipher::new()),
             arena: Arena::new(),
             buffer: vec![0; 65_536 + Virtio::LENGTH],
             posted: Time(0),
@@ -169,7 +172,7 @@ impl Runner {
                 }
                 None => {
                     let device = devices.iter().position(|device| device.tun.name() == wanted.config.device);
-                    Section::new(wanted, device.map(|place| devices.swap_remove(place)), at)
+                    Section::new(wanted, device.map(|place| devices.swap_remove(place)), self.cipher.clone(), at)
                 }
             };
             // Its number may be another one.

@@ -16,6 +16,7 @@ use crate::logging;
 use crate::time::{Span, Time, earliest};
 
 use super::Shared;
+use super::cipher::{Cipher, Piece};
 use super::device::Device;
 use super::endpoints::{Endpoints, Found};
 use super::orders::{Wanted, Way};
@@ -69,9 +70,8 @@ pub struct Section {
 
 impl Section {
     /// `device`: one that was there before, by the same name.
-    pub fn new(wanted: Wanted, device: Option<Device>, now: Time) -> Self {
-        let mut out = Outlet::default();
-        out.device = device;
+    pub fn new(wanted: Wanted, device: Option<Device>, cipher: Arc<Cipher>, now: Time) -> Self {
+        let mut out = Outlet::new(device, cipher);
         let hub = match &wanted.key {
             Ok(key) => Some(Hub::new(members(&wanted.config, key, &mut out), now)),
             Err(_) => None,
@@ -200,11 +200,16 @@ impl Section {
             for _ in 0..if readable { TURNS } else { 0 } {
                 let Some(mut socket) = out.ports.get_mut(at).and_then(|port| port.socket.take()) else { break };
                 let now = clock::now();
+                let mut pieces = Vec::new();
                 let more = socket.receive(arena, &mut |from, datagram| {
                     if only.is_none_or(|only| only == *from) {
-                        hub.datagram(&Via { socket: at as u16, to: *from }, datagram, now, out);
+                        pieces.push(Piece { address: *from, datagram, task: None });
                     }
                 });
+                out.cipher.open(&mut pieces, &|datagram| hub.opening(datagram, now));
+                for Piece { address, datagram, task } in pieces {
+                    hub.datagram(&Via { socket: at as u16, to: address }, datagram, task.as_ref(), now, out);
+                }
                 let Some(port) = out.ports.get_mut(at) else { break };
                 match more {
                     Ok(_) => port.socket = Some(socket),
