@@ -17,6 +17,7 @@ mod packets;
 mod plain;
 #[path = "../support/pump.rs"]
 mod pump;
+mod sharing;
 mod split;
 mod stats;
 mod sys;
@@ -45,7 +46,7 @@ impl Effort {
 
 type Part = (&'static str, fn(Effort) -> Vec<Row>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("latency", latency::rows),
     ("capacity", capacity::rows),
     ("throughput", throughput::rows),
@@ -55,6 +56,7 @@ const PARTS: [Part; 10] = [
     ("idle", idle::rows),
     ("split", split::rows),
     ("tunnel", tunnel::rows),
+    ("sharing", sharing::rows),
     ("bond", bond::rows),
 ];
 

@@ -4,6 +4,7 @@ mod clients;
 mod pages;
 mod pair;
 mod runs;
+mod slow;
 
 use crate::Effort;
 use crate::table::Row;
@@ -40,6 +41,8 @@ enum What {
     Flapping,
     /// A stream over a cable that is as fast as memory.
     Unshaped,
+    /// The same, with a client whose processors are as slow as a router's: one of them, and two.
+    Slow,
     Idle,
     /// Two hundred clients of one server.
     Clients,
@@ -105,6 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "hole-redundant", links: USUAL, scheduler: "redundant", what: What::Hole { lost: 0 } },
     Scenario { name: "bad-redundant", links: BAD, scheduler: "redundant", what: What::Call },
     Scenario { name: "unshaped", links: &[], scheduler: "adaptive", what: What::Unshaped },
+    Scenario { name: "slow", links: &[], scheduler: "adaptive", what: What::Slow },
     Scenario { name: "resting", links: USUAL, scheduler: "adaptive", what: What::Idle },
     Scenario { name: "clients", links: &[], scheduler: "adaptive", what: What::Clients },
 ];
@@ -125,6 +129,7 @@ impl Scenario {
             What::Shared => runs::shared(self, effort),
             What::Flapping => runs::flapping(self, effort),
             What::Unshaped => runs::unshaped(self, effort),
+            What::Slow => slow::rows(self, effort),
             What::Idle => runs::idle(self, effort),
             What::Clients => clients::rows(effort),
             What::Wire => runs::wire(self, effort),

@@ -104,6 +104,12 @@ impl Hosts {
     /// Starts both daemons, and waits until every path carries.
     #[track_caller]
     pub fn start(&self, scheduler: &str) -> Pair {
+        self.start_with(scheduler, program(&self.client))
+    }
+
+    /// The same, with a client that this command runs.
+    #[track_caller]
+    pub fn start_with(&self, scheduler: &str, client: Command) -> Pair {
         let (ours, theirs) = (Secret::private([1; 32]), Secret::private([2; 32]));
         let mut text = "config cheaproute 'main'\n".to_owned();
         for link in 1..=self.links {
@@ -122,7 +128,7 @@ impl Hosts {
             option scheduler '{scheduler}'\n"
         );
         let server = End::start(&self.server, &server, "listening on UDP port");
-        let client = End::start(&self.client, &text, "racing over");
+        let client = End::start_with(&self.client, client, &text, "racing over");
         let pair = Pair { client, server };
         let limit = Instant::now() + READY;
         // The peer's own state, and each path's.
@@ -165,9 +171,13 @@ pub struct End {
 impl End {
     #[track_caller]
     pub fn start(host: &Namespace, text: &str, ready: &str) -> Self {
+        Self::start_with(host, program(host), text, ready)
+    }
+
+    #[track_caller]
+    fn start_with(host: &Namespace, mut command: Command, text: &str, ready: &str) -> Self {
         let config = std::env::temp_dir().join(format!("cheaproute-bench-{}-{:x}", std::process::id(), host.inode()));
         fs::write(&config, text).expect("a configuration file");
-        let mut command = program(host);
         command.arg("run").arg("-c").arg(&config).arg("-s").arg(config.with_extension("sock"));
         let process = Process::spawn(command);
         process.wait_for_line(ready, READY);

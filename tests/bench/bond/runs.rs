@@ -90,7 +90,7 @@ fn best_alone(hosts: &Hosts, links: usize, effort: Effort, congestion: &str, upl
 }
 
 /// Who sends and who receives.
-fn ends(hosts: &Hosts, upload: bool) -> (&Namespace, &Namespace) {
+pub fn ends(hosts: &Hosts, upload: bool) -> (&Namespace, &Namespace) {
     if upload { (&hosts.client, &hosts.server) } else { (&hosts.server, &hosts.client) }
 }
 
