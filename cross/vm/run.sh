@@ -81,7 +81,7 @@ virtual() { # TARGET ARCHITECTURE KERNEL EMULATOR CONSOLE MACHINE
 	# Time goes by instructions: on a busy host all goes slower in there, and nothing comes late.
 	# shellcheck disable=SC2086 # the machine's options
 	timeout -k 5 $LIMIT "$4" $6 -icount shift=3 -rtc clock=vm -m 256 -kernel "$VM/$2/kernel" -initrd "$VM/$1.initrd" \
-		-append "console=$5 panic=-1 quiet" -display none -serial stdio -monitor none -nic none -no-reboot \
+		-append "console=$5 panic=-1 quiet" -display none -vga none -serial stdio -monitor none -nic none -no-reboot \
 		</dev/null 2>&1 | tr -d '\r' >"$log" || true
 	took=$(($(date +%s) - begun))
 	said() { sed -n "s/^vm: $1 //p" "$log" | tail -n 1; }
