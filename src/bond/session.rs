@@ -127,6 +127,7 @@ impl Session {
         let (path, counter) = self.expects(datagram)?;
         Some(Task::open(&self.open, path, counter))
     }
+
     /// The counter of a datagram, if it may be a new one of this session.
     fn expects(&self, datagram: &[u8]) -> Option<(PathId, u64)> {
         let Kind::Data { path, index } = frame::kind(datagram)? else { return None };
