@@ -102,13 +102,18 @@ pub fn finish_ipv4(header: &mut [u8]) {
 /// `false`: there is no such field.
 pub fn complete(packet: &mut [u8], start: usize, offset: usize) -> bool {
     let Some(covered) = packet.get(start..).filter(|covered| covered.len() >= offset + 2) else { return false };
-    let sum = match !fold(words(covered)) {
-        // RFC 768: none is what zero means. The other protocols do not mind.
-        0 => 0xffff,
-        sum => sum,
-    };
-    put(packet, start + offset, sum.to_ne_bytes());
+    let sum = closed(words(covered));
+    put(packet, start + offset, sum);
     true
+}
+
+/// The checksum itself, of all words that it covers.
+pub fn closed(sum: u64) -> [u8; 2] {
+    match !fold(sum) {
+        // RFC 768: none is what zero means. The other protocols do not mind.
+        0 => [0xff; 2],
+        sum => sum.to_ne_bytes(),
+    }
 }
 
 /// Writes two bytes where there is room for them.

@@ -4,7 +4,7 @@
 //! [`segments`] cuts what was read. Its packets keep their checksums pending: in the far kernel they arrive as if a card had
 //! looked at them, and nobody ever sums up their bytes. [`super::coalesce`] is the way back.
 
-use super::checksum::{Layout, complete, finish_ipv4, put};
+use super::checksum::{Layout, closed, complete, finish_ipv4, fold, put, words};
 use super::flow::Packet;
 
 /// What a device may be asked to do for us.
@@ -136,6 +136,7 @@ fn cut(packet: &[u8], header: &Virtio, each: &mut dyn FnMut(Packet)) -> Option<u
     let flags = *first.get(transport + 13).unwrap_or(&0);
     let all = (packet.len() - transport) as u64;
     let count = body.len().div_ceil(size).max(1);
+    let mut known = false;
     for index in 0..count {
         let chunk = body.get(index * size..body.len().min((index + 1) * size))?;
         let (total, covered) = (head.len() + chunk.len(), (length + chunk.len()) as u16);
@@ -157,8 +158,16 @@ fn cut(packet: &[u8], header: &Virtio, each: &mut dyn FnMut(Packet)) -> Option<u
         }
         // RFC 1624: the sum with the one length out and the other in.
         let sum = u64::from(old_sum) + (0xffff - all % 0xffff) + u64::from(covered);
-        put(head, transport + offset, super::checksum::fold(sum).to_be_bytes());
-        each(Packet { head, body: chunk, pending: true });
+        put(head, transport + offset, fold(sum).to_be_bytes());
+        if index == 0 {
+            known = Layout::of(head, total).is_some_and(|layout| (layout.transport, layout.tcp) == (transport, tcp));
+        }
+        // Behind extension headers, the far end could not tell where the checksum is.
+        if !known {
+            let sum = closed(words(head.get(transport..)?) + words(chunk));
+            put(head, transport + offset, sum);
+        }
+        each(Packet { head, body: chunk, pending: known });
     }
     Some(count)
 }

@@ -197,3 +197,30 @@ fn what_has_its_checksum_elsewhere_is_summed_up_at_once() {
     // Where it does not even have a place, the packet is none.
     assert_eq!(segments(&mut got, &Virtio { start: 55, ..header }, &mut |_| panic!("no packet")), 0);
 }
+
+#[test]
+fn behind_an_extension_header_each_segment_is_summed_up_at_once() {
+    for tcp in [true, false] {
+        let made = Made { ipv6: true, tcp, flags: 0x10, identifier: 0, sequence: 9, port: 1, dont_fragment: true };
+        let (mut packet, header) = made.large(&payload(3_001), 1_000);
+        // Destination options: the next header, no more than these eight bytes, and four of padding (RFC 8200, 4.6).
+        let next = packet[6];
+        packet[6] = 60;
+        packet.splice(40..40, [next, 0, 1, 4, 0, 0, 0, 0]);
+        let header = Virtio { start: 48, head: header.head + 8, ..header };
+        let mut lengths = Vec::new();
+        let count = segments(&mut packet, &header, &mut |packet| {
+            assert!(!packet.pending);
+            let segment = [packet.head, packet.body].concat();
+            let length = (segment.len() - 40) as u16;
+            assert_eq!(
+                (segment[4..6].to_vec(), &segment[40..48]),
+                (length.to_be_bytes().to_vec(), &[next, 0, 1, 4, 0, 0, 0, 0][..])
+            );
+            let pseudo = words(&segment[8..40]) + words(&[0, next]) + words(&(length - 8).to_be_bytes());
+            assert_eq!(fold(pseudo + words(&segment[48..])), 0xffff);
+            lengths.push(packet.body.len());
+        });
+        assert_eq!((count, lengths), (4, vec![1_000, 1_000, 1_000, 1]));
+    }
+}
