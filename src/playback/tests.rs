@@ -223,6 +223,18 @@ fn only_what_is_wrong_is_written_of_lengths_and_checksums() {
     assert!(written[5].contains("\"checksum\": \"0x0000\"") && written[6].contains("\"length\": 3"));
 }
 
+/// Some ends of a list stand for themselves, and what follows them up to the end of the word for padding.
+#[test]
+fn options_that_end_in_zeroes_survive_the_round_trip() {
+    let tcp = r#""tcp": {"options": [{"windowScale": 7}, "NOP"]}, "data": {"type": "text", "data": ["xxxx"]}"#;
+    let mut bytes = built(&format!("{{{IP}, {tcp}}}"));
+    // One word more of header, which was data: 5 zeroes behind the first option.
+    bytes[20 + 12] += 0x10;
+    bytes[20 + 23..20 + 28].fill(0);
+    let json = write(&dissect(&bytes));
+    assert_eq!(build(&packets(&json)[0]).unwrap(), bytes, "{json}");
+}
+
 #[test]
 fn times_follow_each_other() {
     let texts = ["{\"time\": 1.5}", "{}", "{\"time\": 0.000001}", "{\"time\": 3}"];

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::field::{FIELDS, Field, Kind, Packet, Section, Value};
 use super::names::{self, Names};
-use super::options::{TcpOption, split};
+use super::options::{TcpOption, padded, split};
 use super::read::spec;
 use crate::control::json::push_text;
 
@@ -79,7 +79,8 @@ fn node(packet: &Packet, kind: Kind, value: &Value) -> Node {
         (Kind::Type, Value::Number(number)) => named(names::icmp_types(packet.is_ipv6()), *number),
         (Kind::Code, Value::Number(number)) => named(names::icmp_codes(packet.is_ipv6(), packet.icmp_type()), *number),
         (Kind::Options, Value::Bytes(bytes)) => {
-            Node::List(split(bytes).unwrap_or_default().iter().map(option).collect())
+            // As they are in a header: what seems to pad them here is theirs, and padded again.
+            Node::List(split(&padded(bytes)).unwrap_or_default().iter().map(option).collect())
         }
         (Kind::Digits, Value::Bytes(bytes)) => Node::Text(digits(bytes)),
         (_, Value::Bytes(bytes)) => lines(bytes),
