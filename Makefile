@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench setup clean packages release install uninstall
+.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench fuzz setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
@@ -10,8 +10,9 @@ help:
 	@echo 'make test      everything: formatting, lints, unit, simulation and system tests (root)'
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
-	@echo 'make test-vm   routers in emulators run them; part of make test (root, 5 minutes)'
+	@echo 'make test-vm   routers in emulators run them; part of make test (root, 8 minutes)'
 	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 15 minutes)'
+	@echo 'make fuzz      whatever takes bytes from outside, each for a minute, or SECONDS=600 (a C++ compiler)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
 	@echo 'make clean     removes what was built'
@@ -26,12 +27,20 @@ demo demo-bond:
 
 # Emulated routers last: what fails fast fails first.
 test: setup lint pure check
+	@CARGO=$(CARGO) tests/fuzz/run.sh check
 	@$(MAKE) --no-print-directory test-vm
 
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- --deny warnings
+	$(CARGO) clippy --manifest-path tests/fuzz/Cargo.toml --target-dir $(FUZZ)/lint --locked --quiet -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items --quiet
+
+SECONDS = 60
+FUZZ = $(or $(CARGO_TARGET_DIR),target)/fuzz
+fuzz:
+	@CARGO=$(CARGO) tests/fuzz/run.sh $(SECONDS)
 
 # The cores must build without a line that talks to the kernel.
 pure:
@@ -58,6 +67,7 @@ cross:
 	@cross/build.sh
 
 test-vm: cross
+	@cross/test.sh
 	@cross/vm/run.sh
 
 setup:

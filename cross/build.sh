@@ -23,8 +23,6 @@ mips_flags="-Cllvm-args=-pre-RA-sched=source -Cllvm-args=-mips-tail-calls -Cllvm
 # Instructions of two bytes where they do, which every ARMv7 has (Thumb-2): 208 KB.
 arm_flags="-Ctarget-feature=+thumb-mode"
 
-mkdir -p "$CROSS/linkers" "$CROSS/zig"
-export ZIG_LOCAL_CACHE_DIR="$CROSS/zig" ZIG_GLOBAL_CACHE_DIR="$CROSS/zig"
 arguments=
 for row in $rows; do
 	IFS=, read -r name rust zig daemon tool <<-END
@@ -32,16 +30,7 @@ for row in $rows; do
 	END
 	arguments="$arguments --target $rust"
 	# Rust asks for GCC's unwinder, which nothing needs where a panic ends the program. -Os is for the libc, which zig compiles.
-	cat >"$CROSS/linkers/$name" <<-END
-		#!/bin/sh
-		for argument; do
-			shift
-			case \$argument in -lgcc_s | -lunwind) continue ;; esac
-			set -- "\$@" "\$argument"
-		done
-		exec "$CROSS/venv/bin/python" -m ziglang cc -target $zig -Os -fno-sanitize=all "\$@"
-	END
-	chmod +x "$CROSS/linkers/$name"
+	linker "$name" "$zig" -lgcc_s -lunwind
 	variable=$(echo "CARGO_TARGET_${rust}" | tr 'a-z-' 'A-Z_')
 	export "${variable}_LINKER=$CROSS/linkers/$name"
 	case $name in
@@ -51,10 +40,8 @@ for row in $rows; do
 	esac
 done
 
-# Debian's Rust, which has the matching source of std; its own smaller algorithms save 45 KB on mipsel.
-# RUST_LIBC_UNSTABLE_MUSL_V1_2_3: musl's 64-bit time_t on 32-bit machines, so that clocks are right after 2038.
-export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1
-unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+# std's own smaller algorithms save 45 KB on mipsel.
+rust_for_routers
 # shellcheck disable=SC2086
 /usr/bin/cargo build --manifest-path "$ROOT/Cargo.toml" --locked --quiet --profile router --bins --target-dir "$CROSS/build" \
 	-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size $arguments

@@ -25,3 +25,28 @@ targets() {
 		done
 	done
 }
+
+# A linker of that name: zig, for one of its targets. Rust asks for libraries that do not help; their names are the other arguments.
+linker() { # NAME ZIG-TARGET [LIBRARY]..
+	place=$CROSS/linkers/$1 zig=$2
+	shift 2
+	mkdir -p "$CROSS/linkers" "$CROSS/zig"
+	cat >"$place" <<-END
+		#!/bin/sh
+		for argument; do
+			shift
+			case " $* " in *" \$argument "*) continue ;; esac
+			set -- "\$@" "\$argument"
+		done
+		exec "$CROSS/venv/bin/python" -m ziglang cc -target $zig -Os -fno-sanitize=all "\$@"
+	END
+	chmod +x "$place"
+}
+
+# For every cargo of these scripts. It is Debian's Rust, which has the matching source of std.
+# RUST_LIBC_UNSTABLE_MUSL_V1_2_3: musl's 64-bit time_t on 32-bit machines, so that clocks are right after 2038.
+rust_for_routers() {
+	export ZIG_LOCAL_CACHE_DIR="$CROSS/zig" ZIG_GLOBAL_CACHE_DIR="$CROSS/zig"
+	export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1
+	unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+}

@@ -28,16 +28,16 @@ fn psk(number: u8) -> Secret {
 
 fn begin(from: u8, to: u8, index: u32) -> (Initiator, Vec<u8>) {
     // Each handshake has its own numbers, as in life.
-    static SEED: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(1);
+    static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    Initiator::begin(&identity(from), &identity(to).public(), &psk(9), index, &mut numbers(seed)).unwrap()
+    Initiator::begin(&identity(from), &identity(to).public(), &psk(9), index, &mut numbers(seed.into())).unwrap()
 }
 
 fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, busy: bool) -> Verdict {
     let known = |key: &PublicKey| (*key == identity(A).public()).then(|| psk(9));
-    static SEED: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(1 << 32);
+    static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1 << 31);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    responder.receive(message, from, now, busy, &known, 2, &mut numbers(seed))
+    responder.receive(message, from, now, busy, &known, 2, &mut numbers(seed.into()))
 }
 
 fn answer(verdict: Verdict) -> (Vec<u8>, Session) {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::sys;
 /// A TCP connection that carries as much as it can, until it is dropped.
 #[derive(Debug)]
 pub struct Bulk {
-    received: Arc<AtomicU64>,
+    received: Arc<AtomicUsize>,
     ends: [TcpStream; 2],
     threads: Vec<JoinHandle<()>>,
 }
@@ -33,7 +33,7 @@ impl Bulk {
         let (mut into, _) = crate::connect(receiver, listener.local_addr()?, timeout)?;
         let (mut out, _) = listener.accept()?;
         let ends = [out.try_clone()?, into.try_clone()?];
-        let received = Arc::<AtomicU64>::default();
+        let received = Arc::<AtomicUsize>::default();
         let count = received.clone();
         let sending = thread::spawn(move || {
             let block = vec![7; 256 * 1024];
@@ -42,7 +42,7 @@ impl Bulk {
         let receiving = thread::spawn(move || {
             let mut buffer = vec![0; 256 * 1024];
             while let Ok(length @ 1..) = into.read(&mut buffer) {
-                count.fetch_add(length as u64, Ordering::Relaxed);
+                count.fetch_add(length, Ordering::Relaxed);
             }
         });
         Ok(Self { received, ends, threads: vec![sending, receiving] })
@@ -50,7 +50,7 @@ impl Bulk {
 
     /// Bytes that came out so far.
     pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.received.load(Ordering::Relaxed) as u64
     }
 
     /// Bits a second that come out during this time.

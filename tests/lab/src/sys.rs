@@ -80,8 +80,12 @@ pub fn event() -> io::Result<File> {
 /// Waits until one of the descriptors is readable, or for `timeout`; tells which are. A negative one is never readable.
 pub fn wait_readable<const N: usize>(fds: [RawFd; N], timeout: Option<Duration>) -> io::Result<[bool; N]> {
     let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    let timeout = timeout
-        .map(|t| libc::timespec { tv_sec: t.as_secs() as libc::time_t, tv_nsec: t.subsec_nanos() as libc::c_long });
+    let timeout = timeout.map(|t| {
+        // SAFETY: a timespec is integers (and on 32 bits padding), for which zeroes are valid.
+        let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+        (time.tv_sec, time.tv_nsec) = (t.as_secs() as libc::time_t, t.subsec_nanos() as libc::c_long);
+        time
+    });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `polled` holds N entries, and `timeout` is null or points to a timespec; both outlive the call.
     match check(unsafe { libc::ppoll(polled.as_mut_ptr(), N as libc::nfds_t, timeout, std::ptr::null()) }) {
