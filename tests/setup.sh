@@ -6,7 +6,7 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 missing=
-for tool in nft:nftables iptables:iptables ip:iproute2 conntrack:conntrack cc:gcc python3:python3 busybox:busybox setpriv:util-linux tshark:tshark; do
+for tool in nft:nftables iptables:iptables ip:iproute2 conntrack:conntrack cc:gcc c++:g++ python3:python3 busybox:busybox setpriv:util-linux tshark:tshark; do
     command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
 done
 browser=
