@@ -2,7 +2,7 @@
 //! out went in, once; who has no key gets no longer answer than the question.
 #![no_main]
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use cheaproute::bond::Event;
 use cheaproute::bond::flow::Packet;
@@ -21,8 +21,8 @@ struct End {
     /// What is on its way to the other one.
     way: Vec<(u16, Vec<u8>)>,
     /// What the other one sent, and what of it came.
-    sent: HashSet<Vec<u8>>,
-    came: HashSet<Vec<u8>>,
+    sent: BTreeSet<Vec<u8>>,
+    came: BTreeSet<Vec<u8>>,
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -32,8 +32,8 @@ fuzz_target!(|input: &[u8]| {
         hub: Hub::new(vec![member(side, Vec::new())], now),
         out: Out { seed: side as u64 + 1, ..Out::default() },
         way: Vec::new(),
-        sent: HashSet::new(),
-        came: HashSet::new(),
+        sent: BTreeSet::new(),
+        came: BTreeSet::new(),
     });
     for path in 0..2 {
         let End { hub, out, .. } = &mut ends[CLIENT];

@@ -1,7 +1,7 @@
 //! The order of a bond's packets: nothing twice, nothing made up, nothing kept for longer than is allowed.
 #![no_main]
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use cheaproute::bond::order::{Fate, LONGEST_WAIT, MAX_WAITING, MAX_WAITING_BYTES, Order};
 use cheaproute::time::{Span, Time};
@@ -15,8 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
     let script = &mut Unstructured::new(bytes);
     let mut order = Order::new(Span::from_millis(100));
     let mut now = Time(1);
-    let (mut sent, mut came) = (HashSet::new(), HashSet::new());
-    let check = |item: &[u8], sent: &HashSet<[u8; 5]>, came: &mut HashSet<[u8; 5]>| {
+    let (mut sent, mut came) = (BTreeSet::new(), BTreeSet::new());
+    let check = |item: &[u8], sent: &BTreeSet<[u8; 5]>, came: &mut BTreeSet<[u8; 5]>| {
         let item: [u8; 5] = item.try_into().expect("an item of ours");
         assert!(sent.contains(&item) && came.insert(item), "{item:?}");
     };
