@@ -13,7 +13,9 @@ const BYTES: usize = 384 * 1024;
 
 /// Datagrams that leave together. Full, or at the end of a turn, it goes to a socket's `send`, which empties it.
 pub struct Batch {
+    /// The first `used` are those of datagrams; behind them are some of earlier ones.
     bytes: Vec<u8>,
+    used: usize,
     entries: Vec<Entry>,
     /// What is still to be done to each, until the batch is sealed.
     sealings: Vec<Option<Task>>,
@@ -44,18 +46,18 @@ pub struct Sent {
 impl Batch {
     #[allow(clippy::new_without_default, reason = "it is large")]
     pub fn new() -> Self {
-        Batch { bytes: Vec::new(), entries: Vec::new(), sealings: Vec::new() }
+        Batch { bytes: Vec::new(), used: 0, entries: Vec::new(), sealings: Vec::new() }
     }
 
     /// Whether there is room for a datagram of `length` bytes. If not, the batch must be sent first.
     pub fn has_room(&self, length: usize) -> bool {
-        self.entries.len() < DATAGRAMS && self.bytes.len() + length <= BYTES
+        self.entries.len() < DATAGRAMS && self.used + length <= BYTES
     }
 
-    /// Room for a datagram of `length` bytes to `to`, to be filled in place, and to be sealed by [`unsealed`](Self::unsealed)'s
+    /// Room for a datagram of `length` bytes to `to`, to be filled in place with bytes for every one that is there, and to be sealed by [`unsealed`](Self::unsealed)'s
     /// caller, should that be left there. `None`: the batch must be sent first.
     pub fn slot(&mut self, to: &Address, length: usize) -> Option<(&mut [u8], &mut Option<Task>)> {
-        let start = self.bytes.len();
+        let (start, end) = (self.used, self.used + length);
         if !self.has_room(length) {
             return None;
         }
@@ -63,11 +65,14 @@ impl Batch {
             self.bytes.reserve_exact(BYTES);
             self.entries.reserve_exact(DATAGRAMS);
         }
-        self.bytes.resize(start + length, 0);
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.used = end;
         self.sealings.resize_with(self.entries.len(), || None);
         self.sealings.push(None);
         self.entries.push(Entry { to: *to, start, length });
-        self.bytes.get_mut(start..).zip(self.sealings.last_mut())
+        self.bytes.get_mut(start..end).zip(self.sealings.last_mut())
     }
 
     /// Takes out what is still to be done to datagrams.
@@ -94,7 +99,7 @@ impl Batch {
     pub fn shorten(&mut self, length: usize) {
         if let Some(last) = self.entries.last_mut() {
             last.length = last.length.min(length);
-            self.bytes.truncate(last.start + last.length);
+            self.used = last.start + last.length;
         }
     }
 
@@ -103,7 +108,7 @@ impl Batch {
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.used
     }
 
     pub fn is_empty(&self) -> bool {
@@ -113,7 +118,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.sealings.clear();
-        self.bytes.clear();
+        self.used = 0;
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -137,7 +142,7 @@ impl Batch {
             keep(index - 1)
         });
         if self.entries.is_empty() {
-            self.bytes.clear();
+            self.used = 0;
         }
     }
 }

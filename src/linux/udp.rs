@@ -112,7 +112,8 @@ impl Udp {
     pub fn send(&mut self, batch: &mut Batch) -> Sent {
         let mut sent = Sent::default();
         while !batch.is_empty() && !sent.blocked {
-            let plan = Plan::of(batch.entries(), self.segment);
+            let mut plan = Plan::new();
+            plan.make(batch.entries(), self.segment);
             let result = self.send_runs(batch, &plan);
             match result {
                 Ok(runs) => {
@@ -149,7 +150,8 @@ impl Udp {
         let alone: Vec<Entry> =
             batch.entries().iter().enumerate().filter(|(index, _)| first(*index)).map(|(_, entry)| *entry).collect();
         for (index, entry) in alone.iter().enumerate() {
-            let plan = Plan::of(core::slice::from_ref(entry), false);
+            let mut plan = Plan::new();
+            plan.make(core::slice::from_ref(entry), false);
             match self.send_plan(batch, core::slice::from_ref(entry), &plan) {
                 Ok(_) => {
                     sent.datagrams += 1;
@@ -174,15 +176,22 @@ impl Udp {
     }
 
     fn send_plan(&self, batch: &Batch, entries: &[Entry], plan: &Plan) -> io::Result<usize> {
-        let mut parts = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; DATAGRAMS];
-        let (mut names, mut notes) = ([Name::EMPTY; RUNS], [Notes::EMPTY; RUNS]);
-        // SAFETY: mmsghdr is integers and pointers, for which zeroes are valid.
-        let mut messages: [libc::mmsghdr; RUNS] = unsafe { core::mem::zeroed() };
+        // Lists, of which nothing is written that is not used: as arrays they are 18 KB.
+        let mut parts: heapless::Vec<libc::iovec, DATAGRAMS> = heapless::Vec::new();
+        for _ in entries {
+            let _ = parts.push(libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }); // as many as a batch has room for
+        }
+        let (mut names, mut notes) = (heapless::Vec::<Name, RUNS>::new(), heapless::Vec::<Notes, RUNS>::new());
+        let mut messages: heapless::Vec<libc::mmsghdr, RUNS> = heapless::Vec::new();
         // Of each run: where its parts begin, how many there are, and where its bytes ended last.
-        let mut places = [(0usize, 0usize, usize::MAX); RUNS];
+        let mut places: heapless::Vec<(usize, usize, usize), RUNS> = heapless::Vec::new();
         let mut start = 0;
-        for (place, run) in places.iter_mut().zip(&plan.runs) {
-            place.0 = start;
+        for run in &plan.runs {
+            // SAFETY: mmsghdr is integers and pointers, for which zeroes are valid.
+            let message = unsafe { core::mem::zeroed() };
+            // There are as many runs as each of them has room for.
+            let _ = (names.push(Name::EMPTY), notes.push(Notes::EMPTY), messages.push(message));
+            let _ = places.push((start, 0, usize::MAX));
             start += run.count;
         }
         for (entry, run) in entries.iter().zip(&plan.run_of) {
@@ -220,7 +229,7 @@ impl Udp {
                 head.msg_controllen = note.length as _;
             }
         }
-        let count = plan.runs.len().min(RUNS) as libc::c_uint;
+        let count = messages.len() as libc::c_uint;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `count` messages, whose names, parts and notes are readable until the call returns.
         check(unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, flags as _) })
@@ -236,23 +245,26 @@ impl Udp {
         const MESSAGES: usize = 32;
         // Joined, or alone: the longest of a jumbo frame.
         let size = if self.join { 65_536 } else { 16_384 };
-        let (mut names, mut notes) = ([Name::EMPTY; MESSAGES], [Notes::EMPTY; MESSAGES]);
-        let mut parts = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; MESSAGES];
-        // SAFETY: as in `send_plan`.
-        let mut messages: [libc::mmsghdr; MESSAGES] = unsafe { core::mem::zeroed() };
-        let mut count = 0;
-        for ((message, part), ((name, note), room)) in
-            messages.iter_mut().zip(&mut parts).zip(names.iter_mut().zip(&mut notes).zip(arena.parts(size)))
-        {
-            *part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+        // As when sending: of joined ones there is room for eight.
+        let (mut names, mut notes) = (heapless::Vec::<Name, MESSAGES>::new(), heapless::Vec::<Notes, MESSAGES>::new());
+        let mut parts: heapless::Vec<libc::iovec, MESSAGES> = heapless::Vec::new();
+        let mut messages: heapless::Vec<libc::mmsghdr, MESSAGES> = heapless::Vec::new();
+        for room in arena.parts(size).take(MESSAGES) {
+            let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            // SAFETY: as in `send_plan`.
+            let message = unsafe { core::mem::zeroed() };
+            let _ = (names.push(Name::EMPTY), notes.push(Notes::EMPTY), parts.push(part), messages.push(message));
+        }
+        let rest = names.iter_mut().zip(&mut notes);
+        for ((message, part), (name, note)) in messages.iter_mut().zip(&mut parts).zip(rest) {
             let head = &mut message.msg_hdr;
             (head.msg_iov, head.msg_iovlen) = (part, 1);
             head.msg_name = name.bytes.as_mut_ptr().cast();
             head.msg_namelen = Name::LENGTH as libc::socklen_t;
             head.msg_control = note.bytes.as_mut_ptr().cast();
             head.msg_controllen = Notes::LENGTH as _;
-            count += 1;
         }
+        let count = messages.len() as libc::c_uint;
         let (fd, none) = (self.fd.as_raw_fd(), core::ptr::null_mut());
         // SAFETY: `count` messages, whose names, parts and notes are writable, and used by nobody else until the call returns.
         let got = check(unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), count, libc::MSG_DONTWAIT as _, none) });
@@ -327,11 +339,15 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(entries: &[Entry], segment: bool) -> Plan {
-        let mut plan = Plan { runs: heapless::Vec::new(), run_of: heapless::Vec::new() };
+    fn new() -> Plan {
+        Plan { runs: heapless::Vec::new(), run_of: heapless::Vec::new() }
+    }
+
+    /// Made in place: it has room for 5 KB.
+    fn make(&mut self, entries: &[Entry], segment: bool) {
         for entry in entries {
             // The last run to this end: its datagrams keep their order.
-            let runs = plan.runs.iter_mut().enumerate().filter(|_| segment);
+            let runs = self.runs.iter_mut().enumerate().filter(|_| segment);
             let known = runs.rev().find(|(_, run)| run.to == entry.to);
             let number = match known {
                 Some((number, run)) if run.takes(entry.length) => {
@@ -341,17 +357,16 @@ impl Plan {
                 _ => {
                     let (to, size) = (entry.to, entry.length);
                     let run = Run { to, size, bytes: size, count: 1, closed: size == 0 };
-                    if plan.runs.push(run).is_err() {
+                    if self.runs.push(run).is_err() {
                         break;
                     }
-                    plan.runs.len() - 1
+                    self.runs.len() - 1
                 }
             };
-            if plan.run_of.push(number as u8).is_err() {
+            if self.run_of.push(number as u8).is_err() {
                 break;
             }
         }
-        plan
     }
 }
 
