@@ -26,7 +26,7 @@ targets() {
 	done
 }
 
-# A linker of that name: zig, for one of its targets. Rust asks for libraries that do not help; their names are the other arguments.
+# A linker of that name: zig, for one of its targets. The other arguments are libraries that Rust asks for in vain.
 linker() { # NAME ZIG-TARGET [LIBRARY]..
 	place=$CROSS/linkers/$1 zig=$2
 	shift 2

@@ -54,8 +54,9 @@ impl Batch {
         self.entries.len() < DATAGRAMS && self.used + length <= BYTES
     }
 
-    /// Room for a datagram of `length` bytes to `to`, to be filled in place with bytes for every one that is there, and to be sealed by [`unsealed`](Self::unsealed)'s
-    /// caller, should that be left there. `None`: the batch must be sent first.
+    /// Room for a datagram of `length` bytes to `to`, to be filled in place, and to be sealed by [`unsealed`](Self::unsealed)'s
+    /// caller, should that be left there. All of it: an earlier datagram's bytes may be in it. `None`: the batch must be sent
+    /// first.
     pub fn slot(&mut self, to: &Address, length: usize) -> Option<(&mut [u8], &mut Option<Task>)> {
         let (start, end) = (self.used, self.used + length);
         if !self.has_room(length) {
