@@ -26,10 +26,10 @@
 //!
 //! # The tree
 //! Cores take bytes, events and the time, and return actions and their next deadline: [`config`], [`packet`], [`race`],
-//! [`probe`], [`split`], [`steer`], [`bond`]. They have no clock, no socket and no unsafe code; the lints of .clippy.toml and a build without
+//! [`probe`], [`split`], [`steer`], [`bond`]. They have no clock, no socket and no unsafe code; the lints of clippy.toml and a build without
 //! the feature `linux` prove it. [`kernel`] says what they need of the kernel, with a fake one beside; `linux` is the real
-//! one, the only place with system calls and unsafe. `daemon` wires them together; `control`, `ubus` and `cli` are how people
-//! look in. [`import`] makes configurations of other programs' ones. [`playback`] is the core of another program, `playbacktun`, which
+//! one, the only place that is unsafe and makes system calls past std's. (Ciphers are a crate of their own, [`seal`], which is unsafe
+//! where a processor has vectors.) `daemon` wires them together; `control`, `ubus` and `cli` are how people look in. [`import`] makes configurations of other programs' ones. [`playback`] is the core of another program, `playbacktun`, which
 //! sends packets that are written as JSON.
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]

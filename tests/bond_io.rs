@@ -284,8 +284,9 @@ fn frames_arrive_as_they_were_sent() {
 fn a_device_of_our_own_has_what_it_is_told() {
     need_lab!();
     let host = Namespace::new("host");
-    let (_tun, mut system) = host
-        .run(|| (Tun::open_large("bond0", Offload::ALL, true).expect("a device"), System::open().expect("netlink")));
+    let (_tun, mut system) = host.run(|| {
+        (Tun::open_large("bond0", Offload::ALL, true).expect("a device"), System::open("".as_ref()).expect("netlink"))
+    });
     // The second queue of the same device.
     let _second = host.run(|| Tun::open_large("bond0", Offload::ALL, true)).expect("another queue");
     let addresses = |list: &[&str]| -> Vec<(IpAddr, u8)> {

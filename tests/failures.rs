@@ -130,11 +130,14 @@ fn stopped_in_good_order_it_leaves_nothing() {
 fn a_crashs_remains_are_cleared_by_the_next_stop() {
     need_lab!();
     let lab = Bed::builder(&[0, 0]).build();
+    for key in ["all", "wan1", "wan2"] {
+        lab.router().sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
+    }
     let before = settled(lab.router());
     let mut bed = Bed::on(lab, &config(&["", ""], ""));
     bed.daemon.process.kill();
-    // The next one has one link less.
-    bed.daemon = Daemon::start(bed.lab.router(), &config(&[""], ""));
+    // The next one has one link less, and finds the other's settings changed as well.
+    bed.daemon.start_again(bed.lab.router(), &config(&[""], ""));
     bed.daemon.stop();
     assert_eq!(settled(bed.lab.router()), before);
 }

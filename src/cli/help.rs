@@ -291,7 +291,8 @@ fn all() -> String {
     out.push_str(
         "\nFiles:\n  \
          /etc/config/cheaproute             links, policies and rules, in UCI's form\n  \
-         /var/run/cheaproute/control.sock   where the daemon answers; for root only\n\n\
+         /var/run/cheaproute/control.sock   where the daemon answers; for root only\n  \
+         ... control.settings               what it changed under /proc/sys, should it be killed\n\n\
          Exit codes:\n",
     );
     for code in Code::ALL {

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::settings::Settings;
 use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
 use crate::logging;
@@ -20,17 +21,7 @@ pub struct Installation<K> {
     tables: Vec<Table>,
     /// The peers' routes as they stand.
     routes: Vec<Route>,
-    /// Settings that we changed, and what they were, in the order of the changes: no more than devices have.
-    settings: Vec<(String, String)>,
-}
-
-/// A setting that is to be changed, if it has one of these values.
-struct Wish {
-    name: String,
-    from: &'static [&'static str],
-    to: &'static str,
-    /// What is the matter if it cannot be changed.
-    or_else: &'static str,
+    settings: Settings,
 }
 
 impl<K: Control> Installation<K> {
@@ -48,7 +39,7 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Vec::new());
+        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Settings::default());
         Ok(Installation { kernel, marks, queueing, families, loaded, tables, routes, settings })
     }
 
@@ -59,7 +50,7 @@ impl<K: Control> Installation<K> {
     /// Makes the kernel's state what `plan` says; at first over whatever a crash left behind, then step by step, so that
     /// flows and races under way stay as they are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
-        self.adjust(plan);
+        self.settings.adjust(&mut self.kernel, plan);
         // Rules lead to tables, and marks to rules: in this order nothing ever points nowhere.
         self.route(plan).map_err(|error| format!("cannot set routes: {error}"))?;
         let rules = steer::ruleset(plan);
@@ -98,7 +89,7 @@ impl<K: Control> Installation<K> {
                 failed("ip rules and routes", error.to_string());
             }
         }
-        self.restore(&[]);
+        self.settings.restore(&mut self.kernel);
     }
 
     /// The ip rules that lead from marks, and from sources, to tables.
@@ -192,86 +183,7 @@ impl<K: Control> Installation<K> {
         }
         Ok(())
     }
-
-    /// Changes the settings that stand in the plan's way, and gives back those that no longer do.
-    fn adjust(&mut self, plan: &Plan) {
-        let wishes = self.wishes(plan);
-        self.restore(&wishes);
-        for Wish { name, from, to, or_else } in wishes {
-            let Ok(own) = self.kernel.setting(&name) else { continue };
-            if !from.contains(&own.as_str()) {
-                continue;
-            }
-            if let Err(error) = self.kernel.set(&name, to) {
-                logging::warn!("cannot set {name} to {to}: {error}; {or_else}");
-                continue;
-            }
-            match self.settings.iter_mut().find(|(known, _)| *known == name) {
-                // It was changed after us, or the device is a new one.
-                Some((_, before)) => *before = own,
-                None => self.settings.push((name, own)),
-            }
-        }
-    }
-
-    /// Gives back the settings that nobody wishes for, the last one first.
-    fn restore(&mut self, wishes: &[Wish]) {
-        for at in (0..self.settings.len()).rev() {
-            let is_wished = |(name, _): &(String, String)| wishes.iter().any(|wish| wish.name == *name);
-            if !self.settings.get(at).is_some_and(is_wished) {
-                let (name, value) = self.settings.remove(at);
-                // The device may be gone, and its settings with it.
-                let _ = self.kernel.set(&name, &value);
-            }
-        }
-    }
-
-    fn wishes(&mut self, plan: &Plan) -> Vec<Wish> {
-        let mut wishes: Vec<Wish> = Vec::new();
-        let mut wish = |name: String, from, to, or_else| wishes.push(Wish { name, from, to, or_else });
-        let mut all =
-            |name: &str| self.kernel.setting(&format!("net/ipv4/conf/all/{name}")).is_ok_and(|own| own == "1");
-        // A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
-        // default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
-        let strict: &[&str] = if all("rp_filter") { &["0", "1"] } else { &["1"] };
-        let split: &[String] = plan.splits.map_or(&[], |place| &place.devices);
-        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
-        // A peer's device has no default route in the main table either; those of servers are no links.
-        let servers = plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() && tunnel.index != 0);
-        for device in links.chain(split).chain(servers.map(|tunnel| &tunnel.device)) {
-            wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", "answers may be lost");
-        }
-        // The two addresses of a receiver may be in one network: each device is to answer for its own only.
-        let filtered = all("arp_filter");
-        for device in split.iter().filter(|_| !filtered) {
-            wish(format!("net/ipv4/conf/{device}/arp_filter"), &["0"], "1", "one device may take both paths");
-        }
-        // Clients of a peer that are masqueraded are forwarded.
-        let masquerades =
-            |ipv4| plan.tunnels.iter().flat_map(|tunnel| &tunnel.masquerade).any(|prefix| prefix.is_ipv4() == ipv4);
-        if masquerades(true) || plan.splits.is_some_and(|place| place.forwards) {
-            wish("net/ipv4/ip_forward".into(), &["0"], "1", "only this host's connections are split or reach a peer");
-        }
-        let forwards = masquerades(false) || plan.splits.is_some_and(|place| place.forwards6);
-        let is_ours = self.settings.iter().any(|(name, _)| name == IPV6_FORWARD);
-        if forwards && (is_ours || self.kernel.setting(IPV6_FORWARD).is_ok_and(|own| own == "0")) {
-            let mut advertised = plan.splits.map(|place| place.advertised.clone()).unwrap_or_default();
-            if masquerades(false) {
-                let devices = self.kernel.snapshot().map(|snapshot| snapshot.devices).unwrap_or_default();
-                advertised.extend(devices.into_iter().map(|device| device.name));
-            }
-            // Whoever forwards heeds router advertisements only when told twice (accept_ra, ip-sysctl.rst): its own way out may
-            // depend on them. First this, since the change itself forgets what they said.
-            for device in advertised {
-                wish(format!("net/ipv6/conf/{device}/accept_ra"), &["1"], "2", "its IPv6 routes may get lost");
-            }
-            wish(IPV6_FORWARD.into(), &["0"], "1", "only this host's own connections go over IPv6");
-        }
-        wishes
-    }
 }
-
-const IPV6_FORWARD: &str = "net/ipv6/conf/all/forwarding";
 
 fn split_tables<'a>(plan: &Plan<'a>) -> &'a [Table] {
     plan.splits.map_or(&[], |place| &place.tables)
@@ -282,14 +194,17 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     if by == PROTOCOL || rule.mask == 0 {
         return Ok(());
     }
-    if rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) {
+    let wants = if rule.mask == u32::MAX { rule.mark } else { rule.mask };
+    // Its rules of marks are numbered like their tables (mwan3.sh), whatever option mmx_mask says.
+    if wants == rule.mask
+        && (rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) || rule.preference == 2000 + rule.table)
+    {
         return Err("mwan3 is running: stop it first (/etc/init.d/mwan3 stop), it steers the same connections".into());
     }
-    // The usual default mask is all ones: such a rule wants one whole mark, which ours never make.
-    if rule.mask != u32::MAX && rule.mask & marks.mask() != 0 {
-        let (preference, mask, ours) = (rule.preference, rule.mask, marks.mask());
+    if wants & marks.mask() != 0 {
+        let (preference, ours) = (rule.preference, marks.mask());
         return Err(format!(
-            "ip rule {preference} uses mark bits {mask:#010x}, which overlap ours {ours:#010x}: set option mark_mask"
+            "ip rule {preference} uses mark bits {wants:#010x}, which overlap ours {ours:#010x}: set option mark_mask"
         ));
     }
     Ok(())

@@ -4,7 +4,6 @@ use crate::config::{self, Config};
 use crate::kernel::Device;
 use crate::kernel::fake::Fake;
 use crate::link::LinkSet;
-use crate::split::place::Place;
 use crate::steer::Tunnel;
 
 const MARKS: fn() -> Marks = Marks::default;
@@ -53,55 +52,6 @@ fn what_is_put_up_is_taken_down() {
     assert_eq!(after.routes, []);
     assert!(after.loaded.last().unwrap().ends_with("delete table inet cheaproute\n"));
     assert_eq!(after.setting("net/ipv4/conf/wan1/rp_filter").unwrap(), "1");
-}
-
-#[test]
-fn settings_are_given_back_with_what_needed_them() {
-    let mut kernel = Fake::default();
-    for (name, value) in [
-        ("net/ipv4/conf/wan1/rp_filter", "1"),
-        ("net/ipv4/conf/wan1/arp_filter", "0"),
-        ("net/ipv4/ip_forward", "0"),
-        ("net/ipv6/conf/all/forwarding", "0"),
-        ("net/ipv6/conf/wan1/accept_ra", "1"),
-        ("net/ipv6/conf/wan2/accept_ra", "0"),
-    ] {
-        kernel.set(name, value).unwrap();
-    }
-    let before = kernel.settings.clone();
-    let (config, links) = (config(), links());
-    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
-    let place = Place {
-        devices: vec!["wan1".into()],
-        forwards: true,
-        forwards6: true,
-        advertised: vec!["wan1".into(), "wan2".into()],
-        ..Place::default()
-    };
-    let with = Plan { splits: Some(&place), ..plan(&config, &links, Queueing::Nft) };
-    let values = |installation: &mut Installation<Fake>| {
-        let names = before.iter().map(|(name, _)| installation.kernel.setting(name).unwrap());
-        names.collect::<Vec<_>>().join(" ")
-    };
-    for _ in 0..2 {
-        installation.apply(&with).unwrap();
-        assert_eq!(values(&mut installation), "2 1 1 1 2 0", "who heeds no advertisements goes on so");
-    }
-    // A device that was made anew: its setting is kept once.
-    installation.kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
-    installation.apply(&with).unwrap();
-    assert_eq!((values(&mut installation).as_str(), installation.settings.len()), ("2 1 1 1 2 0", 5));
-    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
-    assert_eq!(values(&mut installation), "2 0 0 0 1 0", "the links are still there");
-    installation.apply(&plan(&config, &[], Queueing::Nft)).unwrap();
-    assert_eq!(values(&mut installation), "1 0 0 0 1 0");
-    // What was on is nobody's business.
-    for name in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
-        installation.kernel.set(name, "1").unwrap();
-    }
-    installation.apply(&with).unwrap();
-    installation.remove();
-    assert_eq!(values(&mut installation), "1 0 1 1 1 0");
 }
 
 #[test]
@@ -174,6 +124,9 @@ fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
         (rule(2001, 0x100, 0x3F00), "mwan3 is running"),
         (rule(30, 0x0100_0000, 0xFF00_0000), "mark_mask"),
         (rule(1, 0x3000_0000, 0x3000_0000), "ip rule 1 "),
+        // Another option mmx_mask of mwan3's; and one whole mark, which `ip rule` means by no mask.
+        (Rule { table: 3, ..rule(2003, 0x30000, 0xF0000) }, "mwan3 is running"),
+        (rule(2, 0x0100_0000, u32::MAX), "mark_mask"),
     ] {
         let kernel = Fake { rules: vec![(false, rule, 0)], ..Fake::default() };
         let why = Installation::survey(kernel, MARKS()).err().unwrap();

@@ -45,6 +45,7 @@ pub mod probes;
 pub mod racing;
 mod report;
 mod requests;
+mod settings;
 mod start;
 mod telling;
 mod why;
@@ -163,7 +164,9 @@ impl Daemon {
         if !sysctl::may_rule_networks() {
             return Err(cannot(io::ErrorKind::PermissionDenied.into()));
         }
-        let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
+        // Beside the socket, which nobody else has.
+        let system = System::open(&options.socket.with_extension("settings")).map_err(cannot)?;
+        let installation = Installation::survey(system, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
         let changes = Changes::open().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;

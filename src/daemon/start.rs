@@ -26,7 +26,7 @@ use crate::steer::{self, Plan};
 /// The nft ruleset that [`super::run`] would load now, and the ip rules that go with it as comments.
 pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let config = load(&options.config).map_err(|faults| Exit::new(Code::Config, faults.join("\n")))?;
-    let system = System::open().map_err(cannot)?;
+    let system = System::open(Path::new("")).map_err(cannot)?;
     let survey = Installation::survey(system, config.main.mark_mask);
     let mut installation = survey.map_err(|why| Exit::new(Code::System, why))?;
     let snapshot = installation.kernel.snapshot().map_err(cannot)?;

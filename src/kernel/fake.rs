@@ -24,6 +24,8 @@ pub struct Fake {
     /// Devices of our own: (name, MTU, addresses)
     pub set_up: Vec<(String, u32, Vec<Network>)>,
     pub settings: Vec<(String, String)>,
+    /// The note for the next daemon.
+    pub note: String,
     /// Rulesets loaded, in their order.
     pub loaded: Vec<String>,
     /// The kernel lacks `nft_compat`.
@@ -123,6 +125,15 @@ impl Control for Fake {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
         Ok(())
+    }
+
+    fn keep(&mut self, note: &str) -> io::Result<()> {
+        self.note = note.to_owned();
+        Ok(())
+    }
+
+    fn kept(&mut self) -> String {
+        self.note.clone()
     }
 }
 

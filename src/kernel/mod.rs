@@ -69,6 +69,12 @@ pub trait Control {
     fn setting(&mut self, name: &str) -> io::Result<String>;
 
     fn set(&mut self, name: &str, value: &str) -> io::Result<()>;
+
+    /// Leaves a note for the next daemon, should this one be killed, instead of the last one; an empty one is none.
+    fn keep(&mut self, note: &str) -> io::Result<()>;
+
+    /// The note that stands.
+    fn kept(&mut self) -> String;
 }
 
 /// Which connections are meant.

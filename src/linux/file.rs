@@ -1,8 +1,11 @@
 //! Small files, as a whole. One way to read them for all: std's take four times the room.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use super::peer;
 
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -13,6 +16,26 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// What is no UTF-8 becomes U+FFFD.
 pub fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&read(path)?).into_owned())
+}
+
+/// What this user wrote: a text of anybody else's, or none, is an empty one.
+pub fn own(path: &Path) -> String {
+    let is_ours = |at: &fs::Metadata| at.is_file() && at.uid() == peer::own_user();
+    if fs::symlink_metadata(path).is_ok_and(|at| is_ours(&at)) { text(path).unwrap_or_default() } else { String::new() }
+}
+
+/// Makes a file of this user's what `text` says: whoever reads it meanwhile has the old text or the new one.
+/// An empty one is taken away.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return fs::remove_file(path);
+    }
+    let new = path.with_extension("new");
+    let _ = fs::remove_file(&new);
+    // In a directory that is not ours, this name may be somebody else's link by now.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(&new, path)
 }
 
 /// Reads to the end, or until there is more than `most`: then what is above it may be missing.
@@ -55,6 +78,22 @@ mod tests {
         assert_eq!(some, b"ab");
         let wrong = drain(&mut Halting(vec![Err(ErrorKind::TimedOut.into())]), 9, &mut some);
         assert_eq!(wrong.unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let path = std::env::temp_dir().join(format!("cheaproute-file-{}", std::process::id()));
+        for text in ["one\n", "two\nlines\n"] {
+            replace(&path, text).unwrap();
+            assert_eq!(own(&path), text);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let link = path.with_extension("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(own(&link), "", "somebody else may have set it");
+        fs::remove_file(&link).unwrap();
+        replace(&path, "").unwrap();
+        assert_eq!((own(&path), path.exists()), (String::new(), false));
     }
 
     #[test]

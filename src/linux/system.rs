@@ -2,18 +2,21 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use super::route::Routing;
-use super::{address, conntrack, program, sysctl, target};
+use super::{address, conntrack, file, program, sysctl, target};
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
     routing: Routing,
+    note: PathBuf,
 }
 
 impl System {
-    pub fn open() -> io::Result<Self> {
-        Ok(System { routing: Routing::open()? })
+    /// `note`: where a note for the next daemon is left.
+    pub fn open(note: &Path) -> io::Result<Self> {
+        Ok(System { routing: Routing::open()?, note: note.into() })
     }
 }
 
@@ -80,5 +83,13 @@ impl Control for System {
 
     fn set(&mut self, name: &str, value: &str) -> io::Result<()> {
         sysctl::write(name, value)
+    }
+
+    fn keep(&mut self, note: &str) -> io::Result<()> {
+        file::replace(&self.note, note)
+    }
+
+    fn kept(&mut self) -> String {
+        file::own(&self.note)
     }
 }

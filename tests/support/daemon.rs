@@ -43,9 +43,24 @@ impl Daemon {
     #[track_caller]
     pub fn start(router: &Namespace, config: &str) -> Self {
         let daemon = Self::launch(router, config, |_| ());
-        daemon.process.wait_for_line("racing over", START_LIMIT);
-        daemon.await_heartbeat(router);
+        daemon.races(router);
         daemon
+    }
+
+    /// Starts the next one at the place of one that ended, as an init system does, and waits until it races.
+    #[track_caller]
+    pub fn start_again(&mut self, router: &Namespace, config: &str) {
+        self.write(config);
+        let mut command = router.command(BINARY);
+        command.arg("run").arg("-c").arg(self.file()).arg("-s").arg(self.directory.join("socket"));
+        self.process = Process::spawn(command);
+        self.races(router);
+    }
+
+    #[track_caller]
+    fn races(&self, router: &Namespace) {
+        self.process.wait_for_line("racing over", START_LIMIT);
+        self.await_heartbeat(router);
     }
 
     /// Waits until the kernel knows that the daemon lives: only then does it queue.

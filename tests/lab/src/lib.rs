@@ -12,12 +12,13 @@
 //! side. Set-up faults panic at the caller's line, as tests want it. A test starts with
 //!
 //! ```no_run
-//! if let Err(why) = lab::available() {
-//!     eprintln!("skipped: {why}");
+//! if !lab::ready() {
 //!     return;
 //! }
 //! let lab = lab::Dual::new();
 //! ```
+
+use std::io::Write;
 
 mod dual;
 mod endpoint;
@@ -41,6 +42,16 @@ pub use process::Process;
 pub use shape::{Counters, Direction, REORDER_LAG, Shape};
 pub use watch::{Seen, Watch};
 pub use wire::{Wire, WireOptions};
+
+/// Whether this machine can run the lab. If not, a line says what is missing, which is seen although the test passes: libtest
+/// captures what macros print, and nothing else.
+pub fn ready() -> bool {
+    let said = available().inspect_err(|why| {
+        let test = std::thread::current();
+        let _ = writeln!(std::io::stderr(), "{}: SKIPPED: {why}", test.name().unwrap_or_default());
+    });
+    said.is_ok()
+}
 
 /// Says in one line what the lab misses on this machine, if anything.
 pub fn available() -> Result<(), String> {

@@ -8,13 +8,9 @@ use lab::{Direction, Dual, SERVER4, SERVER6, Server, connect, gateway4, gateway6
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ready() -> bool {
-    lab::available().inspect_err(|why| eprintln!("skipped: {why}")).is_ok()
-}
-
 #[test]
 fn every_link_reaches_the_servers_in_both_families() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let lab = Dual::builder().links(3).backup_routes().build();
@@ -30,7 +26,7 @@ fn every_link_reaches_the_servers_in_both_families() {
 
 #[test]
 fn clients_are_masqueraded_behind_the_first_link() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let lab = Dual::builder().clients(2).build();
@@ -55,7 +51,7 @@ fn clients_are_masqueraded_behind_the_first_link() {
 
 #[test]
 fn two_labs_stand_side_by_side() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let build = |ms| Dual::builder().delays(&[Duration::from_millis(ms)]).build();

@@ -12,10 +12,6 @@ use lab::{Dual, Namespace, Process, veth};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ready() -> bool {
-    lab::available().inspect_err(|why| eprintln!("skipped: {why}")).is_ok()
-}
-
 /// The kernel takes its time to remove a namespace.
 fn soon(what: &str, done: impl Fn() -> bool) {
     let limit = Instant::now() + 5 * SECOND;
@@ -36,7 +32,7 @@ fn runs(pid: u32) -> bool {
 
 #[test]
 fn a_dropped_namespace_vanishes() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let witness = Namespace::new("witness");
@@ -49,7 +45,7 @@ fn a_dropped_namespace_vanishes() {
 
 #[test]
 fn a_panic_leaves_nothing() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let witness = Namespace::new("witness");
@@ -89,7 +85,7 @@ fn victim() {
 
 #[test]
 fn a_killed_run_leaves_nothing() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -111,7 +107,7 @@ fn a_killed_run_leaves_nothing() {
 
 #[test]
 fn a_process_is_heard_signalled_and_awaited() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let host = Namespace::new("host");
@@ -129,7 +125,7 @@ fn a_process_is_heard_signalled_and_awaited() {
 
 #[test]
 fn a_failed_line_panics_with_its_words() {
-    if !ready() {
+    if !lab::ready() {
         return;
     }
     let host = Namespace::new("host");
