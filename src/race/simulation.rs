@@ -66,11 +66,8 @@ fn flap() -> impl Strategy<Value = Flap> {
 
 fn router() -> impl Strategy<Value = Router> {
     let some = |most| prop_oneof![2 => micros(0..1), 1 => micros(0..most)];
-    (prop_oneof![Just(0), 0..60u8], some(50_000), some(20_000)).prop_map(|(fails, settling, lateness)| Router {
-        fails,
-        settling,
-        lateness,
-    })
+    let parts = (prop_oneof![Just(0), 0..60u8], some(50_000), any::<bool>(), some(20_000));
+    parts.prop_map(|(fails, settling, trusts, lateness)| Router { fails, settling, trusts, lateness })
 }
 
 fn plan() -> impl Strategy<Value = Plan> {

@@ -68,12 +68,14 @@ pub struct Router {
     pub fails: u8,
     /// Establishing takes up to this long; zero: it is done at once.
     pub settling: Span,
+    /// Flows are taken for established at once, as the daemon does; that one is not becomes known within `settling`.
+    pub trusts: bool,
     /// Polls come this much later than the deadline.
     pub lateness: Span,
 }
 
 impl Router {
-    pub const PERFECT: Router = Router { fails: 0, settling: Span::ZERO, lateness: Span::ZERO };
+    pub const PERFECT: Router = Router { fails: 0, settling: Span::ZERO, trusts: false, lateness: Span::ZERO };
 }
 
 impl Path {

@@ -68,6 +68,8 @@ pub(super) enum Happening {
     Flap(usize, bool),
     Network(Transit),
     Settle(RaceId, LinkId, Opening, u16),
+    /// A flow that was taken for established is not.
+    Revoke(RaceId),
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +189,7 @@ impl World {
                 self.collect();
             }
             Happening::Settle(race, link, opening, port) => self.settle(race, link, &opening, port),
+            Happening::Revoke(race) => self.revoke(race),
         }
     }
 
