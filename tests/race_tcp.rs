@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -34,10 +34,7 @@ fn a_connection_carries_data_both_ways() {
     for address in SERVERS {
         let server = bed.server(address, 80);
         let mut stream = bed.connect(&server);
-        stream.write_all(b"hello").unwrap();
-        let mut back = [0; 5];
-        stream.read_exact(&mut back).unwrap();
-        assert_eq!(&back, b"hello");
+        assert_carries(&mut stream, b"hello");
     }
 }
 
@@ -145,10 +142,7 @@ fn two_clients_with_the_same_port_both_connect() {
             streams.push(connect_from(client, source, server.address()).unwrap());
         }
         for (stream, word) in streams.iter_mut().zip([b"one", b"two"]) {
-            let mut back = [0; 3];
-            stream.write_all(word).unwrap();
-            stream.read_exact(&mut back).unwrap();
-            assert_eq!(&back, word);
+            assert_carries(stream, word);
         }
     }
 }
@@ -250,4 +244,14 @@ fn a_large_download_keeps_its_window_scale() {
 
 fn syns(watch: &lab::Watch) -> Vec<Packet> {
     watch.packets(Direction::Up).into_iter().filter(Packet::is_syn).collect()
+}
+
+/// Words go to an echo server and come back.
+#[track_caller]
+fn assert_carries(stream: &mut TcpStream, words: &[u8]) {
+    let mut back = vec![0; words.len()];
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(words).unwrap();
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, words);
 }
