@@ -186,19 +186,25 @@ fn losers_leave_nothing_behind() {
     let bed = Bed::new(&[10, 2]);
     for address in SERVERS {
         let server = bed.server(address, 80);
-        let loser = bed.lab.wire(1).watch();
+        let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
         let streams: Vec<_> = (0..RACES).map(|_| bed.connect(&server)).collect();
         eventually("all accepted", || server.accepted() == RACES);
         eventually("no half-open socket", || half_open(bed.lab.internet()) == 0);
         let lost = if address.is_ipv4() { format!("dst={} ", lab::router4(1)) } else { "dst=fd77:1:".into() };
         let entries = lab::conntrack_entries(bed.lab.router());
         let kept: Vec<_> = entries.iter().filter(|entry| entry.contains(&lost)).collect();
-        let on_loser = server.peers().iter().filter(|peer| link_of(**peer) == 1).count();
+        let winners = server.peers();
+        let on_loser = winners.iter().filter(|peer| link_of(**peer) == 1).count();
         assert_eq!(kept.len(), on_loser, "{kept:?}");
-        let resets: Vec<_> = loser.packets(Direction::Up).into_iter().filter(Packet::is_rst).collect();
-        for syn in syns(&loser) {
-            let wanted = |rst: &&Packet| rst.source == syn.source && rst.sequence == syn.sequence.wrapping_add(1);
-            assert!(on_loser > 0 || resets.iter().any(|rst| wanted(&rst)), "no reset for {syn:?}");
+        for watch in watches {
+            let copies = syns(&watch);
+            assert!(copies.len() >= RACES, "{} copies", copies.len());
+            for syn in copies.iter().filter(|syn| !winners.contains(&syn.source)) {
+                let reset = |packet: &Packet| {
+                    packet.is_rst() && packet.source == syn.source && packet.sequence == syn.sequence.wrapping_add(1)
+                };
+                assert!(watch.wait_for(Direction::Up, LIMIT, reset).is_some(), "no reset for {syn:?}");
+            }
         }
         drop(streams);
     }
