@@ -3,12 +3,13 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::{Direction, Packet, Server, Shape, connect, half_open};
+use socket2::SockRef;
 use support::{Bed, SERVERS, connect_from, eventually, link_of, ms, mss, window_scale};
 
 const LIMIT: Duration = Duration::from_secs(4);
@@ -182,6 +183,56 @@ fn two_clients_with_the_same_port_both_connect() {
 }
 
 #[test]
+fn a_port_that_an_unknown_connection_has_at_one_link_leaves_the_other_link() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        // The router's own connections are not raced: nobody notes their ports.
+        let held = SocketAddr::new(router(address, 2), 40_000);
+        let mut own = connect_from(bed.lab.router(), held, server.address()).unwrap();
+        let watch = bed.lab.wire(2).watch();
+        let start = Instant::now();
+        let mut stream = connect_from(bed.lab.client(), (any(address), held.port()), server.address()).unwrap();
+        assert!(start.elapsed() < REPETITION / 2, "{address}: {:?}", start.elapsed());
+        assert_eq!(syns(&watch)[0].source, held, "no copy from that port");
+        assert_carries(&mut stream, b"mine");
+        assert_carries(&mut own, b"own");
+    }
+}
+
+#[test]
+fn a_port_that_only_conntrack_believes_taken_costs_one_repetition() {
+    need_lab!();
+    let bed = Bed::new(&[5, 20]);
+    for (done, address) in SERVERS.into_iter().enumerate() {
+        let listener = lab::bind(bed.lab.internet(), || TcpListener::bind((address, 80))).unwrap();
+        let held = SocketAddr::new(router(address, 1), 40_000);
+        SockRef::from(&listener).set_read_timeout(Some(LIMIT)).unwrap();
+        let own = connect_from(bed.lab.router(), held, listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        // The server forgets the connection, and its word of that is lost.
+        let wire = bed.lab.wire(1);
+        let watch = wire.watch();
+        wire.blackhole(true);
+        SockRef::from(&accepted).set_linger(Some(Duration::ZERO)).unwrap();
+        drop((accepted, listener));
+        watch.wait_for(Direction::Down, LIMIT, Packet::is_rst).expect("the server's reset");
+        wire.blackhole(false);
+        watch.clear();
+        let server = bed.server(address, 80);
+        let start = Instant::now();
+        let mut stream = connect_from(bed.lab.client(), (any(address), held.port()), server.address()).unwrap();
+        // The kernel refuses the winner's entry. The repeated SYN takes the plain way, from a port that the kernel chooses.
+        assert!(start.elapsed() < REPETITION + ms(500), "{address}: {:?}", start.elapsed());
+        assert_eq!(syns(&watch)[0].source, held, "no copy from that port");
+        assert_eq!(ended(&bed, "fell_back"), done + 1);
+        assert_carries(&mut stream, b"hello");
+        drop(own);
+    }
+}
+
+#[test]
 fn a_syn_with_data_takes_one_link() {
     need_lab!();
     const MSG_FASTOPEN: i32 = 0x2000_0000;
@@ -289,6 +340,11 @@ fn syns(watch: &lab::Watch) -> Vec<Packet> {
 /// What a client binds to that leaves its address to the kernel.
 fn any(server: IpAddr) -> IpAddr {
     if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+/// The router's address at a link, of the server's family.
+fn router(server: IpAddr, link: usize) -> IpAddr {
+    if server.is_ipv4() { lab::router4(link) } else { lab::router6(link) }
 }
 
 /// Words go to an echo server and come back.
