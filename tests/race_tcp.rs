@@ -3,14 +3,19 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::{Direction, Packet, Server, Shape, connect, half_open};
+use socket2::SockRef;
 use support::{Bed, SERVERS, connect_from, eventually, link_of, ms, mss, window_scale};
 
 const LIMIT: Duration = Duration::from_secs(4);
+
+/// When a client repeats its SYN (RFC 6298 2.1).
+const REPETITION: Duration = Duration::from_secs(1);
 
 #[test]
 fn the_faster_link_wins_whichever_it_is() {
@@ -34,23 +39,27 @@ fn a_connection_carries_data_both_ways() {
     for address in SERVERS {
         let server = bed.server(address, 80);
         let mut stream = bed.connect(&server);
-        stream.write_all(b"hello").unwrap();
-        let mut back = [0; 5];
-        stream.read_exact(&mut back).unwrap();
-        assert_eq!(&back, b"hello");
+        assert_carries(&mut stream, b"hello");
     }
 }
 
 #[test]
 fn a_silent_link_harms_nobody() {
     need_lab!();
-    let bed = Bed::new(&[0, 20]);
-    bed.lab.wire(1).blackhole(true);
-    for address in SERVERS {
-        let server = bed.server(address, 80);
-        let (_stream, time) = connect(bed.lab.client(), server.address(), LIMIT).unwrap();
-        // A repeated SYN would come after a second.
-        assert!(time < ms(800), "{time:?}");
+    const ROUND_TRIP: Duration = ms(40);
+    let bed = Bed::new(&[20, 20]);
+    for dead in [1, 2] {
+        bed.lab.wire(dead).blackhole(true);
+        for address in SERVERS {
+            let server = bed.server(address, 80);
+            let watch = bed.lab.wire(dead).watch();
+            let times = [(); 5].map(|()| connect(bed.lab.client(), server.address(), LIMIT).unwrap().1);
+            // Load delays some of them, a wait in the daemon would delay all of them.
+            assert!(*times.iter().min().unwrap() < 2 * ROUND_TRIP, "{address} without link {dead}: {times:?}");
+            assert!(times.iter().all(|time| *time < REPETITION), "{address} without link {dead}: {times:?}");
+            eventually("the silent link's copies", || syns(&watch).len() == times.len());
+        }
+        bed.lab.wire(dead).blackhole(false);
     }
 }
 
@@ -58,12 +67,35 @@ fn a_silent_link_harms_nobody() {
 fn with_all_links_silent_the_client_times_out_and_later_connects() {
     need_lab!();
     let bed = Bed::new(&[5, 5]);
-    let server = bed.server(SERVERS[0], 80);
+    // SYNs after 0, 1 and 3 s, and 4 s more until the client gives up: by then its race is over.
+    let client = bed.lab.client();
+    client.sysctl("net/ipv4/tcp_syn_retries", "2");
+    // Linux 6.5 and later repeat it four times more before that, a second apart.
+    if Path::new("/proc/sys/net/ipv4/tcp_syn_linear_timeouts").exists() {
+        client.sysctl("net/ipv4/tcp_syn_linear_timeouts", "0");
+    }
+    let servers = SERVERS.map(|address| bed.server(address, 80));
     bed.lab.wires().iter().for_each(|wire| wire.blackhole(true));
-    let error = connect(bed.lab.client(), server.address(), ms(2500)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    thread::scope(|scope| {
+        for server in &servers {
+            scope.spawn(|| {
+                let to = server.address();
+                let socket = support::socket_from(client, (any(to.ip()), 0).into()).unwrap();
+                // Should the kernel's own time-out not come, this one does, as another error.
+                socket.set_write_timeout(Some(Duration::from_secs(12))).unwrap();
+                let start = Instant::now();
+                let error = socket.connect(&to.into()).unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ETIMEDOUT), "{to}: {error}");
+                assert!((ms(6500)..ms(9000)).contains(&start.elapsed()), "{to}: {:?}", start.elapsed());
+            });
+        }
+    });
+    eventually("both races are over", || ended(&bed, "silent") == 2);
     bed.lab.wires().iter().for_each(|wire| wire.blackhole(false));
-    bed.connect(&server);
+    for server in &servers {
+        let (_stream, time) = connect(client, server.address(), LIMIT).unwrap();
+        assert!(time < REPETITION, "{}: {time:?}", server.address());
+    }
 }
 
 #[test]
@@ -145,11 +177,58 @@ fn two_clients_with_the_same_port_both_connect() {
             streams.push(connect_from(client, source, server.address()).unwrap());
         }
         for (stream, word) in streams.iter_mut().zip([b"one", b"two"]) {
-            let mut back = [0; 3];
-            stream.write_all(word).unwrap();
-            stream.read_exact(&mut back).unwrap();
-            assert_eq!(&back, word);
+            assert_carries(stream, word);
         }
+    }
+}
+
+#[test]
+fn a_port_that_an_unknown_connection_has_at_one_link_leaves_the_other_link() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        // The router's own connections are not raced: nobody notes their ports.
+        let held = SocketAddr::new(router(address, 2), 40_000);
+        let mut own = connect_from(bed.lab.router(), held, server.address()).unwrap();
+        let watch = bed.lab.wire(2).watch();
+        let start = Instant::now();
+        let mut stream = connect_from(bed.lab.client(), (any(address), held.port()), server.address()).unwrap();
+        assert!(start.elapsed() < REPETITION / 2, "{address}: {:?}", start.elapsed());
+        assert_eq!(syns(&watch)[0].source, held, "no copy from that port");
+        assert_carries(&mut stream, b"mine");
+        assert_carries(&mut own, b"own");
+    }
+}
+
+#[test]
+fn a_port_that_only_conntrack_believes_taken_costs_one_repetition() {
+    need_lab!();
+    let bed = Bed::new(&[5, 20]);
+    for (done, address) in SERVERS.into_iter().enumerate() {
+        let listener = lab::bind(bed.lab.internet(), || TcpListener::bind((address, 80))).unwrap();
+        let held = SocketAddr::new(router(address, 1), 40_000);
+        SockRef::from(&listener).set_read_timeout(Some(LIMIT)).unwrap();
+        let own = connect_from(bed.lab.router(), held, listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        // The server forgets the connection, and its word of that is lost.
+        let wire = bed.lab.wire(1);
+        let watch = wire.watch();
+        wire.blackhole(true);
+        SockRef::from(&accepted).set_linger(Some(Duration::ZERO)).unwrap();
+        drop((accepted, listener));
+        watch.wait_for(Direction::Down, LIMIT, Packet::is_rst).expect("the server's reset");
+        wire.blackhole(false);
+        watch.clear();
+        let server = bed.server(address, 80);
+        let start = Instant::now();
+        let mut stream = connect_from(bed.lab.client(), (any(address), held.port()), server.address()).unwrap();
+        // The kernel refuses the winner's entry. The repeated SYN takes the plain way, from a port that the kernel chooses.
+        assert!(start.elapsed() < REPETITION + ms(500), "{address}: {:?}", start.elapsed());
+        assert_eq!(syns(&watch)[0].source, held, "no copy from that port");
+        assert_eq!(ended(&bed, "fell_back"), done + 1);
+        assert_carries(&mut stream, b"hello");
+        drop(own);
     }
 }
 
@@ -192,19 +271,25 @@ fn losers_leave_nothing_behind() {
     let bed = Bed::new(&[10, 2]);
     for address in SERVERS {
         let server = bed.server(address, 80);
-        let loser = bed.lab.wire(1).watch();
+        let watches = bed.lab.wires().iter().map(lab::Wire::watch).collect::<Vec<_>>();
         let streams: Vec<_> = (0..RACES).map(|_| bed.connect(&server)).collect();
         eventually("all accepted", || server.accepted() == RACES);
         eventually("no half-open socket", || half_open(bed.lab.internet()) == 0);
         let lost = if address.is_ipv4() { format!("dst={} ", lab::router4(1)) } else { "dst=fd77:1:".into() };
         let entries = lab::conntrack_entries(bed.lab.router());
         let kept: Vec<_> = entries.iter().filter(|entry| entry.contains(&lost)).collect();
-        let on_loser = server.peers().iter().filter(|peer| link_of(**peer) == 1).count();
+        let winners = server.peers();
+        let on_loser = winners.iter().filter(|peer| link_of(**peer) == 1).count();
         assert_eq!(kept.len(), on_loser, "{kept:?}");
-        let resets: Vec<_> = loser.packets(Direction::Up).into_iter().filter(Packet::is_rst).collect();
-        for syn in syns(&loser) {
-            let wanted = |rst: &&Packet| rst.source == syn.source && rst.sequence == syn.sequence.wrapping_add(1);
-            assert!(on_loser > 0 || resets.iter().any(|rst| wanted(&rst)), "no reset for {syn:?}");
+        for watch in watches {
+            let copies = syns(&watch);
+            assert!(copies.len() >= RACES, "{} copies", copies.len());
+            for syn in copies.iter().filter(|syn| !winners.contains(&syn.source)) {
+                let reset = |packet: &Packet| {
+                    packet.is_rst() && packet.source == syn.source && packet.sequence == syn.sequence.wrapping_add(1)
+                };
+                assert!(watch.wait_for(Direction::Up, LIMIT, reset).is_some(), "no reset for {syn:?}");
+            }
         }
         drop(streams);
     }
@@ -250,4 +335,33 @@ fn a_large_download_keeps_its_window_scale() {
 
 fn syns(watch: &lab::Watch) -> Vec<Packet> {
     watch.packets(Direction::Up).into_iter().filter(Packet::is_syn).collect()
+}
+
+/// What a client binds to that leaves its address to the kernel.
+fn any(server: IpAddr) -> IpAddr {
+    if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+/// The router's address at a link, of the server's family.
+fn router(server: IpAddr, link: usize) -> IpAddr {
+    if server.is_ipv4() { lab::router4(link) } else { lab::router6(link) }
+}
+
+/// Words go to an echo server and come back.
+#[track_caller]
+fn assert_carries(stream: &mut TcpStream, words: &[u8]) {
+    let mut back = vec![0; words.len()];
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(words).unwrap();
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, words);
+}
+
+/// How many races ended like this.
+fn ended(bed: &Bed, outcome: &str) -> usize {
+    let output = bed.daemon.command(bed.lab.router(), &["metrics"]).output().unwrap();
+    let (text, wanted) =
+        (String::from_utf8(output.stdout).unwrap(), format!("races_ended_total{{outcome=\"{outcome}\"}} "));
+    let line = text.lines().find_map(|line| Some(line.split_once(&wanted)?.1));
+    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number of {outcome} races in {text}"))
 }

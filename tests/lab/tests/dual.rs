@@ -35,6 +35,7 @@ fn clients_are_masqueraded_behind_the_first_link() {
         let server = Server::tcp(lab.internet(), (server, 80));
         for client in lab.clients() {
             let (mut stream, _) = connect(client, server.address(), SECOND).unwrap();
+            stream.set_read_timeout(Some(SECOND)).unwrap();
             stream.write_all(b"ping").unwrap();
             stream.read_exact(&mut [0; 4]).unwrap();
         }

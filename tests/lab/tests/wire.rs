@@ -188,6 +188,7 @@ fn a_black_hole_is_silent_and_can_be_one_way() {
 
     wire.blackhole(false);
     let (mut stream, _) = connect(near, server.address(), SECOND).unwrap();
+    stream.set_read_timeout(Some(SECOND)).unwrap();
     stream.write_all(b"hello").unwrap();
     let mut echoed = [0; 5];
     stream.read_exact(&mut echoed).unwrap();
