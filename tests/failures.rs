@@ -1,14 +1,13 @@
-//! Daemons that die, hang, drown, restart and reload: traffic goes on.
+//! Daemons that die, hang, drown and restart: traffic goes on.
 
 mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
-use lab::{Namespace, Server, connect, download};
+use lab::{Server, connect, download};
 use support::{Bed, Daemon, SERVERS, config, eventually, ms, raw_packets, settled, syn};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -140,55 +139,6 @@ fn a_crashs_remains_are_cleared_by_the_next_stop() {
 }
 
 #[test]
-fn a_reload_loses_no_packet() {
-    need_lab!();
-    let mut bed = Bed::new(&[20, 5]);
-    let servers = SERVERS.map(|address| bed.server(address, 80));
-    let mut streams = servers.each_ref().map(|server| bed.connect(server));
-    let before = [bed.lab.client(), bed.lab.internet()].map(retransmitted);
-    let (done, lab) = (AtomicBool::new(false), &bed.lab);
-    thread::scope(|scope| {
-        let talk = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                streams.iter_mut().for_each(echo);
-            }
-        });
-        for text in [
-            config(&["option weight '3'", ""], ""),
-            config(&["", "option metered '1'"], "config policy 'p'\n option mode 'failover'"),
-            config(
-                &["", ""],
-                "config rule\n option policy 'q'\n option proto 'tcp'\n list dest_port '80'\nconfig policy 'q'\n option mode 'weighted'",
-            ),
-            config(&["", ""], ""),
-        ] {
-            bed.daemon.reload(&text, ": reloaded");
-            thread::sleep(ms(300));
-        }
-        done.store(true, Ordering::Relaxed);
-        talk.join().unwrap();
-    });
-    assert_eq!([lab.client(), lab.internet()].map(retransmitted), before);
-    for server in &servers {
-        eventually("raced again", || bed.link_taken(server) == 2);
-    }
-}
-
-#[test]
-fn a_faulty_reload_changes_nothing_and_says_why() {
-    need_lab!();
-    let mut bed = Bed::new(&[20, 5]);
-    let before = settled(bed.lab.router());
-    let faulty = config(&["option weight 'many'", ""], "");
-    let line = faulty.lines().position(|line| line.contains("many")).unwrap() + 1;
-    let said = bed.daemon.reload(&faulty, "weight");
-    assert!(said.contains(&line.to_string()) && said.contains("many"), "{said}");
-    thread::sleep(ms(200));
-    assert_eq!(settled(bed.lab.router()), before);
-    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 80)), 2);
-}
-
-#[test]
 fn a_download_survives_a_restart() {
     need_lab!();
     let mut bed = Bed::new(&[20, 5]);
@@ -294,13 +244,4 @@ fn echo(stream: &mut TcpStream) {
     let mut back = [0; 5];
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"hello");
-}
-
-/// How many TCP segments a host has sent again.
-fn retransmitted(host: &Namespace) -> u64 {
-    let text = host.run(|| fs::read_to_string("/proc/thread-self/net/snmp")).unwrap();
-    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
-    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
-    let at = names.split(' ').position(|name| name == "RetransSegs").unwrap();
-    values.split(' ').nth(at).unwrap().parse().unwrap()
 }
