@@ -160,9 +160,7 @@ impl Daemon {
     fn start(config: Config, options: &Options) -> Result<Self, Exit> {
         let marks = config.main.mark_mask;
         let lacks = |why| Exit::new(Code::System, why);
-        if !sysctl::may_rule_networks() {
-            return Err(cannot(io::ErrorKind::PermissionDenied.into()));
-        }
+        sysctl::may_rule_networks().map_err(lacks)?;
         let installation = Installation::survey(System::open().map_err(cannot)?, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
         let changes = Changes::open().map_err(cannot)?;
