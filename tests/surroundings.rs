@@ -116,7 +116,7 @@ fn a_missing_device_leaves_the_others_at_work() {
     need_lab!();
     let bed = Bed::on(Bed::builder(&[2, 2]).build(), &config(&["", "", ""], ""));
     let said = bed.daemon.says(0, "link wan3");
-    assert!(said.contains("down"), "{said}");
+    assert!(said.contains("down: there is no device wan3"), "{said}");
     for address in SERVERS {
         let _taken = bed.link_taken(&bed.server(address, 80));
         bed.lab.wire(1).blackhole(true);

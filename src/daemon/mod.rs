@@ -4,6 +4,7 @@
 //! else. The main loop, here, waits for signals, changes of links and routes, probes' answers and requests; it alone
 //! changes rules and routes.
 
+use core::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -333,7 +334,11 @@ impl Daemon {
         for (Attached { link, lacks }, changed) in &changes {
             // That netifd has not spoken yet alarms nobody.
             let level = if *lacks == Some(Lack::Waits) { Level::Debug } else { Level::Warn };
-            logging::tell(level, format_args!("link {} is {}: {}", link.name, changed.to, changed.reason));
+            let reason: &dyn fmt::Display = match lacks {
+                Some(lack) => lack,
+                None => &changed.reason,
+            };
+            logging::tell(level, format_args!("link {} is {}: {reason}", link.name, changed.to));
         }
         !changes.is_empty()
     }
