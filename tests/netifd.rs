@@ -211,7 +211,7 @@ fn links_stay_as_they_are_while_the_bus_is_away() {
     bus.start_netifd();
     bus.state.second.store(false, Ordering::SeqCst);
     let line = bed.daemon.says(mark, "link second is down");
-    assert!(line.contains("no address"), "{line}");
+    assert!(line.contains("interface wan2 is down"), "{line}");
     support::eventually("followed again", || bed.link_taken(&server) == 1);
 }
 

@@ -8,15 +8,19 @@ use std::path::Path;
 use lab::{Dual, Namespace};
 use support::{Bed, Daemon, SERVERS, config, ms, settled};
 
-/// Starts a daemon that cannot run: what it says.
+/// Exit codes, as the help has them.
+const CONFIG: i32 = 3;
+const SYSTEM: i32 = 4;
+const RUNNING: i32 = 5;
+
+/// Starts a daemon that cannot run, and is to end with this code: what it says.
 #[track_caller]
-fn refused(lab: &Dual, start: impl FnOnce(&Namespace) -> Daemon) -> String {
+fn refused(lab: &Dual, code: i32, start: impl FnOnce(&Namespace) -> Daemon) -> String {
     let before = settled(lab.router());
     let mut daemon = start(lab.router());
     let status = daemon.end();
     let output = daemon.process.output();
-    assert!(!status.success(), "{output}");
-    assert!(status.code().is_some(), "a signal ended it: {status}");
+    assert_eq!(status.code(), Some(code), "{status}: {output}");
     let errors: Vec<&str> = output.lines().filter(|line| !line.starts_with("info")).collect();
     assert_eq!(errors.len(), 1, "more than one line: {output}");
     assert_eq!(settled(lab.router()), before);
@@ -27,11 +31,14 @@ fn refused(lab: &Dual, start: impl FnOnce(&Namespace) -> Daemon) -> String {
 fn without_its_capabilities_it_says_which() {
     need_lab!();
     let lab = Dual::new();
-    let capabilities = ["-net_admin", "-net_raw", "-net_admin,-net_raw"];
-    for without in capabilities {
+    for (without, named) in [
+        ("-net_admin", "without CAP_NET_ADMIN:"),
+        ("-net_raw", "without CAP_NET_RAW:"),
+        ("-net_admin,-net_raw", "without CAP_NET_ADMIN and CAP_NET_RAW:"),
+    ] {
         let launcher = ["setpriv", "--bounding-set", without, "--inh-caps", without, "--"];
-        let said = refused(&lab, |router| Daemon::launch_by(&launcher, router, &config(&["", ""], ""), |_| ()));
-        assert!(said.contains("CAP_NET_ADMIN"), "{without}: {said}");
+        let said = refused(&lab, SYSTEM, |router| Daemon::launch_by(&launcher, router, &config(&["", ""], ""), |_| ()));
+        assert!(said.contains(named), "{without}: {said}");
     }
 }
 
@@ -41,7 +48,7 @@ fn without_nft_it_says_so() {
     let lab = Dual::new();
     let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("no-nft-{}", std::process::id()));
     fs::create_dir_all(&empty).unwrap();
-    let said = refused(&lab, |router| {
+    let said = refused(&lab, SYSTEM, |router| {
         Daemon::launch(router, &config(&["", ""], ""), |command| {
             command.env("PATH", &empty);
         })
@@ -54,7 +61,7 @@ fn without_nft_it_says_so() {
 fn a_second_daemon_goes_without_harm_to_the_first() {
     need_lab!();
     let bed = Bed::new(&[20, 2]);
-    let said = refused(&bed.lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+    let said = refused(&bed.lab, RUNNING, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
     assert!(said.contains("another cheaproute"), "{said}");
     for address in SERVERS {
         assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
@@ -67,7 +74,7 @@ fn an_overlapping_mark_is_a_reason_not_to_start() {
     let lab = Dual::new();
     for ip in ["ip", "ip -6"] {
         lab.router().sh(&format!("{ip} rule add fwmark 0x01000000/0xff000000 table 100"));
-        let said = refused(&lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+        let said = refused(&lab, SYSTEM, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
         assert!(said.contains("mark_mask"), "{said}");
         lab.router().sh(&format!("{ip} rule del fwmark 0x01000000/0xff000000 table 100"));
     }
@@ -84,7 +91,7 @@ fn beside_mwan3_it_does_not_start() {
     need_lab!();
     let lab = Dual::new();
     lab.router().sh("ip rule add pref 2001 fwmark 0x100/0x3f00 table 1");
-    let said = refused(&lab, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
+    let said = refused(&lab, SYSTEM, |router| Daemon::launch(router, &config(&["", ""], ""), |_| ()));
     assert!(said.contains("mwan3"), "{said}");
 }
 
@@ -94,15 +101,14 @@ fn a_faulty_or_missing_file_is_a_reason_not_to_start() {
     let lab = Dual::new();
     let text = config(&["option weight 'many'", ""], "");
     let line = text.lines().position(|line| line.contains("many")).unwrap() + 1;
-    let mut daemon = Daemon::launch(lab.router(), &text, |_| ());
-    assert!(!daemon.end().success());
-    let output = daemon.process.output();
-    assert!(output.contains(&format!(":{line}:")) && output.contains("weight"), "{output}");
-    let mut daemon = Daemon::launch(lab.router(), "", |command| {
-        command.args(["-c", "/nonexistent/cheaproute"]);
+    let said = refused(&lab, CONFIG, |router| Daemon::launch(router, &text, |_| ()));
+    assert!(said.contains(&format!(":{line}:")) && said.contains("weight"), "{said}");
+    let said = refused(&lab, CONFIG, |router| {
+        Daemon::launch(router, "", |command| {
+            command.args(["-c", "/nonexistent/cheaproute"]);
+        })
     });
-    assert!(!daemon.end().success());
-    assert!(daemon.process.output().contains("cannot read /nonexistent/cheaproute"), "{}", daemon.process.output());
+    assert!(said.contains("cannot read /nonexistent/cheaproute"), "{said}");
 }
 
 #[test]
@@ -110,7 +116,7 @@ fn a_missing_device_leaves_the_others_at_work() {
     need_lab!();
     let bed = Bed::on(Bed::builder(&[2, 2]).build(), &config(&["", "", ""], ""));
     let said = bed.daemon.says(0, "link wan3");
-    assert!(said.contains("down"), "{said}");
+    assert!(said.contains("down: there is no device wan3"), "{said}");
     for address in SERVERS {
         let _taken = bed.link_taken(&bed.server(address, 80));
         bed.lab.wire(1).blackhole(true);

@@ -84,9 +84,7 @@ fn set<T>(place: &mut Option<T>, value: T) -> Result<(), Exit> {
 }
 
 pub fn act(request: Request) -> Result<(), Exit> {
-    if !sysctl::may_rule_networks() {
-        return Err(Exit::new(Code::System, "not permitted: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"));
-    }
+    sysctl::may_rule_networks().map_err(|why| Exit::new(Code::System, why))?;
     let (mut own, daemons) = known()?;
     match request {
         Request::List => {

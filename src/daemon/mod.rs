@@ -4,6 +4,7 @@
 //! else. The main loop, here, waits for signals, changes of links and routes, probes' answers and requests; it alone
 //! changes rules and routes.
 
+use core::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -161,9 +162,7 @@ impl Daemon {
     fn start(config: Config, options: &Options) -> Result<Self, Exit> {
         let marks = config.main.mark_mask;
         let lacks = |why| Exit::new(Code::System, why);
-        if !sysctl::may_rule_networks() {
-            return Err(cannot(io::ErrorKind::PermissionDenied.into()));
-        }
+        sysctl::may_rule_networks().map_err(lacks)?;
         // Beside the socket, which nobody else has.
         let system = System::open(&options.socket.with_extension("settings")).map_err(cannot)?;
         let installation = Installation::survey(system, marks).map_err(lacks)?;
@@ -338,7 +337,11 @@ impl Daemon {
         for (Attached { link, lacks }, changed) in &changes {
             // That netifd has not spoken yet alarms nobody.
             let level = if *lacks == Some(Lack::Waits) { Level::Debug } else { Level::Warn };
-            logging::tell(level, format_args!("link {} is {}: {}", link.name, changed.to, changed.reason));
+            let reason: &dyn fmt::Display = match lacks {
+                Some(lack) => lack,
+                None => &changed.reason,
+            };
+            logging::tell(level, format_args!("link {} is {}: {reason}", link.name, changed.to));
         }
         !changes.is_empty()
     }

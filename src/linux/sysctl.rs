@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file;
+use crate::kernel::Failure;
 
 /// Reads a setting such as `net/ipv4/ip_forward`, without the line's end.
 pub fn read(name: &str) -> io::Result<String> {
@@ -32,13 +33,18 @@ pub fn resident() -> Option<u64> {
 }
 
 /// Whether this process may do what the daemon does: CAP_NET_ADMIN and CAP_NET_RAW (capabilities(7)), as /proc/self/status
-/// says. Where it does not say, the kernel will.
-pub fn may_rule_networks() -> bool {
-    const NEEDED: u64 = 1 << 12 | 1 << 13;
+/// says. Where it does not say, the kernel will. The error says which it lacks, and what to do.
+pub fn may_rule_networks() -> Result<(), Failure> {
     let text = file::text(Path::new("/proc/self/status")).unwrap_or_default();
     let effective = text.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    effective.is_none_or(|mask| mask & NEEDED == NEEDED)
+    let lacks = match effective.map(|mask| (mask >> 12 & 1, mask >> 13 & 1)) {
+        None | Some((1, 1)) => return Ok(()),
+        Some((1, _)) => "CAP_NET_RAW",
+        Some((_, 1)) => "CAP_NET_ADMIN",
+        Some(_) => "CAP_NET_ADMIN and CAP_NET_RAW",
+    };
+    Err(format!("not permitted without {lacks}: run as root"))
 }
 
 fn path(name: &str) -> PathBuf {

@@ -66,9 +66,12 @@ impl Daemon {
     /// Waits until the kernel knows that the daemon lives: only then does it queue.
     #[track_caller]
     pub fn await_heartbeat(&self, router: &Namespace) {
-        super::eventually("a heartbeat", || {
-            router.sh("nft list set inet cheaproute alive 2>/dev/null || true").contains("expires")
-        });
+        super::eventually("a heartbeat", || self.is_alive(router));
+    }
+
+    /// Whether the kernel has heard of it of late.
+    pub fn is_alive(&self, router: &Namespace) -> bool {
+        router.sh("nft list set inet cheaproute alive 2>/dev/null || true").contains("expires")
     }
 
     /// Starts it, with changes to its command, and waits for nothing.

@@ -8,12 +8,14 @@ pub mod bus;
 mod daemon;
 mod frame;
 mod traffic;
+mod transfer;
 
 pub use answers::{Pages, Resolver};
 pub use bed::{Bed, eventually, link_of, ms, queued, settled};
 pub use daemon::{Daemon, config, link};
 pub use frame::{Option_, mss, tcp_option, window_scale};
 pub use traffic::{connect_from, datagrams, raw_packets, socket_from, syn};
+pub use transfer::Transfer;
 
 /// Where the servers are: one address of either family.
 pub const SERVERS: [std::net::IpAddr; 2] = [std::net::IpAddr::V4(lab::SERVER4), std::net::IpAddr::V6(lab::SERVER6)];
