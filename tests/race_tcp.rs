@@ -202,6 +202,23 @@ fn a_port_that_an_unknown_connection_has_at_one_link_leaves_the_other_link() {
 }
 
 #[test]
+fn a_port_that_unknown_connections_have_at_all_links_is_changed() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    for address in SERVERS {
+        let server = bed.server(address, 80);
+        let held = [1, 2].map(|link| SocketAddr::new(router(address, link), 40_000));
+        let mut own = held.map(|held| connect_from(bed.lab.router(), held, server.address()).unwrap());
+        let start = Instant::now();
+        let mut stream = connect_from(bed.lab.client(), (any(address), held[0].port()), server.address()).unwrap();
+        // To the server the copies are its connections' strays, which it answers with what no race takes for an answer.
+        assert!(start.elapsed() < ms(4500), "{address}: {:?}", start.elapsed());
+        assert_carries(&mut stream, b"mine");
+        own.iter_mut().for_each(|own| assert_carries(own, b"own"));
+    }
+}
+
+#[test]
 fn a_port_that_only_conntrack_believes_taken_costs_one_repetition() {
     need_lab!();
     let bed = Bed::new(&[5, 20]);

@@ -9,8 +9,9 @@
 //!    and again should they answer later; UDP and echo losers get silence.
 //! 4. A link with a **handicap** has its answer held back that long; another link's answer in that time beats it.
 //! 5. A **refusal** (RST) is believed when every link refused, or when the others stay silent for [`REFUSAL_GRACE`].
-//! 6. A repeated opening repeats the copies. Without any answer the race ends after [`LIFETIME`], and the client times out
-//!    as it would have without us.
+//! 6. A repeated opening repeats the copies; a SYN that nobody answers for long, from another port, once: a connection of which we
+//!    never knew may have that one. Without any answer the race ends after [`LIFETIME`], and the client times out as it would have
+//!    without us.
 //! 7. What cannot be raced is **passed**: it takes the policy's first good link, which the packet's mark already names.
 //! 8. With `remember` set, a destination raced that recently gets a **race of one** over the link that was fastest there;
 //!    the other copies follow when no answer came in 1.5 times its round trip and [`FOLLOW_UP_SLACK`].

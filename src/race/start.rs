@@ -1,6 +1,7 @@
 //! The start: an opening begins a race, joins the one that it began before, or passes.
 
 use core::hash::BuildHasher;
+use std::net::SocketAddr;
 
 use super::ports::Want;
 use super::record::{Outcome, Record};
@@ -9,6 +10,10 @@ use super::{Action, Actions, FOLLOW_UP_SLACK, Held, LIFETIME, MAX_KEPT, RaceId, 
 use crate::link::LinkSet;
 use crate::packet::Opening;
 use crate::time::{Span, Time};
+
+/// A port that brought no answer for this long is changed: two repetitions of a SYN as most systems send them (RFC 6298 2.1 and
+/// 5.5), and longer than any round trip.
+const UNHEARD: Span = Span::from_millis(2_900);
 
 impl<S: BuildHasher> Racer<S> {
     /// An opening that waits in a queue: `packet` is what `opening` was parsed from, `policy` an index into the policies.
@@ -105,12 +110,16 @@ impl<S: BuildHasher> Racer<S> {
         if race.opening.syn.map(|syn| syn.isn) != opening.syn.map(|syn| syn.isn) {
             return None;
         }
-        let (port, tcp) = (race.port, opening.syn.is_some());
+        let (mut port, tcp) = (race.port, opening.syn.is_some());
         match &mut race.state {
             State::Running => {
                 if links.is_empty() {
                     return Some(Verdict::Pass);
                 }
+                let unheard = race.answered.is_empty() && race.tries >= 2 && tcp && port == opening.client.port();
+                let id = if unheard { self.change_port(now, id, opening, actions) } else { id };
+                let race = self.races.get(id)?;
+                port = race.port;
                 if race.answered.is_empty() {
                     self.log.missed(race.sent, race.sent_at);
                 }
@@ -141,6 +150,25 @@ impl<S: BuildHasher> Racer<S> {
             }
             State::Refused(_) => None,
         }
+    }
+
+    /// Nobody answers, and has not for long: it may be that the port belongs to a connection of which we never knew, behind each link,
+    /// and that the server takes the copies for its strays (RFC 5961 4). The next copies leave from another one, once.
+    fn change_port(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> RaceId {
+        let Some(race) = self.races.get(id) else { return id };
+        let (sent, record) = (race.sent, race.record);
+        if self.log.continue_(record).is_some_and(|record| now.since(record.at) < UNHEARD) {
+            return id;
+        }
+        self.reset(id, sent, actions);
+        let Some(mut race) = self.races.remove(id) else { return id };
+        let want = Want { protocol: opening.protocol, client: opening.client, server: opening.server, links: sent };
+        // Whoever has it, it is not this client.
+        let nobody = Want { client: SocketAddr::new(opening.client.ip(), 0), ..want };
+        sent.iter().for_each(|link| self.ports.take(self.races.hasher(), &nobody, link, race.port));
+        let in_flight = |port| self.races.find_answer(opening.protocol, opening.server, port).is_some();
+        race.port = self.ports.pick(self.races.hasher(), &want, in_flight).unwrap_or(race.port);
+        self.races.insert(race).unwrap_or(id)
     }
 
     /// The client gave an undecided race up: a server that still holds half of its connection would take the new SYN, from

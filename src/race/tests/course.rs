@@ -14,8 +14,8 @@ fn rule_6_a_repeated_syn_repeats_the_copies() {
         &two(),
         "0 syn          | copy 1 2, drop #1
          1000 syn       | copy 1 2, drop #2
-         3000 syn       | copy 1 2, drop #3
-         6999 1 syn-ack | establish 1, pass #4, reset 2",
+         2800 syn       | copy 1 2, drop #3
+         6799 1 syn-ack | establish 1, pass #4, reset 2",
     );
     assert_eq!(stage.racer.log().counters.repeats, 2);
     // Over the links as they are now.
@@ -25,6 +25,29 @@ fn rule_6_a_repeated_syn_repeats_the_copies() {
          10 down 1      |
          1000 syn       | copy 2, drop #2
          1001 2 syn-ack | establish 2, pass #3, reset 1",
+    );
+}
+
+#[test]
+fn rule_6_a_port_that_brings_no_answer_for_long_is_changed_once() {
+    let stage = play(
+        &two(),
+        "0 syn          | copy 1 2, drop #1
+         1000 syn       | copy 1 2, drop #2
+         3000 syn       | reset 1 2, copy 1 2 from another port, drop #3
+         4000 syn       | copy 1 2 from another port, drop #4
+         7900 syn       | copy 1 2 from another port, drop #5
+         7950 1 syn-ack | establish 1, pass #6, reset 2",
+    );
+    let counters = stage.racer.log().counters;
+    assert_eq!((counters.races, counters.won, counters.resets), (1, 1, 3));
+    // The next connection from that port avoids it from the start.
+    play(
+        &two(),
+        "0 syn          | copy 1 2, drop #1
+         1000 syn       | copy 1 2, drop #2
+         3000 syn       | reset 1 2, copy 1 2 from another port, drop #3
+         9000 syn isn=7 | copy 1 2 from another port, drop #4",
     );
 }
 
