@@ -44,6 +44,7 @@ pub mod mtu;
 pub mod noise;
 pub mod offload;
 pub mod order;
+pub mod pace;
 pub mod parity;
 pub mod path;
 pub mod peer;

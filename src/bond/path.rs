@@ -178,10 +178,10 @@ impl Path {
         self.sent.push_back(Sent { at: now, size: size as u16, slot, fate: Fate::Flying, missing: None });
         if size > 0 {
             self.rate.is_used(self.flying);
-            self.free = self.free.max(now) + duration(size, self.rate.estimate());
+            self.free = self.free.max(now) + self.rate.takes(size as u64);
             // Late is no debt: a thread that slept sends a little faster, yet not in a burst.
             let begun = self.next.max(now - Span::from_millis(1));
-            self.next = begun + duration(size, self.rate.pace());
+            self.next = begun + self.rate.apart(size as u64);
         }
     }
 
@@ -202,13 +202,12 @@ impl Path {
         self.flying < self.rate.window() / 2
     }
 
-    /// When a packet would arrive that is handed over now, behind `backlog` bytes: comparable between paths of a peer.
-    pub fn arrival(&self, size: usize, backlog: u64, now: Time) -> i64 {
+    /// When a packet would arrive that is handed over now: comparable between paths of a peer.
+    pub fn arrival(&self, size: usize, now: Time) -> i64 {
         let one_way = self.rate.one_way(now).unwrap_or(self.feedback.as_micros() as i64 / 2);
-        let rate = self.rate.estimate();
         // What is on its way has left by then, whatever was thought of the rate when it was sent.
-        let free = self.free.min(now + duration(self.flying as usize, rate));
-        let begins = free.max(now) + duration(size + backlog as usize, rate);
+        let free = self.free.min(now + self.rate.takes(self.flying));
+        let begins = free.max(now) + self.rate.takes(size as u64);
         (begins.0 as i64).saturating_add(one_way)
     }
 
@@ -391,9 +390,4 @@ impl Probing {
         let ago = Span::from_micros(u64::from((now.0 as u32).wrapping_sub(token ^ self.key)));
         (ago <= LATEST && ago.0 <= now.0).then(|| now - ago)
     }
-}
-
-/// How long `size` bytes take at a rate.
-fn duration(size: usize, rate: u64) -> Span {
-    Span::from_micros(size as u64 * 1_000_000 / rate.max(1))
 }

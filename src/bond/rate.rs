@@ -13,6 +13,7 @@ use crate::time::{Span, Time};
 
 use super::jitter::{Jitter, Round};
 use super::least::{Least, MEMORY};
+use super::pace::Pace;
 
 /// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
 pub const QUEUE: u64 = 4_000;
@@ -83,6 +84,9 @@ pub struct Rate {
     loss: u32,
     /// Bytes a second that a person allows; 0: any.
     cap: u64,
+    /// What follows from all that: how fast the path is thought to be, and how fast packets leave.
+    takes: Pace,
+    leave: Pace,
 }
 
 /// One report's figures.
@@ -102,7 +106,7 @@ pub struct Heard {
 
 impl Rate {
     pub fn new(cap: u64) -> Self {
-        Rate {
+        let mut rate = Rate {
             window: FIRST,
             starting: true,
             limited: false,
@@ -126,12 +130,17 @@ impl Rate {
             sent: 0,
             loss: 0,
             cap,
-        }
+            takes: Pace::of(0),
+            leave: Pace::of(0),
+        };
+        rate.follow();
+        rate
     }
 
     /// Bytes a second that a person allows; 0: any.
     pub fn set_cap(&mut self, cap: u64) {
         self.cap = cap;
+        self.follow();
     }
 
     /// Bytes that may be in flight.
@@ -159,10 +168,21 @@ impl Rate {
         if self.cap == 0 { rate.max(1) } else { rate.min(self.cap).max(1) }
     }
 
-    /// Bytes a second at which packets leave: a little faster than they arrive, so that the window decides.
-    pub fn pace(&self) -> u64 {
+    /// How long the path is thought to be busy with so many bytes.
+    pub fn takes(&self, size: u64) -> Span {
+        self.takes.takes(size)
+    }
+
+    /// How long after so many bytes the next ones may leave: a little sooner than these arrive, so that the window decides.
+    pub fn apart(&self, size: u64) -> Span {
+        self.leave.takes(size)
+    }
+
+    /// What it reckons with has changed.
+    fn follow(&mut self) {
         let tried = self.tried();
-        self.capped(if self.starting { tried * 2 } else { tried + tried / 4 })
+        self.takes = Pace::of(self.estimate());
+        self.leave = Pace::of(self.capped(if self.starting { tried * 2 } else { tried + tried / 4 }));
     }
 
     /// It is not known yet what the path carries.
@@ -221,6 +241,7 @@ impl Rate {
         if now >= self.round {
             self.turn(now);
         }
+        self.follow();
     }
 
     fn sample(&mut self, at: u32, bytes: u32) {

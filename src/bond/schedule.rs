@@ -64,7 +64,7 @@ impl Schedule {
 
     /// Whether it is not known yet what the quickest path carries.
     pub fn is_starting(&self, paths: &Paths, now: Time) -> bool {
-        up(paths).min_by_key(|path| path.arrival(1_500, 0, now)).is_some_and(|path| path.rate.is_starting())
+        up(paths).min_by_key(|path| path.arrival(1_500, now)).is_some_and(|path| path.rate.is_starting())
     }
 
     /// For a small packet that somebody waits for: it does not queue behind others.
@@ -75,7 +75,7 @@ impl Schedule {
         let (mut first, mut second, mut wait) = (None, None, false);
         let fit = fit(paths);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
-            let this = Some((path.arrival(load.size, 0, now), path.id.number()));
+            let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
             if !path.takes_express(load.size) {
                 path.rate.is_full();
@@ -101,7 +101,7 @@ impl Schedule {
     }
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let arrival = |path: &Path| path.arrival(load.size, 0, now);
+        let arrival = |path: &Path| path.arrival(load.size, now);
         let Some(best) = up(paths).map(arrival).min() else { return Choice::Nowhere };
         // A path that lags further behind would stall the others' packets at the far end.
         let nearest = up(paths).filter_map(|path| path.rate.one_way(now)).min();
@@ -117,7 +117,7 @@ impl Schedule {
             if lags(path) {
                 continue;
             }
-            let at = path.arrival(load.size, 0, now);
+            let at = path.arrival(load.size, now);
             match path.opens(load.size) {
                 Some(opens) if opens <= now => {
                     let this = (at, 1 << path.id.number());
