@@ -6,7 +6,7 @@ use crate::time::Span;
 /// a hundred and more on a router's.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Microseconds a byte, in 2^20ths: at 10 Gbit/s a thousandth is rounded away.
+    /// Microseconds a byte, in 2^20ths: at 10 Gbit/s a thousandth is added.
     byte: u64,
 }
 
@@ -16,7 +16,8 @@ impl Pace {
 
     /// That of so many bytes a second.
     pub fn of(rate: u64) -> Self {
-        Pace { byte: (1_000_000 << 20) / rate.max(Self::SLOWEST) }
+        // A little more: what is a whole number of microseconds is not to lose one.
+        Pace { byte: (1_000_000 << 20) / rate.max(Self::SLOWEST) + 1 }
     }
 
     /// What `size` bytes take. Right up to 1 GB.
@@ -35,11 +36,11 @@ mod tests {
             (125_000, 1_500, 12_000),
             (9_375_000, 1_500, 160),
             (1, 64, 1_000_000),
-            (64, 1 << 30, (1 << 24) * 1_000_000),
+            (64, 1 << 30, (1 << 24) * 1_000_000 + 1_024),
         ] {
             assert_eq!(Pace::of(rate).takes(size), Span(micros), "{size} bytes at {rate} a second");
         }
-        let (least, most) = (Span(799_000), Span(800_000));
+        let (least, most) = (Span(800_000), Span(801_000));
         assert!((least..=most).contains(&Pace::of(1_250_000_000).takes(1_000_000_000)), "10 Gbit/s");
     }
 }

@@ -290,9 +290,9 @@ fn all() -> String {
     options(&mut out, |_| true);
     out.push_str(
         "\nFiles:\n  \
-         /etc/config/cheaproute                links, policies and rules, in UCI's form\n  \
-         /var/run/cheaproute/control.sock      where the daemon answers; for root only\n  \
-         /var/run/cheaproute/control.settings  what it changed under /proc/sys, should it be killed\n\n\
+         /etc/config/cheaproute             links, policies and rules, in UCI's form\n  \
+         /var/run/cheaproute/control.sock   where the daemon answers; for root only\n  \
+         (the same, and .settings)          what it changed in /proc/sys, should it be killed\n\n\
          Exit codes:\n",
     );
     for code in Code::ALL {

@@ -19,6 +19,7 @@ use crate::control::{Code, Exit};
 use crate::kernel::{Control, Failure};
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
+use crate::linux::file;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::route::Changes;
 use crate::linux::signal::{Signal, Signals};
@@ -164,7 +165,7 @@ impl Daemon {
         let lacks = |why| Exit::new(Code::System, why);
         sysctl::may_rule_networks().map_err(lacks)?;
         // Beside the socket, which nobody else has.
-        let system = System::open(&options.socket.with_extension("settings")).map_err(cannot)?;
+        let system = System::open(&file::beside(&options.socket, ".settings")).map_err(cannot)?;
         let installation = Installation::survey(system, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
         let changes = Changes::open().map_err(cannot)?;

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::peer;
 
@@ -24,13 +24,20 @@ pub fn own(path: &Path) -> String {
     if fs::symlink_metadata(path).is_ok_and(|at| is_ours(&at)) { text(path).unwrap_or_default() } else { String::new() }
 }
 
+/// Another file in the same directory: its name, and more.
+pub fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
 /// Makes a file of this user's what `text` says: whoever reads it meanwhile has the old text or the new one.
 /// An empty one is taken away.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     if text.is_empty() {
         return fs::remove_file(path);
     }
-    let new = path.with_extension("new");
+    let new = beside(path, ".new");
     let _ = fs::remove_file(&new);
     // In a directory that is not ours, this name may be somebody else's link by now.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;

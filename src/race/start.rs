@@ -117,9 +117,10 @@ impl<S: BuildHasher> Racer<S> {
                     return Some(Verdict::Pass);
                 }
                 let unheard = race.answered.is_empty() && race.tries >= 2 && tcp && port == opening.client.port();
-                let id = if unheard { self.change_port(now, id, opening, actions) } else { id };
+                if unheard {
+                    port = self.change_port(now, id, opening, actions);
+                }
                 let race = self.races.get(id)?;
-                port = race.port;
                 if race.answered.is_empty() {
                     self.log.missed(race.sent, race.sent_at);
                 }
@@ -154,21 +155,22 @@ impl<S: BuildHasher> Racer<S> {
 
     /// Nobody answers, and has not for long: it may be that the port belongs to a connection of which we never knew, behind each link,
     /// and that the server takes the copies for its strays (RFC 5961 4). The next copies leave from another one, once.
-    fn change_port(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> RaceId {
-        let Some(race) = self.races.get(id) else { return id };
-        let (sent, record) = (race.sent, race.record);
+    fn change_port(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> u16 {
+        let own = opening.client.port();
+        let Some(race) = self.races.get(id) else { return own };
+        let (links, record) = (race.sent, race.record);
         if self.log.continue_(record).is_some_and(|record| now.since(record.at) < UNHEARD) {
-            return id;
+            return own;
         }
-        self.reset(id, sent, actions);
-        let Some(mut race) = self.races.remove(id) else { return id };
-        let want = Want { protocol: opening.protocol, client: opening.client, server: opening.server, links: sent };
+        self.reset(id, links, actions);
+        let want = Want { protocol: opening.protocol, client: opening.client, server: opening.server, links };
         // Whoever has it, it is not this client.
         let nobody = Want { client: SocketAddr::new(opening.client.ip(), 0), ..want };
-        sent.iter().for_each(|link| self.ports.take(self.races.hasher(), &nobody, link, race.port));
+        links.iter().for_each(|link| self.ports.take(self.races.hasher(), &nobody, link, own));
         let in_flight = |port| self.races.find_answer(opening.protocol, opening.server, port).is_some();
-        race.port = self.ports.pick(self.races.hasher(), &want, in_flight).unwrap_or(race.port);
-        self.races.insert(race).unwrap_or(id)
+        let port = self.ports.pick(self.races.hasher(), &want, in_flight).unwrap_or(own);
+        self.races.change_port(id, port);
+        port
     }
 
     /// The client gave an undecided race up: a server that still holds half of its connection would take the new SYN, from

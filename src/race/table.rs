@@ -188,6 +188,15 @@ impl<S: BuildHasher> Table<S> {
         Some(race)
     }
 
+    /// From now on a race's copies leave from this port.
+    pub fn change_port(&mut self, id: RaceId, port: u16) {
+        let Some(race) = self.get(id) else { return };
+        let before = core::mem::replace(&mut race.port, port);
+        let Opening { protocol, server, .. } = race.opening.unpack();
+        self.answers.remove(self.hasher.hash_one((protocol, server, before)), id.slot);
+        self.answers.insert(self.hasher.hash_one((protocol, server, port)), id.slot);
+    }
+
     /// Moves a race to the end of the order of expiry.
     pub fn renew(&mut self, id: RaceId, expires: Time) {
         if let Some(race) = self.get(id) {
