@@ -52,19 +52,21 @@ pub fn rows(effort: Effort) -> Vec<Row> {
     let connected: Vec<Duration> = tries.iter().flatten().copied().collect();
     let growth = end.0 as i64 - settled.unwrap_or(end).0 as i64;
     let share = connected.len() as f64 / tries.len() as f64;
+    // A machine that is too busy to flood shows nothing.
+    let flooded = f64::from(offered) >= 0.9 * 20_000.0 * time.as_secs_f64();
     vec![
         Row::goal(
             "memory with 10,000 races in flight",
             format!("{:.2} MB", full.0 as f64 / 1024.0),
             "<= 4 MB",
-            full.0 <= 4096,
+            full.0 <= 4096 && copies >= 9_900,
             format!("{} KB without the program's files, {} KB at start; {copies} raced of {sent}", full.1, fresh.0),
         ),
         Row::goal(
             "memory's growth in a flood of 20,000 SYNs/s, after 2 s",
             format!("{growth} KB"),
             "~ 0 (<= 64 KB)",
-            growth <= 64,
+            growth <= 64 && flooded,
             format!(
                 "{} s, {offered} SYNs, {} KB at the end; conntrack {before} before, {after} after",
                 time.as_secs(),
@@ -75,7 +77,7 @@ pub fn rows(effort: Effort) -> Vec<Row> {
             "an honest client's connections in that flood",
             format!("{:.1} %", share * 100.0),
             "100 %",
-            connected.len() == tries.len(),
+            connected.len() == tries.len() && flooded,
             format!("{} of {} within 3 s, median {:.2} ms", connected.len(), tries.len(), median(&millis(&connected))),
         ),
     ]
