@@ -75,6 +75,8 @@ impl Peer {
         let (squeezer, totals) = (&mut self.squeezer, &mut self.totals);
         let mut announce = None;
         let mut item = std::mem::take(&mut self.scratch);
+        item.clear();
+        item.reserve(packet.length().min(room));
         let begin = |form, item: &mut Vec<u8>| {
             item.clear();
             match said {
@@ -105,7 +107,7 @@ impl Peer {
         if let Some(slot) = superseded {
             self.store.replace(slot, &item);
         } else if item.len() <= room {
-            waits = self.enqueue(&item, flow, urgent, small, now);
+            waits = self.enqueue(&mut item, flow, urgent, small, now);
         } else if let Some(cut) = pieces::cut(packet.length(), room - item::OVERHEAD) {
             sequences = 2;
             let whole = item.split_off(item::OVERHEAD);
@@ -114,7 +116,7 @@ impl Peer {
                 item.clear();
                 item::begin(form, pending, flow, sequence % SEQUENCES, &mut item);
                 item.extend_from_slice(bytes);
-                self.enqueue(&item, flow, urgent, false, now);
+                self.enqueue(&mut item, flow, urgent, false, now);
             }
         } else {
             self.totals.dropped += 1;
@@ -127,11 +129,18 @@ impl Peer {
         }
     }
 
-    fn enqueue(&mut self, item: &[u8], flow: u8, urgent: bool, small: bool, now: Time) -> Option<Slot> {
-        let slot = self.store.add(urgent, now, |place| place.extend_from_slice(item));
+    /// `item`: afterwards anything.
+    fn enqueue(&mut self, item: &mut Vec<u8>, flow: u8, urgent: bool, small: bool, now: Time) -> Option<Slot> {
+        let length = item.len();
+        // A large one's memory changes hands instead of its bytes, unless it is more than the packet needs.
+        let moves = length > SMALL && item.capacity() <= 2 * usize::from(self.size);
+        let slot = self.store.add(urgent, now, |place| match moves {
+            true => std::mem::swap(place, item),
+            false => place.extend_from_slice(item),
+        });
         match slot {
             Some(slot) if small => self.express.push_back(slot),
-            Some(slot) => self.fair.push(flow, slot, item.len()),
+            Some(slot) => self.fair.push(flow, slot, length),
             None => self.totals.dropped += 1,
         }
         slot
