@@ -303,11 +303,7 @@ impl Daemon {
             }
             self.answer_asked();
             if self.settle.is_some_and(|at| at <= now()) {
-                self.settle = None;
-                if let Err(why) = self.refresh() {
-                    logging::error!("{why}; trying again in {RETRY}");
-                    self.settle = Some(now() + RETRY);
-                }
+                let _ = self.settle();
             }
             self.hooks.turn(now(), &self.config.main.hook);
             if !self.racing.is_running() {
@@ -374,6 +370,15 @@ impl Daemon {
     /// What connections can leave by, up or not: links and peers.
     fn ways(&self) -> Vec<Link> {
         self.attached.iter().map(|attached| attached.link.clone()).chain(self.peers.ways()).collect()
+    }
+
+    /// Looks at the kernel, and brings all in line; if that fails, again in a while.
+    fn settle(&mut self) -> Result<(), Failure> {
+        self.settle = None;
+        self.refresh().inspect_err(|why| {
+            logging::error!("{why}; trying again in {RETRY}");
+            self.settle = Some(now() + RETRY);
+        })
     }
 
     /// Looks at the kernel's links and routes, and brings races, probes and rules in line.

@@ -44,36 +44,39 @@ impl Daemon {
             ["link", name, "up"] => self.set_link(name, true),
             ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),
-            ["reload"] => match self.reload() {
-                Ok(()) => Ok(Value::Text("reloaded".into())),
-                Err(why) => Err(Exit::new(Code::Config, why.join("; "))),
-            },
+            ["reload"] => self.reload().map(|()| Value::Text("reloaded".into())),
             _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
         }
     }
 
-    /// Takes the configuration anew. With faults the old one stays; they are logged and returned.
-    pub(super) fn reload(&mut self) -> Result<(), Vec<String>> {
+    /// Takes the configuration anew. With faults the old one stays; they are logged and returned. Without, it is in force by now, or
+    /// the error says why the kernel does not take it yet.
+    pub(super) fn reload(&mut self) -> Result<(), Exit> {
         let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
             true => Ok(config),
             false => Err(vec!["mark_mask changes only at a restart".into()]),
         });
-        let config = read.inspect_err(|faults| {
+        let config = read.map_err(|faults| {
             faults.iter().for_each(|fault| logging::error!("{fault}"));
             logging::error!("not reloaded: the old configuration stays");
-            self.config_error = Some(faults.clone());
+            let text = faults.join("; ");
             let more = faults.len().saturating_sub(1);
             let reason = faults.first().cloned().unwrap_or_default();
             let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
+            self.config_error = Some(faults);
             self.happened(Event::of(Kind::ReloadFailed, now(), reason));
+            Exit::new(Code::Config, text)
         })?;
         self.config_error = None;
         logging::set_level(config.main.log_level);
         self.config = config;
         self.adopt();
-        self.settle = Some(now());
+        let done = self.settle();
         self.happened(Event::of(Kind::Reload, now(), String::new()));
-        logging::info!("reloaded");
+        match done {
+            Ok(()) => logging::info!("reloaded"),
+            Err(why) => return Err(Exit::new(Code::Failed, format!("reloaded, but not in force yet: {why}"))),
+        }
         Ok(())
     }
 }
