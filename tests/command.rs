@@ -2,9 +2,12 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Output;
 
-use support::{Bed, SERVERS, config, link, ms};
+use support::{Bed, Daemon, SERVERS, config, link, ms};
 
 fn run(bed: &Bed, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = bed.daemon.command(bed.lab.router(), arguments).output().unwrap();
@@ -57,9 +60,43 @@ fn a_reload_answers_for_itself() {
     assert!(status.contains("2 of 2 up") && status.contains("not in use"), "{status}");
     bed.daemon.write(&(config(&[], "") + &link(2, "")));
     assert_eq!(run(&bed, &["reload"]).0, Some(0));
-    support::eventually("one link", || run(&bed, &["status"]).1.contains("1 of 1 up"));
+    let (_, status, _) = run(&bed, &["status"]);
+    assert!(status.contains("1 of 1 up"), "in force by then: {status}");
     let server = bed.server(SERVERS[0], 80);
     assert_eq!(bed.link_taken(&server), 2);
+}
+
+#[test]
+fn a_reload_that_the_kernel_refuses_says_so_and_comes_later() {
+    need_lab!();
+    let lab = lab::Dual::new();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nft-{}", std::process::id()));
+    let (nft, refuse) = (directory.join("nft"), directory.join("refuse"));
+    fs::create_dir_all(&directory).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let text = format!(
+        "#!/bin/sh\n[ ! -e {} ] || {{ echo 'not today' >&2; exit 1; }}\nPATH='{path}' exec nft \"$@\"\n",
+        refuse.display()
+    );
+    fs::write(&nft, text).unwrap();
+    fs::set_permissions(&nft, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut daemon = Daemon::launch(lab.router(), &config(&["", ""], ""), |command| {
+        command.env("PATH", format!("{}:{path}", directory.display()));
+    });
+    daemon.says(0, "racing over");
+    let rules = || lab.router().sh("nft -s -t list table inet cheaproute");
+    let before = rules();
+    daemon.write(&config(&["", "option metered '1'"], "config policy 'p'\n option mode 'failover'"));
+    fs::write(&refuse, "").unwrap();
+    let output = daemon.command(lab.router(), &["reload"]).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("not in force yet") && complaint.contains("not today"), "{complaint}");
+    assert_eq!(rules(), before);
+    fs::remove_file(&refuse).unwrap();
+    support::eventually("other rules", || rules() != before);
+    daemon.stop();
+    fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

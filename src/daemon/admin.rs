@@ -7,7 +7,7 @@ use crate::linux::clock::now;
 use crate::text::commas;
 use crate::time::{Span, Time};
 
-use super::{Daemon, RETRY};
+use super::Daemon;
 
 /// A request that waits for a round of probes.
 pub struct Asked {
@@ -38,13 +38,7 @@ impl Daemon {
             self.taken_out.push(name.to_owned());
         }
         // At once, so that the next connection after the answer goes the right way.
-        if let Err(why) = self.refresh() {
-            self.settle = Some(now() + RETRY);
-            return Err(Exit::said(
-                Code::Failed,
-                format_args!("noted, but not in force yet: {why}; trying again in {RETRY}"),
-            ));
-        }
+        self.in_force()?;
         Ok(Value::Text(match up {
             true => format!("link {name} is used again, as soon as its probes allow"),
             false => format!("link {name} is taken out until 'cheaproute link {name} up' or a restart"),

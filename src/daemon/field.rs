@@ -66,12 +66,16 @@ impl<D: Data> Field<D> {
 
     /// Sends the resets that the last packets led to. Call it after each batch.
     pub fn reset_losers(&mut self) {
-        for (links, port, opening) in self.resets.drain(..) {
-            for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
-                let Some(source) = link.address(opening.server.ip()) else { continue };
-                packet::reset(&opening, source, port, &mut self.buffer);
-                let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
-            }
+        let mut resets = core::mem::take(&mut self.resets);
+        resets.drain(..).for_each(|(links, port, opening)| self.reset_over(links, port, &opening));
+        self.resets = resets;
+    }
+
+    fn reset_over(&mut self, links: LinkSet, port: u16, opening: &Opening) {
+        for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
+            let Some(source) = link.address(opening.server.ip()) else { continue };
+            packet::reset(opening, source, port, &mut self.buffer);
+            let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
         }
     }
 
@@ -116,6 +120,14 @@ impl<D: Data> Field<D> {
                 Action::Copy { links, port, kept } => {
                     let bytes = kept.as_deref().unwrap_or(packet);
                     let Some(opening) = packet::opening(bytes) else { continue };
+                    // The server is to forget the connection before it hears of the next one from that port.
+                    let same = |(_, known, other): &(LinkSet, u16, Opening)| {
+                        (*known, other.client, other.server) == (port, opening.client, opening.server)
+                    };
+                    if let Some(at) = self.resets.iter().position(same) {
+                        let (links, port, opening) = self.resets.swap_remove(at);
+                        self.reset_over(links, port, &opening);
+                    }
                     for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
                         let Some(source) = link.address(opening.server.ip()) else { continue };
                         if packet::copy_of(bytes, source, port, link.mtu, &mut self.buffer) {

@@ -23,8 +23,12 @@ fn field() -> Field<Fake> {
 }
 
 fn syn() -> Vec<u8> {
+    syn_of(1000)
+}
+
+fn syn_of(isn: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let tcp = PacketBuilder::ipv4([192, 168, 1, 7], [198, 51, 100, 1], 63).tcp(40_000, 443, 1000, 64_000).syn();
+    let tcp = PacketBuilder::ipv4([192, 168, 1, 7], [198, 51, 100, 1], 63).tcp(40_000, 443, isn, 64_000).syn();
     let mss = etherparse::TcpOptionElement::MaximumSegmentSize(1460);
     tcp.options(&[mss]).unwrap().write(&mut bytes, &[]).unwrap();
     bytes
@@ -94,4 +98,16 @@ fn a_taken_port_sends_the_client_the_plain_way() {
     assert_eq!(field.data.sent.iter().skip(2).map(|(link, _)| *link).collect::<Vec<_>>(), [id(1), id(2)]);
     give(&mut field, QUEUE + 1, 2, 9, &syn(), &mut judge);
     assert_eq!(judge.verdicts.last(), Some(&((QUEUE + 1, 2), Some(0xC011_0000))));
+}
+
+#[test]
+fn a_server_is_told_to_forget_before_it_is_asked_anew() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
+    // The client gave up, and begins again from the same port, in the same batch.
+    give(&mut field, QUEUE + 1, 2, 9, &syn_of(5000), &mut judge);
+    field.reset_losers();
+    let sent: Vec<_> =
+        field.data.sent.iter().map(|(link, bytes)| (link.number(), packet::opening(bytes).is_some())).collect();
+    assert_eq!(sent, [(1, true), (2, true), (1, false), (2, false), (1, true), (2, true)]);
 }

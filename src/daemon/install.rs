@@ -39,7 +39,7 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Settings::default());
+        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Settings::of(&mut kernel));
         Ok(Installation { kernel, marks, queueing, families, loaded, tables, routes, settings })
     }
 
@@ -195,10 +195,10 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
         return Ok(());
     }
     let wants = if rule.mask == u32::MAX { rule.mark } else { rule.mask };
-    // Its rules of marks are numbered like their tables (mwan3.sh), whatever option mmx_mask says.
-    if wants == rule.mask
-        && (rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) || rule.preference == 2000 + rule.table)
-    {
+    // Whatever its option mmx_mask says, its rules and their marks are numbered like their tables (mwan3.sh).
+    let number = rule.mark >> rule.mask.trailing_zeros();
+    let is_numbered = number == rule.table && rule.preference.checked_sub(2000) == Some(number);
+    if rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) || is_numbered && wants == rule.mask {
         return Err("mwan3 is running: stop it first (/etc/init.d/mwan3 stop), it steers the same connections".into());
     }
     if wants & marks.mask() != 0 {

@@ -8,7 +8,7 @@ use crate::linux::sysctl;
 use crate::logging;
 
 use super::events::{Event, Kind};
-use super::{Daemon, cannot, load, peers};
+use super::{Daemon, RETRY, cannot, load, peers};
 
 impl Daemon {
     pub(super) fn take(&mut self, request: Request) {
@@ -71,13 +71,17 @@ impl Daemon {
         logging::set_level(config.main.log_level);
         self.config = config;
         self.adopt();
-        let done = self.settle();
         self.happened(Event::of(Kind::Reload, now(), String::new()));
-        match done {
-            Ok(()) => logging::info!("reloaded"),
-            Err(why) => return Err(Exit::new(Code::Failed, format!("reloaded, but not in force yet: {why}"))),
-        }
+        self.in_force()?;
+        logging::info!("reloaded");
         Ok(())
+    }
+
+    /// Has what was asked for take effect before the answer.
+    pub(super) fn in_force(&mut self) -> Result<(), Exit> {
+        let said =
+            |why| Exit::said(Code::Failed, format_args!("noted, but not in force yet: {why}; trying again in {RETRY}"));
+        self.settle().map_err(said)
     }
 }
 

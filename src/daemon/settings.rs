@@ -15,11 +15,9 @@ const MOST: usize = 512;
 const IPV6_FORWARD: &str = "net/ipv6/conf/all/forwarding";
 
 /// Settings that we changed, in the order of the changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Settings {
     changed: Vec<Changed>,
-    /// What a killed daemon left was looked for.
-    looked: bool,
     /// What is written down.
     kept: String,
 }
@@ -41,19 +39,22 @@ struct Wish {
 }
 
 impl Settings {
+    /// What a killed daemon left, and nobody has changed since. Changes nothing.
+    pub fn of(kernel: &mut impl Control) -> Self {
+        let kept = kernel.kept();
+        let stands = |left: &Changed| kernel.setting(&left.name).is_ok_and(|is| is == left.to);
+        Settings { changed: parse(&kept).filter(stands).collect(), kept }
+    }
+
     /// Changes the settings that stand in the plan's way, and gives back those that no longer do.
     pub fn adjust(&mut self, kernel: &mut impl Control, plan: &Plan) {
-        if !std::mem::replace(&mut self.looked, true) {
-            self.kept = kernel.kept();
-            self.changed =
-                parse(&self.kept).filter(|left| kernel.setting(&left.name).is_ok_and(|is| is == left.to)).collect();
-        }
         let wishes = self.wishes(kernel, plan);
         self.give_back(kernel, &wishes);
-        let mut changes = Vec::new();
+        let mut changes: Vec<(String, &str, &str)> = Vec::new();
         for Wish { name, from, to, or_else } in wishes {
             let Ok(own) = kernel.setting(&name) else { continue };
-            if !from.contains(&own.as_str()) {
+            // A device may be wished for twice: as a link, and as a split's.
+            if !from.contains(&own.as_str()) || changes.iter().any(|(known, ..)| *known == name) {
                 continue;
             }
             changes.push((name.clone(), to, or_else));

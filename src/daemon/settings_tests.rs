@@ -52,7 +52,8 @@ fn place() -> Place {
 
 #[test]
 fn settings_are_given_back_with_what_needed_them() {
-    let (mut kernel, mut settings) = (kernel(), Settings::default());
+    let mut kernel = kernel();
+    let mut settings = Settings::of(&mut kernel);
     let (config, links, place) = (config(), links(), place());
     let with = Plan { splits: Some(&place), ..plan(&config, &links) };
     for _ in 0..2 {
@@ -81,12 +82,12 @@ fn a_killed_daemons_settings_are_given_back_by_the_next() {
     let mut kernel = kernel();
     let (config, links, place) = (config(), links(), place());
     let with = Plan { splits: Some(&place), ..plan(&config, &links) };
-    Settings::default().adjust(&mut kernel, &with);
+    Settings::of(&mut kernel).adjust(&mut kernel, &with);
     assert_eq!(values(&mut kernel, &NAMES), "2 1 1 1 2 0");
     // Somebody else had a say meanwhile: that stands.
     kernel.set("net/ipv4/ip_forward", "0").unwrap();
     kernel.set("net/ipv6/conf/wan1/accept_ra", "0").unwrap();
-    let mut next = Settings::default();
+    let mut next = Settings::of(&mut kernel);
     next.adjust(&mut kernel, &plan(&config, &links));
     assert_eq!(values(&mut kernel, &NAMES), "2 0 0 0 0 0", "it has no splits");
     assert_eq!(kernel.note, "net/ipv4/conf/wan1/rp_filter 1 2\n");

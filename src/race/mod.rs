@@ -3,7 +3,8 @@
 //! # The rules
 //! 1. An **opening** (a SYN, a first datagram, an echo request) starts a race among the links of its policy that are up and
 //!    have an address of its family; metered links take part only when no other is left.
-//! 2. Every such link carries a **copy**. All copies of a race leave from the same port, so that the **answer** names its race.
+//! 2. Every such link carries a **copy**. All copies of a race leave from the same port, so that the **answer** names its race
+//!    (but see 6).
 //! 3. The first answer wins and the daemon *establishes* the flow over its link; a SYN-ACK over a link that went down
 //!    meanwhile does so only if no link that is up can still answer. The **losers** are reset at once (TCP),
 //!    and again should they answer later; UDP and echo losers get silence.

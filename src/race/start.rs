@@ -1,7 +1,6 @@
 //! The start: an opening begins a race, joins the one that it began before, or passes.
 
 use core::hash::BuildHasher;
-use std::net::SocketAddr;
 
 use super::ports::Want;
 use super::record::{Outcome, Record};
@@ -12,8 +11,11 @@ use crate::packet::Opening;
 use crate::time::{Span, Time};
 
 /// A port that brought no answer for this long is changed: two repetitions of a SYN as most systems send them (RFC 6298 2.1 and
-/// 5.5), and longer than any round trip.
+/// 5.5). Where answers take longer, the connection comes with the next one's.
 const UNHEARD: Span = Span::from_millis(2_900);
+
+/// Ports below are asked for on purpose: a server may take no others (RFC 1813's, for one, with `secure`).
+const PRIVILEGED: u16 = 1024;
 
 impl<S: BuildHasher> Racer<S> {
     /// An opening that waits in a queue: `packet` is what `opening` was parsed from, `policy` an index into the policies.
@@ -85,6 +87,7 @@ impl<S: BuildHasher> Racer<S> {
             sent,
             answered: LinkSet::EMPTY,
             refused: LinkSet::EMPTY,
+            began: now,
             sent_at: now,
             expires: now + LIFETIME,
             waiting: None,
@@ -116,9 +119,12 @@ impl<S: BuildHasher> Racer<S> {
                 if links.is_empty() {
                     return Some(Verdict::Pass);
                 }
-                let unheard = race.answered.is_empty() && race.tries >= 2 && tcp && port == opening.client.port();
-                if unheard {
-                    port = self.change_port(now, id, opening, actions);
+                // Once: what has another port already keeps it.
+                let own = opening.client.port();
+                let changes = tcp && port == own && own >= PRIVILEGED && now.since(race.began) >= UNHEARD;
+                if changes && race.answered.is_empty() {
+                    let links = links.iter().chain(race.sent.iter()).collect();
+                    port = self.change_port(id, opening, links).unwrap_or(port);
                 }
                 let race = self.races.get(id)?;
                 if race.answered.is_empty() {
@@ -153,24 +159,16 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
-    /// Nobody answers, and has not for long: it may be that the port belongs to a connection of which we never knew, behind each link,
-    /// and that the server takes the copies for its strays (RFC 5961 4). The next copies leave from another one, once.
-    fn change_port(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> u16 {
+    /// Another port for the copies of a race that nobody answers, and has not for long: it may be that connections of which we never knew
+    /// have this one, behind each link, and that the server takes the copies for their strays (RFC 5961 4). They are not ours to
+    /// reset; and since a server that is down is as silent, nothing is noted of that port.
+    fn change_port(&mut self, id: RaceId, opening: &Opening, links: LinkSet) -> Option<u16> {
         let own = opening.client.port();
-        let Some(race) = self.races.get(id) else { return own };
-        let (links, record) = (race.sent, race.record);
-        if self.log.continue_(record).is_some_and(|record| now.since(record.at) < UNHEARD) {
-            return own;
-        }
-        self.reset(id, links, actions);
         let want = Want { protocol: opening.protocol, client: opening.client, server: opening.server, links };
-        // Whoever has it, it is not this client.
-        let nobody = Want { client: SocketAddr::new(opening.client.ip(), 0), ..want };
-        links.iter().for_each(|link| self.ports.take(self.races.hasher(), &nobody, link, own));
-        let in_flight = |port| self.races.find_answer(opening.protocol, opening.server, port).is_some();
-        let port = self.ports.pick(self.races.hasher(), &want, in_flight).unwrap_or(own);
+        let busy = |port| port == own || self.races.find_answer(opening.protocol, opening.server, port).is_some();
+        let port = self.ports.pick(self.races.hasher(), &want, busy)?;
         self.races.change_port(id, port);
-        port
+        Some(port)
     }
 
     /// The client gave an undecided race up: a server that still holds half of its connection would take the new SYN, from

@@ -12,7 +12,7 @@ use crate::time::Time;
 #[derive(Clone, Debug)]
 pub(super) struct Race {
     pub opening: Packed,
-    /// The source port (or echo identifier) of all its copies.
+    /// The source port (or echo identifier) of its copies.
     pub port: u16,
     pub state: State,
     pub policy: u8,
@@ -21,7 +21,8 @@ pub(super) struct Race {
     pub sent: LinkSet,
     pub answered: LinkSet,
     pub refused: LinkSet,
-    /// When the last copies left.
+    /// When the first copies left, and the last.
+    pub began: Time,
     pub sent_at: Time,
     pub expires: Time,
     /// Boxed, since few races ever wait.

@@ -76,7 +76,7 @@ impl Peer {
         let mut announce = None;
         let mut item = std::mem::take(&mut self.scratch);
         item.clear();
-        item.reserve(packet.length().min(room));
+        item.reserve(item::OVERHEAD + packet.length());
         let begin = |form, item: &mut Vec<u8>| {
             item.clear();
             match said {
@@ -132,8 +132,8 @@ impl Peer {
     /// `item`: afterwards anything.
     fn enqueue(&mut self, item: &mut Vec<u8>, flow: u8, urgent: bool, small: bool, now: Time) -> Option<Slot> {
         let length = item.len();
-        // A large one's memory changes hands instead of its bytes, unless it is more than the packet needs.
-        let moves = length > SMALL && item.capacity() <= 2 * usize::from(self.size);
+        // A large one's memory changes hands instead of its bytes, unless it is much more than the packet needs.
+        let moves = length > SMALL && item.capacity() <= 2 * length;
         let slot = self.store.add(urgent, now, |place| match moves {
             true => std::mem::swap(place, item),
             false => place.extend_from_slice(item),
