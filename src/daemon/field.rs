@@ -121,10 +121,7 @@ impl<D: Data> Field<D> {
                     let bytes = kept.as_deref().unwrap_or(packet);
                     let Some(opening) = packet::opening(bytes) else { continue };
                     // The server is to forget the connection before it hears of the next one from that port.
-                    let same = |(_, known, other): &(LinkSet, u16, Opening)| {
-                        (*known, other.client, other.server) == (port, opening.client, opening.server)
-                    };
-                    if let Some(at) = self.resets.iter().position(same) {
+                    if let Some(at) = self.deferred(port, &opening) {
                         let (links, port, opening) = self.resets.swap_remove(at);
                         self.reset_over(links, port, &opening);
                     }
@@ -170,13 +167,16 @@ impl<D: Data> Field<D> {
     /// Resets wait until the verdicts are out: the client's answer comes first. And a loser's own answer may come until
     /// then, so that one reset does for both.
     fn defer(&mut self, links: LinkSet, port: u16, opening: Opening) {
-        let same = |(_, known, other): &&mut (LinkSet, u16, Opening)| {
-            (*known, other.client, other.server) == (port, opening.client, opening.server)
-        };
-        match self.resets.iter_mut().find(same) {
+        match self.deferred(port, &opening).and_then(|at| self.resets.get_mut(at)) {
             Some((known, ..)) => *known = known.iter().chain(links.iter()).collect(),
             None => self.resets.push((links, port, opening)),
         }
+    }
+
+    /// Where resets from that port, of that client to that server, wait.
+    fn deferred(&self, port: u16, opening: &Opening) -> Option<usize> {
+        let wanted = (port, opening.client, opening.server);
+        self.resets.iter().position(|(_, known, other)| (*known, other.client, other.server) == wanted)
     }
 
     /// A mark without our bits: what passes has its route already, or gets it by its conntrack entry.
