@@ -95,6 +95,7 @@ fn a_reload_that_the_kernel_refuses_says_so_and_comes_later() {
     assert_eq!(rules(), before);
     fs::remove_file(&refuse).unwrap();
     support::eventually("other rules", || rules() != before);
+    daemon.says(0, "all that was noted is in force");
     daemon.stop();
     fs::remove_dir_all(&directory).unwrap();
 }

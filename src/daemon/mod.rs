@@ -131,6 +131,8 @@ struct Daemon {
     installation: Installation<System>,
     /// When the kernel is to be looked at again, and brought in line.
     settle: Option<Time>,
+    /// The kernel refused the last time.
+    refused: bool,
     poll: Poll,
     changes: Changes,
     netifd: Netifd,
@@ -185,6 +187,7 @@ impl Daemon {
             racing,
             installation,
             settle: None,
+            refused: false,
             poll,
             changes,
             netifd: Netifd::Unknown,
@@ -375,10 +378,17 @@ impl Daemon {
     /// Looks at the kernel, and brings all in line; if that fails, again in a while.
     fn settle(&mut self) -> Result<(), Failure> {
         self.settle = None;
-        self.refresh().inspect_err(|why| {
-            logging::error!("{why}; trying again in {RETRY}");
-            self.settle = Some(now() + RETRY);
-        })
+        let done = self.refresh();
+        match &done {
+            Ok(()) if self.refused => logging::info!("all that was noted is in force"),
+            Ok(()) => {}
+            Err(why) => {
+                logging::error!("{why}; trying again in {RETRY}");
+                self.settle = Some(now() + RETRY);
+            }
+        }
+        self.refused = done.is_err();
+        done
     }
 
     /// Looks at the kernel's links and routes, and brings races, probes and rules in line.

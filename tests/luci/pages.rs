@@ -154,6 +154,9 @@ fn status(router: &Router, browser: &mut Browser) {
         // What the daemon refuses, with its reason.
         browser.value("fill('[data-section=why] input', 'example.net')");
         browser.value("click('[data-section=why] button')");
+        browser.until("text('.cr-why').startsWith('Enter an IP address')");
+        browser.value("fill('[data-section=why] input', '192.0.2')");
+        browser.value("click('[data-section=why] button')");
         browser.until("text('.cr-why').includes('must be an IP address')");
     }
     pictures(browser, "status");

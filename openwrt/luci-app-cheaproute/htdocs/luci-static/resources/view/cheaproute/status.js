@@ -244,20 +244,22 @@ return view.extend({
 		const protocol = E('select', { 'class': 'cbi-input-select', 'aria-label': _('Protocol') },
 			[ 'tcp', 'udp', 'icmp' ].map((name) => E('option', { 'value': name }, [ name ])));
 		const result = E('div', { 'class': 'cr-why', 'role': 'status' });
-		const ask = () => client.why(address.value.trim(), protocol.value, protocol.value == 'icmp' ? undefined : +port.value)
+		const ask = (to) => client.why(to, protocol.value, protocol.value == 'icmp' ? undefined : +port.value)
 			.then((answer) => dom.content(result, L.toArray(answer.answers).map((found) => this.renderAnswer(found))))
 			.catch((error) => dom.content(result, [ format.failure(error) ]));
+		// A name may mean other addresses to the device that asked for it.
+		const submit = (event) => {
+			const to = address.value.trim();
+			event.preventDefault();
+			if (/^[\d.]+$/.test(to) || to.includes(':'))
+				return ask(to);
+			return dom.content(result, [ _('Enter an IP address. Names are not looked up here: they may mean other addresses to other devices.') ]);
+		};
 
 		return E('div', { 'class': 'cbi-section cr-section', 'data-section': 'why' }, [
 			E('h3', {}, [ _('Why this link?') ]),
 			E('p', {}, [ _('Which link a new connection to an address would take now, and why.') ]),
-			E('form', {
-				'class': 'cr-ask',
-				'submit': (event) => {
-					event.preventDefault();
-					return address.value.trim() ? ask() : null;
-				}
-			}, [ address, port, protocol, E('button', { 'class': 'btn cbi-button cbi-button-action', 'type': 'submit' }, [ _('Ask') ]) ]),
+			E('form', { 'class': 'cr-ask', submit }, [ address, port, protocol, E('button', { 'class': 'btn cbi-button cbi-button-action', 'type': 'submit' }, [ _('Ask') ]) ]),
 			result
 		]);
 	},
