@@ -46,8 +46,11 @@ enum What {
     Idle,
     /// Two hundred clients of one server.
     Clients,
-    /// No bond: what the lab's wires themselves let through.
-    Wire,
+    /// No bond: what the lab's wires, and this congestion control, themselves let through; the least share.
+    Wire {
+        congestion: &'static str,
+        share: f64,
+    },
 }
 
 const FAST: Link = Link::new(75, 20.0);
@@ -73,8 +76,15 @@ const fn stream(name: &'static str, links: &'static [Link], congestion: &'static
     Scenario { name, links, scheduler: "adaptive", what: What::Stream { congestion, upload: false, share } }
 }
 
+const fn wire(name: &'static str, links: &'static [Link], congestion: &'static str, share: f64) -> Scenario {
+    Scenario { name, links, scheduler: "", what: What::Wire { congestion, share } }
+}
+
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "wire", links: &[Link::new(100, 0.1)], scheduler: "", what: What::Wire },
+    wire("wire", &[Link::new(100, 0.1)], "cubic", 0.95),
+    // The usual two in one.
+    wire("whole-cubic", &[Link::new(100, 20.0)], "cubic", 0.0),
+    wire("whole-bbr", &[Link::new(100, 20.0)], "bbr", 0.0),
     stream("cubic", USUAL, "cubic", 0.93),
     stream("bbr", USUAL, "bbr", 0.93),
     stream("lossy-cubic", LOSSY, "cubic", 0.90),
@@ -132,7 +142,7 @@ impl Scenario {
             What::Slow => slow::rows(self, effort),
             What::Idle => runs::idle(self, effort),
             What::Clients => clients::rows(effort),
-            What::Wire => runs::wire(self, effort),
+            What::Wire { congestion, share } => runs::wire(self, effort, congestion, share),
         };
         for row in &rows {
             eprintln!("  {}: {} ({})", row.what, row.figure, row.detail);

@@ -37,8 +37,9 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
     let (from, to) = ends(&hosts, upload);
     let address = if upload { CLIENT } else { SERVER };
     let bulk = Bulk::start(from, (address, PORT), to, congestion, PATIENCE).expect("a connection in the tunnel");
-    thread::sleep(seconds(effort.pick(5, 4)));
-    let (busy, time) = (pair.busy(), seconds(effort.pick(10, 5)));
+    let [early, time] = window(effort);
+    thread::sleep(early);
+    let busy = pair.busy();
     let (speeds, loaded) = while_pinging(&hosts.client, SERVER, || {
         let second = |_| bulk.rate(seconds(1));
         (0..time.as_secs()).map(second).collect::<Vec<f64>>()
@@ -77,14 +78,21 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
     rows
 }
 
+/// From when on a stream is measured, and for how long. With and without a bond it is the same, since a BBR gives up a fifth of a second
+/// in every ten (its PROBE_RTT).
+fn window(effort: Effort) -> [Duration; 2] {
+    effort.pick([5, 10], [4, 5]).map(seconds)
+}
+
 /// The most that a stream gets over one link without a bond, in bits a second, and that link.
 fn best_alone(hosts: &Hosts, links: usize, effort: Effort, congestion: &str, upload: bool) -> (f64, usize) {
     let alone = |link: usize| {
         let (from, to) = ends(hosts, upload);
         let address: IpAddr = [10, 77, link as u8, if upload { 2 } else { 1 }].into();
         let bulk = Bulk::start(from, (address, PORT), to, congestion, PATIENCE).expect("a connection");
-        thread::sleep(seconds(effort.pick(3, 2)));
-        (bulk.rate(seconds(effort.pick(6, 3))), link)
+        let [early, time] = window(effort);
+        thread::sleep(early);
+        (bulk.rate(time), link)
     };
     (1..=links).map(alone).fold((0.0, 0), |best, this| if this.0 > best.0 { this } else { best })
 }
@@ -303,14 +311,17 @@ pub fn idle(of: &Scenario, effort: Effort) -> Vec<Row> {
     ]
 }
 
-pub fn wire(of: &Scenario, effort: Effort) -> Vec<Row> {
+pub fn wire(of: &Scenario, effort: Effort, congestion: &str, share: f64) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
-    let (speed, _) = best_alone(&hosts, 1, effort, "cubic", false);
+    let (speed, _) = best_alone(&hosts, 1, effort, congestion, false);
     let figure = speed / whole;
     // 1,448 bytes of 1,514 are the stream's.
     let detail =
         format!("{:.1} Mbit/s, of {:.1} that frames' headers leave", speed / 1e6, whole / 1e6 * 1448.0 / 1514.0);
-    let what = "the lab's wire of 100 Mbit/s: a stream's share without a bond";
-    vec![Row::goal(what, format!("{figure:.3}"), ">= .95", figure >= 0.95, detail)]
+    let what = format!("one wire of 100 Mbit/s without a bond, {congestion}: a stream's share");
+    if share == 0.0 {
+        return vec![Row::info(what, format!("{figure:.3}"), detail)];
+    }
+    vec![Row::goal(what, format!("{figure:.3}"), ">= .95", figure >= share, detail)]
 }
