@@ -78,7 +78,7 @@ impl Schedule {
             let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
             if !path.takes_express(load.size) {
-                path.rate.is_full();
+                path.rate.delays(true);
                 wait = true;
             } else if first.is_none() || this < first {
                 (first, second) = (this, first);
@@ -128,7 +128,7 @@ impl Schedule {
                     }
                 }
                 opens => {
-                    path.rate.is_full();
+                    path.rate.delays(opens.is_none());
                     wait = earlier(wait, opens);
                 }
             }
@@ -158,7 +158,7 @@ impl Schedule {
                 Choice::Take(1 << number)
             }
             opens => {
-                path.rate.is_full();
+                path.rate.delays(opens.is_none());
                 Choice::Wait(opens)
             }
         }
@@ -182,7 +182,7 @@ impl Schedule {
         match path.opens(load.size) {
             Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
             opens => {
-                path.rate.is_full();
+                path.rate.delays(opens.is_none());
                 Choice::Wait(opens)
             }
         }
@@ -204,7 +204,7 @@ fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
         match path.opens(load.size) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
-                path.rate.is_full();
+                path.rate.delays(opens.is_none());
                 wait = earlier(wait, opens);
             }
         }
