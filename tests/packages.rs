@@ -174,8 +174,7 @@ fn every_file_for_routers_is_installed() {
     let installs = feed_installs();
     for entry in fs::read_dir("files").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let for_servers =
-            ["cheaproute.service", "cheaproute.sysusers", "cheaproute.vps.config"].contains(&name.as_str());
+        let for_servers = name.ends_with(".service") || name.ends_with(".sysusers") || name.ends_with(".vps.config");
         let installed = installs.iter().any(|(_, source, _)| *source == format!("files/{name}"));
         assert_eq!(installed, !for_servers, "files/{name}");
     }
@@ -333,6 +332,8 @@ fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
     assert_eq!(folder.mode("stage/etc/config/cheaproute"), 0o640);
     let unit = folder.read("stage/opt/x/lib/systemd/system/cheaproute.service");
     assert!(unit.contains("\nExecStart=/opt/x/sbin/cheaproute run\n"), "{unit}");
+    let unit = folder.read("stage/opt/x/lib/systemd/system/cheaproute-cleanup.service");
+    assert!(unit.contains("\nExecStop=/opt/x/sbin/cheaproute cleanup\n"), "{unit}");
     folder.write("stage/etc/config/cheaproute", "mine");
     make("install");
     assert_eq!(folder.read("stage/etc/config/cheaproute"), "mine");
@@ -351,9 +352,13 @@ fn systemd_understands_the_unit() {
         return;
     }
     let folder = Folder::new("unit");
-    let unit =
-        fs::read_to_string("files/cheaproute.service").unwrap().replace("/usr/local/sbin/cheaproute", "/bin/true");
-    folder.write("cheaproute.service", &unit);
-    let said = said(Command::new("systemd-analyze").arg("verify").arg(folder.path("cheaproute.service")));
+    let mut command = Command::new("systemd-analyze");
+    command.arg("verify");
+    for name in ["cheaproute.service", "cheaproute-cleanup.service"] {
+        let unit = fs::read_to_string(format!("files/{name}")).unwrap();
+        folder.write(name, &unit.replace("/usr/local/sbin/cheaproute", "/bin/true"));
+        command.arg(folder.path(name));
+    }
+    let said = said(&mut command);
     assert!(said.success && said.text.is_empty(), "{}", said.text);
 }
