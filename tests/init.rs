@@ -21,6 +21,10 @@ fn shells() -> Vec<Vec<&'static str>> {
     shells
 }
 
+fn which(program: &str) -> String {
+    said(Command::new("sh").args(["-c", "command -v \"$0\"", program])).text.trim().to_owned()
+}
+
 /// A router's file system, as far as the scripts look into it.
 struct Router {
     folder: Folder,
@@ -37,6 +41,11 @@ impl Router {
         std::os::unix::fs::symlink(BINARY, folder.path("usr/sbin/cheaproute")).unwrap();
         folder.write("usr/share/cheaproute/cheaproute.config", &fs::read_to_string("files/cheaproute.config").unwrap());
         let router = Router { folder, shell: shell.to_vec() };
+        // What the scripts use besides the shell: busybox' awk, say, is silent about writes that fail.
+        fs::create_dir(router.folder.path("bin")).unwrap();
+        for tool in ["awk", "cmp", "mv", "rm", "chmod", "wc"].iter().filter(|_| shell[0] == "busybox") {
+            std::os::unix::fs::symlink(which("busybox"), router.folder.path("bin").join(tool)).unwrap();
+        }
         router.place("files/cheaproute.init", "etc/init.d/cheaproute");
         router.place("files/cheaproute.defaults", "etc/uci-defaults/90-cheaproute");
         router
@@ -59,9 +68,17 @@ impl Router {
 
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Said {
-        let mut command = Command::new(self.shell[0]);
-        command.args(&self.shell[1..]).args(["tests/router/rc.sh"]).arg(self.folder.path(arguments[0]));
-        said(command.args(&arguments[1..]).env("ROOT", self.folder.path("")))
+        self.run_by(&[], arguments)
+    }
+
+    /// By another program, to whose command line ours is appended.
+    #[track_caller]
+    fn run_by(&self, launcher: &[&str], arguments: &[&str]) -> Said {
+        let words: Vec<&str> = launcher.iter().chain(&self.shell).copied().collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["tests/router/rc.sh"]).arg(self.folder.path(arguments[0]));
+        let path = format!("{}:{}", self.folder.path("bin").display(), std::env::var("PATH").unwrap());
+        said(command.args(&arguments[1..]).env("ROOT", self.folder.path("")).env("PATH", path))
     }
 
     /// Runs a command of the init script: the lines that procd would get.
@@ -327,5 +344,29 @@ fn a_full_overlay_is_named() {
         // It stays, for the next start.
         assert!(router.folder.path("etc/uci-defaults/90-cheaproute").exists());
         assert_eq!(router.init("start"), TRIGGER);
+    }
+}
+
+/// The same where some of it fits: what is cut off would be a configuration too.
+#[test]
+fn an_overlay_that_is_nearly_full_is_named() {
+    if !lab::ready() {
+        return;
+    }
+    let room = "mount -t tmpfs -o size=$1 tmpfs \"$2\"; shift 2; \"$@\" || echo failed; ls \"$ROOT/etc/config\"";
+    for (shell, (size, fits)) in shells()
+        .into_iter()
+        .flat_map(|shell| [("4k", false), ("8k", false), ("64k", true)].map(|size| (shell.clone(), size)))
+    {
+        let router = Router::new("room", &shell);
+        router.folder.write("uci", NETWORK);
+        let place = router.folder.path("etc/config");
+        let launcher = ["unshare", "--mount", "sh", "-c", room, "sh", size, place.to_str().unwrap()];
+        let said = router.run_by(&launcher, &["etc/uci-defaults/90-cheaproute"]);
+        let log = router.folder.read("log");
+        let lines: Vec<&str> = said.text.lines().filter(|line| !line.starts_with("awk: ")).collect();
+        assert_eq!(lines, [if fits { "cheaproute" } else { "failed" }], "{size}: {log}");
+        assert_eq!(log.contains("is the overlay full"), !fits, "{size}: {log}");
+        assert_eq!(router.folder.path("etc/uci-defaults/90-cheaproute").exists(), !fits, "{size}");
     }
 }
