@@ -123,7 +123,7 @@ fn packages_hold_what_the_feed_installs() {
             "Package: cheaproute",
             &format!("Version: {VERSION}-r1"),
             &format!("Architecture: {architecture}"),
-            "Depends: kmod-nft-queue, kmod-nf-conntrack-netlink, kmod-nft-nat, kmod-nft-fib, nftables",
+            "Depends: kmod-nft-queue, kmod-nf-conntrack-netlink, kmod-nft-nat, kmod-nft-fib, kmod-tun, nftables",
             "License: MIT OR Apache-2.0",
         ] {
             assert!(control.lines().any(|found| found == line), "no {line} in\n{control}");
