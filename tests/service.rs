@@ -1,4 +1,4 @@
-//! The daemon with what procd and systemd leave it: their users, their capabilities, their environment.
+//! The daemon as a service: with the users, capabilities and environment that procd and systemd leave it; the unit; `make install`.
 
 #[path = "router/mod.rs"]
 mod router;
@@ -145,4 +145,58 @@ fn what_a_killed_one_left_is_taken_away_by_its_user_and_by_root() {
 fn command_at(mut command: Command, folder: &Folder) -> Command {
     command.arg("-s").arg(folder.path("run/socket"));
     command
+}
+
+#[test]
+fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
+    let folder = Folder::new("install");
+    let stage = folder.path("stage");
+    let make = |goal: &str| {
+        let mut command = Command::new("make");
+        command.args(["--no-print-directory", goal, "PREFIX=/opt/x", &format!("BINARY={BINARY}")]);
+        let said = said(command.arg(format!("DESTDIR={}", stage.display())));
+        assert!(said.success, "{}", said.text);
+        said.text
+    };
+    make("install");
+    for file in [
+        "opt/x/sbin/cheaproute",
+        "opt/x/bin/playbacktun",
+        "opt/x/lib/sysusers.d/cheaproute.conf",
+        "etc/config/cheaproute",
+    ] {
+        assert!(stage.join(file).is_file(), "{file}");
+    }
+    assert_eq!(folder.mode("stage/etc/config/cheaproute"), 0o640);
+    let unit = folder.read("stage/opt/x/lib/systemd/system/cheaproute.service");
+    assert!(unit.contains("\nExecStart=/opt/x/sbin/cheaproute run\n"), "{unit}");
+    let unit = folder.read("stage/opt/x/lib/systemd/system/cheaproute-cleanup.service");
+    assert!(unit.contains("\nExecStop=/opt/x/sbin/cheaproute cleanup\n"), "{unit}");
+    folder.write("stage/etc/config/cheaproute", "mine");
+    make("install");
+    assert_eq!(folder.read("stage/etc/config/cheaproute"), "mine");
+    let said = make("uninstall");
+    assert!(said.contains("/etc/config/cheaproute"), "{said}");
+    let left = router::said(Command::new("find").arg(&stage).args(["-type", "f"])).text;
+    let mut left: Vec<&str> = left.lines().map(|file| file.strip_prefix(stage.to_str().unwrap()).unwrap()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["/etc/cheaproute.user", "/etc/config/cheaproute"]);
+}
+
+#[test]
+fn systemd_understands_the_unit() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        eprintln!("skipped: no systemd-analyze");
+        return;
+    }
+    let folder = Folder::new("unit");
+    let mut command = Command::new("systemd-analyze");
+    command.arg("verify");
+    for name in ["cheaproute.service", "cheaproute-cleanup.service"] {
+        let unit = fs::read_to_string(format!("files/{name}")).unwrap();
+        folder.write(name, &unit.replace("/usr/local/sbin/cheaproute", "/bin/true"));
+        command.arg(folder.path(name));
+    }
+    let said = said(&mut command);
+    assert!(said.success && said.text.is_empty(), "{}", said.text);
 }
