@@ -181,7 +181,7 @@ fn switching_off_takes_away_what_a_killed_daemon_left() {
         assert_eq!(router.init("start"), TRIGGER);
         assert_eq!(router.folder.read("calls"), "", "nothing is left");
         router.folder.write("var/run/cheaproute/control.sock", "");
-        assert_eq!(router.init("reload"), TRIGGER);
+        assert_eq!(router.init("start"), TRIGGER);
         assert_eq!(router.folder.read("calls"), "cleanup\n");
     }
 }
@@ -211,6 +211,33 @@ fn faults_leave_a_running_daemon_alone() {
         assert_eq!(router.folder.read("log"), "");
         router.configure(&links("\toption enabled '0'"));
         assert_eq!(router.init("reload"), TRIGGER);
+    }
+}
+
+/// The daemon refuses such a reload, and all that is changed with it.
+#[test]
+fn a_reload_with_other_mark_bits_is_a_restart() {
+    for shell in shells() {
+        let router = Router::new("marks", &shell);
+        router.folder.write("running", "");
+        let runs = "status) echo '{\"version\":\"0.1.0\",\"mark_mask\":\"0x3f000000\",\"links_up\":2}' ;;";
+        let faulty = format!("check) ! grep -q loud {} ;;", router.folder.path("etc/config/cheaproute").display());
+        let other = "\toption mark_mask '0x3F0000'";
+        for (daemon, text, restarts) in [
+            (runs, "", false),
+            (runs, "\toption mark_mask '0x3F000000'", false),
+            (runs, other, true),
+            // The daemon complains, and goes on.
+            (runs, "\toption mark_mask '0x3F0000'\n\toption log_level 'loud'", false),
+            ("status) exit 6 ;;", other, false),
+        ] {
+            router.pretend(&format!("case $1 in\n{daemon}\n{faulty}\nesac"));
+            router.configure(&links(text));
+            let lines = router.init("reload");
+            let kills = lines.iter().position(|line| line == "kill");
+            assert_eq!(kills, restarts.then_some(0), "{text}: {lines:#?}");
+            assert_eq!(lines.iter().filter(|line| line.starts_with("command ")).count(), 1, "{text}: {lines:#?}");
+        }
     }
 }
 

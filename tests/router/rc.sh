@@ -46,6 +46,10 @@ config_foreach() {
 	done
 }
 
+config_get() {
+	eval "$1=\${option_$2_$3-$4}"
+}
+
 config_get_bool() {
 	local value
 	eval "value=\${option_$2_$3-$4}"
