@@ -94,7 +94,8 @@ class Makefile:
     def info(self, section, title, url):
         get = self.variables.get
         return {
-            "license": get("PKG_LICENSE", ""), "maintainer": get("PKG_MAINTAINER", ""), "section": section, "title": title, "url": url,
+            "license": get("PKG_LICENSE", ""), "maintainer": get("PKG_MAINTAINER", ""), "section": section, "title": title,
+            "url": url,
         }
 
 
@@ -131,7 +132,8 @@ def luci_package(makefile, version):
     title = get("LUCI_TITLE", makefile.folder.name)
     needs = depends(get("LUCI_DEPENDS", "")) or ["luci-base"]
     version = makefile.version() if get("PKG_VERSION") else version
-    package = Package(makefile.folder.name, version, makefile.info("luci", title, get("LUCI_URL", "")), needs, get("LUCI_DESCRIPTION", title))
+    info = makefile.info("luci", title, get("LUCI_URL", ""))
+    package = Package(makefile.folder.name, version, info, needs, get("LUCI_DESCRIPTION", title))
     package.all, package.postinst = True, LUCI_POSTINST
     for folder, target in [("htdocs", "/www"), ("root", "")]:
         for source in sorted((makefile.folder / folder).rglob("*")):
@@ -197,7 +199,8 @@ def ipk(package, architecture, folder, output, epoch):
     fields = {
         "Package": package.name, "Version": package.version, "Depends": ", ".join(package.depends),
         "Source": f"openwrt/{package.name}", "License": package.info["license"], "Section": package.info["section"],
-        "URL": package.info["url"], "Maintainer": package.info["maintainer"], "Architecture": architecture, "Installed-Size": str(size),
+        "URL": package.info["url"], "Maintainer": package.info["maintainer"], "Architecture": architecture,
+        "Installed-Size": str(size),
         "Description": package.description,
     }
     control = "".join(f"{name}: {value}\n" for name, value in fields.items() if value)

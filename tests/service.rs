@@ -183,6 +183,22 @@ fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
     assert_eq!(left, ["/etc/cheaproute.user", "/etc/config/cheaproute"]);
 }
 
+/// Told, not done: it is about this machine's own.
+#[test]
+fn uninstall_stops_cleans_up_and_has_systemd_forget() {
+    let said = said(Command::new("make").args(["--no-print-directory", "--dry-run", "uninstall", "PREFIX=/opt/x"]));
+    assert!(said.success, "{}", said.text);
+    let steps = [
+        "systemctl disable --now cheaproute",
+        "/opt/x/sbin/cheaproute cleanup",
+        "rm -f /opt/x/sbin/cheaproute",
+        "rm -f /opt/x/lib/systemd/system/cheaproute.service /opt/x/lib/systemd/system/cheaproute-cleanup.service",
+        "systemctl daemon-reload",
+    ];
+    let places: Vec<usize> = steps.iter().map(|step| said.text.find(step).expect(step)).collect();
+    assert!(places.is_sorted(), "{}", said.text);
+}
+
 #[test]
 fn systemd_understands_the_unit() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
