@@ -16,7 +16,7 @@ return baseclass.extend({
 				must: _('one of error, warn, info, debug, trace'),
 				usual: [ 'info' ] },
 			{ name: 'mark_mask', shape: 'mask', list: false,
-				doc: _('The six adjacent bits of the packet mark that are cheaproute\'s. Move them if another program uses the same ones.'),
+				doc: _('The six adjacent bits of the packet mark that are cheaproute\'s. Move them if another program uses the same ones. A change takes a restart, which OpenWrt\'s service makes of a reload; connections under way then lose their links.'),
 				must: _('six adjacent bits in hexadecimal, such as 0x3F000000'),
 				usual: [ '0x3F000000' ] },
 			{ name: 'local_traffic', shape: 'bool', list: false,
