@@ -168,6 +168,15 @@ impl Hub {
         }
     }
 
+    /// The kernel took no datagram of this length to there: it is longer than the device's packets.
+    pub fn too_long(&mut self, via: &Via, length: usize, now: Time, out: &mut dyn Output) {
+        for number in 0..self.places.len() {
+            if self.places.get_mut(number).is_some_and(|place| place.peer.too_long(via, length, now, out)) {
+                self.touched(number, now);
+            }
+        }
+    }
+
     fn greeting(&mut self, index: u32) -> Option<(usize, &mut Place)> {
         let ours = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
         self.places.iter_mut().enumerate().find(|(_, place)| ours(place))
