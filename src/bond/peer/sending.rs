@@ -9,6 +9,7 @@ use super::super::fair::Admission;
 use super::super::flow::{self, Packet};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
+use super::super::mtu;
 use super::super::path::Path;
 use super::super::pieces;
 use super::super::schedule::{Choice, Load, Scheduler};
@@ -36,6 +37,9 @@ const SAVED: u16 = 38;
 pub const fn device_mtu(size: u16) -> u16 {
     size - (HEADER + TAG + item::OVERHEAD) as u16 + SAVED
 }
+
+/// The largest packet that a device may be made to take: two pieces carry it over any path. A larger one would find no shape there.
+pub const LARGEST: u16 = 2 * (mtu::LEAST - (HEADER + TAG + item::OVERHEAD) as u16);
 
 impl Peer {
     /// A packet from the device.

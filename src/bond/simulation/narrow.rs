@@ -4,11 +4,12 @@ use super::bonded::Bonded;
 use super::bulk::Bulk;
 use super::congestion::Control;
 use super::link::{Change, percent};
+use super::packet::{Body, Parsed};
 use super::world::{Plan, World};
 use super::{CLIENT, SERVER, Side};
 use crate::bond::Event;
 use crate::bond::frame::PathId;
-use crate::bond::peer::device_mtu;
+use crate::bond::peer::{LARGEST, device_mtu};
 use crate::time::Span;
 
 /// From this millisecond on, the link takes IP packets of so many bytes.
@@ -93,4 +94,16 @@ fn a_path_that_carries_less_than_the_least_is_not_used() {
     assert_eq!(world.said.last().map(|(.., event)| *event), Some(Event::Down), "{:?}", world.said);
     world.run_ms(630_000);
     assert_eq!(world.said.last().map(|(.., event)| *event), Some(Event::Mtu(device_mtu(1_472))), "{:?}", world.said);
+}
+
+#[test]
+fn the_largest_packet_that_a_device_may_take_passes_the_narrowest_path() {
+    let mut world = World::new(&Plan::new(&[(8, 10)]).both(0, |way| way.mtu = 1_260), &Bonded::usual);
+    world.run_ms(10_000);
+    for (length, delivered) in [(LARGEST, 1), (LARGEST + 1, 1)] {
+        let payload = vec![7; usize::from(length) - 28];
+        world.io.send(&Parsed { from: CLIENT, app: 0, id: length, body: Body::Udp { payload } });
+        world.run_ms(200);
+        assert_eq!(world.delivered, delivered, "{length} bytes");
+    }
 }
