@@ -246,7 +246,8 @@ impl Section {
             self.changed = true;
             match event {
                 Event::Up => self.tries = 0,
-                Event::Down => {}
+                // One that is gone keeps nobody's packets small.
+                Event::Down => self.resize(now),
                 Event::PathUp(id) | Event::PathDown(id) => {
                     let up = matches!(event, Event::PathUp(_));
                     self.stale |= self.wanted.ways.iter().any(|way| way.reserve);
