@@ -7,6 +7,7 @@ use crate::time::{Span, Time};
 use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
+use super::mtu::{self, Search};
 use super::parity::Giver;
 use super::rate::{Heard, Rate};
 use super::store::Slot;
@@ -91,6 +92,8 @@ pub struct Path {
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
     pub probing: Probing,
+    /// What size passes.
+    pub search: Search,
     pub parity: Giver,
     pub counts: Counts,
 }
@@ -140,6 +143,7 @@ impl Path {
             feedback: Span::from_millis(100),
             disorder: Span::ZERO,
             probing: Probing::default(),
+            search: Search::new(mtu::MOST),
             parity: Giver::default(),
             counts: Counts::default(),
         }
@@ -147,6 +151,11 @@ impl Path {
 
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// Whether a datagram of so many bytes passes whole, as far as is known.
+    pub fn carries(&self, size: usize) -> bool {
+        size <= usize::from(self.search.confirmed())
     }
 
     /// Bytes of memory.
@@ -238,6 +247,7 @@ impl Path {
             match (arrived, sent.fate) {
                 (true, Fate::Flying) => {
                     sent.fate = Fate::Arrived;
+                    self.search.came(sent.size);
                     self.flying -= u64::from(sent.size);
                     heard.arrived += u32::from(sent.size > 0);
                     sent.slot.into_iter().for_each(|slot| each(Outcome::Arrived(slot)));
@@ -250,6 +260,7 @@ impl Path {
                 (true, Fate::Lost) => {
                     // It was only late: the path mixes its packets.
                     sent.fate = Fate::Arrived;
+                    self.search.came(sent.size);
                     news = true;
                     if let Some(missing) = sent.missing {
                         self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
@@ -260,6 +271,7 @@ impl Path {
                     let missing = *sent.missing.get_or_insert(now);
                     if now.since(missing) >= self.disorder {
                         sent.fate = Fate::Lost;
+                        self.search.lost(sent.size);
                         self.flying -= u64::from(sent.size);
                         heard.lost += u32::from(sent.size > 0);
                         self.counts.lost += u64::from(sent.size > 0);
@@ -272,6 +284,7 @@ impl Path {
         if news {
             self.progress = now;
             self.is_doubtful = false;
+            self.compare(now);
         }
         if heard.feedback != Span::ZERO {
             let feedback = heard.feedback.as_micros();
@@ -314,7 +327,8 @@ impl Path {
 
     /// When to [`doubt`](Self::doubt) it, unless something arrives; of a doubtful one, when the next packet is overdue.
     pub fn overdue(&self) -> Option<Time> {
-        if self.flying == 0 || !self.is_up() {
+        // While it is asked whether large ones pass, that answer decides.
+        if self.flying == 0 || !self.is_up() || self.search.is_suspect() && self.probing.asked.is_some() {
             return None;
         }
         let flies = |sent: &&Sent| sent.fate == Fate::Flying && sent.size > 0;
@@ -335,6 +349,7 @@ impl Path {
         let flying = self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying && sent.size > 0);
         for sent in flying.filter(|sent| now.since(sent.at) >= due) {
             sent.fate = Fate::Lost;
+            self.search.lost(sent.size);
             self.flying -= u64::from(sent.size);
             self.counts.lost += 1;
             sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
@@ -368,6 +383,14 @@ impl Path {
         if matches!(self.state, State::Trying | State::Silent) {
             self.state = State::Up;
             self.progress = now;
+        }
+        self.compare(now);
+    }
+
+    /// Something passed. Where many large ones in a row did not, it is asked at once whether such still pass.
+    fn compare(&mut self, now: Time) {
+        if !self.is_doubtful && self.search.compare() {
+            self.probing.next = now;
         }
     }
 

@@ -64,7 +64,7 @@ impl Schedule {
 
     /// Whether it is not known yet what the quickest path carries.
     pub fn is_starting(&self, paths: &Paths, now: Time) -> bool {
-        up(paths).min_by_key(|path| path.arrival(1_500, now)).is_some_and(|path| path.rate.is_starting())
+        up(paths, 0).min_by_key(|path| path.arrival(1_500, now)).is_some_and(|path| path.rate.is_starting())
     }
 
     /// For a small packet that somebody waits for: it does not queue behind others.
@@ -73,7 +73,7 @@ impl Schedule {
             return self.choose(paths, load, now);
         }
         let (mut first, mut second, mut wait) = (None, None, false);
-        let fit = fit(paths);
+        let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
@@ -102,9 +102,9 @@ impl Schedule {
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         let arrival = |path: &Path| path.arrival(load.size, now);
-        let Some(best) = up(paths).map(arrival).min() else { return Choice::Nowhere };
+        let Some(best) = up(paths, load.size).map(arrival).min() else { return Choice::Nowhere };
         // A path that lags further behind would stall the others' packets at the far end.
-        let nearest = up(paths).filter_map(|path| path.rate.one_way(now)).min();
+        let nearest = up(paths, load.size).filter_map(|path| path.rate.one_way(now)).min();
         let lags = |path: &Path| match (path.rate.one_way(now), nearest) {
             (Some(one_way), Some(nearest)) => one_way - nearest > self.limit.as_micros() as i64,
             _ => false,
@@ -112,7 +112,7 @@ impl Schedule {
         let mut wait = None;
         let mut first: Option<(i64, u16)> = None;
         let mut second: Option<(i64, u16)> = None;
-        let fit = fit(paths);
+        let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             if lags(path) {
                 continue;
@@ -144,14 +144,15 @@ impl Schedule {
 
     fn weighted(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + i64::from(path.weight.max(1));
-        let Some(number) = up(paths).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index()) else {
+        let best = up(paths, load.size).max_by_key(|path| credit(&self.credit, path));
+        let Some(number) = best.map(|path| path.id.index()) else {
             return Choice::Nowhere;
         };
         let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
         match path.opens(load.size) {
             Some(opens) if opens <= now => {
-                let total: i64 = up(paths).map(|path| i64::from(path.weight.max(1))).sum();
-                for path in up(paths) {
+                let total: i64 = up(paths, load.size).map(|path| i64::from(path.weight.max(1))).sum();
+                for path in up(paths, load.size) {
                     self.credit[path.id.index()] += i64::from(path.weight.max(1));
                 }
                 self.credit[number] -= total;
@@ -166,7 +167,7 @@ impl Schedule {
 
     fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         let mut choice = None;
-        for path in up(paths) {
+        for path in up(paths, load.size) {
             let slow = path.probing.rtt.is_some_and(|(rtt, _)| rtt > self.limit.as_micros());
             if slow || path.rate.loss() > LOSSY {
                 self.left[path.id.index()] = now + RESPITE;
@@ -177,7 +178,8 @@ impl Schedule {
             }
         }
         // Where none is well, the one that was left longest ago.
-        let choice = choice.or_else(|| up(paths).map(|path| path.id.index()).min_by_key(|at| self.left[*at]));
+        let choice =
+            choice.or_else(|| up(paths, load.size).map(|path| path.id.index()).min_by_key(|at| self.left[*at]));
         let Some(path) = choice.and_then(|at| paths[at].as_mut()) else { return Choice::Nowhere };
         match path.opens(load.size) {
             Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
@@ -196,11 +198,11 @@ fn gain(waited: Span) -> i64 {
 }
 
 fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
-    if up(paths).next().is_none() {
+    if up(paths, load.size).next().is_none() {
         return Choice::Nowhere;
     }
     let (mut take, mut wait) = (0, None);
-    for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+    for path in paths.iter_mut().flatten().filter(|path| path.is_up() && path.carries(load.size)) {
         match path.opens(load.size) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
@@ -212,15 +214,16 @@ fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
     if take == 0 { Choice::Wait(wait) } else { Choice::Take(take) }
 }
 
-/// Which paths carry packets: those that are up, and of them the doubtful ones only if there are no others.
-fn fit(paths: &Paths) -> impl Fn(&Path) -> bool + use<> {
-    let is_sure = |path: &Path| path.is_up() && !path.is_doubtful;
+/// Which paths carry packets of a size: those that are up, and of them the doubtful ones only if there are no others.
+fn fit(paths: &Paths, size: usize) -> impl Fn(&Path) -> bool + use<> {
+    let is_fit = move |path: &Path| path.is_up() && path.carries(size);
+    let is_sure = move |path: &Path| is_fit(path) && !path.is_doubtful;
     let sure = paths.iter().flatten().any(|path| is_sure(path));
-    move |path| if sure { is_sure(path) } else { path.is_up() }
+    move |path| if sure { is_sure(path) } else { is_fit(path) }
 }
 
-fn up(paths: &Paths) -> impl Iterator<Item = &Path> {
-    let fit = fit(paths);
+fn up(paths: &Paths, size: usize) -> impl Iterator<Item = &Path> {
+    let fit = fit(paths, size);
     paths.iter().flatten().map(|path| &**path).filter(move |path| fit(path))
 }
 

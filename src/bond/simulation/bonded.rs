@@ -202,6 +202,19 @@ fn a_satellites_path_comes_up() {
     assert!(is_up(&world, 0) && is_up(&world, 1), "{:?}", world.said);
 }
 
+/// Others fill its queue: an answer takes longer than it is waited for until the next handshake begins.
+#[test]
+fn keys_are_agreed_on_where_answers_take_a_second_and_a_half() {
+    let mut world = super::world::World::new(&Plan::new(&[(10, 750)]), &Bonded::usual);
+    world.run_ms(10_000);
+    assert!(is_up(&world, 0), "{:?}", world.said);
+    let keys = |world: &super::world::World| world.ends.each_ref().map(|end| end.counts().keys);
+    let (said, before) = (world.said.len(), keys(&world));
+    world.run_ms(200_000);
+    assert_eq!(world.said.len(), said, "{:?}", world.said);
+    assert!(keys(&world).iter().zip(before).all(|(now, before)| *now > before), "{before:?}, {:?}", keys(&world));
+}
+
 /// As when a modem changes cells, or others fill its queue: ten times what answers took so far.
 #[test]
 fn a_path_that_becomes_slower_is_not_given_up() {
