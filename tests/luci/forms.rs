@@ -7,7 +7,7 @@ use cheaproute::config::options::Kind;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::pages::{Router, TOOLS, pictures};
+use super::pages::{DISMISS, Router, TOOLS, pictures};
 use super::rights::ADMIN;
 use crate::support::eventually;
 
@@ -224,7 +224,7 @@ pub fn keys(router: &Router, browser: &mut Browser) {
     browser.until(&format!("{shown}.length == 44 && {shown} != '{}'", before.as_str().unwrap()));
     browser.until("/public key: [A-Za-z0-9+/]{43}=$/.test(text('.cr-key'))");
     browser.until("!document.querySelector(field('vps', 'private_key') + ' .cbi-input-invalid')");
-    browser.value("click('.modal .cbi-button:not(.cbi-button-positive):not([data-field] *)')");
+    browser.value(DISMISS);
     browser.until("!dialog()");
     assert!(fs::read_to_string(&router.file).unwrap().contains(before.as_str().unwrap()));
 }

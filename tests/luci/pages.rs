@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, HOSTILE};
 use super::browser::{Browser, chromium};
 use super::forms;
-use super::rights::{ADMIN, WATCHER};
+use super::rights::{ADMIN, READER, WATCHER};
 use super::stage::Stage;
 use crate::need_lab;
 use crate::support::bus::{Running, broker, bus_socket};
@@ -28,6 +28,9 @@ pub const TOOLS: &str = "window.click = (selector) => document.querySelector(sel
     window.field = (section, option) => '[data-field=\"cbid.cheaproute.' + section + '.' + option + '\"]';
     window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility({ visibilityProperty: true }));
     true";
+
+/// Leaves a dialogue.
+pub const DISMISS: &str = "click('.modal .cbi-button:not(.cbi-button-positive):not([data-field] *)')";
 
 pub struct Router {
     pub bed: Bed,
@@ -102,6 +105,8 @@ fn people_see_and_change_links() {
     forms::editing(&router, &mut browser);
     forms::keys(&router, &mut browser);
     forms::sections(&router, &mut browser);
+    hostile(&router, &mut browser);
+    reader(&router, &mut browser);
     faults(&mut router, &mut browser);
     assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
 }
@@ -213,6 +218,60 @@ fn overview(router: &Router, browser: &mut Browser) {
     pictures(browser, "overview");
     router.open(browser, "overview", "nobody");
     browser.until("document.body.dataset.shown == 'false'");
+}
+
+/// Markup in a value of UCI, or in an answer of the daemon or of netifd, is shown and does nothing.
+fn hostile(router: &Router, browser: &mut Browser) {
+    let harmless = |browser: &mut Browser| {
+        assert_eq!(browser.value("[ all('img').length, window.alive ]"), json!([0, null]));
+    };
+    router.bridge.infect(true);
+    router.open(browser, "cheaproute/status", ADMIN);
+    browser.until("all('.cr-card').length == 2 && text('[data-table=policies]').includes('<img')");
+    for table in ["races", "memory", "events", "peers"] {
+        browser.until(&format!("text('[data-section={table}]').includes('<img')"));
+    }
+    browser.value("fill('[data-section=why] input', '192.0.2.1')");
+    browser.value("click('[data-section=why] button')");
+    browser.until("text('.cr-why').includes('<img')");
+    browser.value("click('.cr-probe')");
+    browser.until("text('.cr-result').length > 0");
+    harmless(browser);
+    router.open(browser, "overview", WATCHER);
+    browser.until("document.body.textContent.includes('<img')");
+    harmless(browser);
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.until("text('tr[data-sid=wan1]').includes('<img')");
+    harmless(browser);
+    let sections = browser.value("all('.cbi-map tr[data-sid]').map((row) => row.dataset.sid)");
+    for section in sections.as_array().unwrap().iter().filter_map(Value::as_str) {
+        browser.value(&format!("click('tr[data-sid={section}] .cbi-button-edit')"));
+        browser.until("dialog()");
+        harmless(browser);
+        browser.value(DISMISS);
+        browser.until("!dialog()");
+    }
+    router.bridge.infect(false);
+    assert!(HOSTILE.contains("window.alive"));
+}
+
+/// Who may read the configuration and not write it sees it, and nothing that would fail.
+fn reader(router: &Router, browser: &mut Browser) {
+    router.open(browser, "cheaproute/config", READER);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.until("all('.cbi-page-actions button').every((button) => button.disabled)");
+    assert_eq!(browser.value("all('.cbi-button-add, .cbi-button-remove').every((button) => button.disabled)"), true);
+    browser.value("click('tr[data-sid=vps] .cbi-button-edit')");
+    browser.until("dialog()");
+    assert_eq!(browser.value("all('.modal .cbi-button-positive, .modal [data-field] button, .modal input, .modal select').every((node) => node.disabled)"), true);
+    assert_eq!(browser.value("all('.alert-message').length"), 0);
+    router.open(browser, "cheaproute/status", READER);
+    browser.until("all('.cr-card').length == 2 && text('[data-section=races]').includes('10.77.0.2')");
+    assert_eq!(browser.value("all('.cr-card button').length"), 0);
+    for method in ["reload", "probe", "set_link", "genkey"] {
+        assert!(!router.bridge.calls(READER).iter().any(|call| call == method), "{method}");
+    }
 }
 
 /// What is wrong is said on the pages: a configuration with faults, and then no daemon at all.

@@ -148,13 +148,13 @@ return baseclass.extend({
 				return value == option.usual[0] ? this.remove(section_id) : widget.prototype.write.call(this, section_id, value);
 			};
 
-		// In the table of sections.
+		// In the table of sections, where LuCI would take a text for HTML.
 		field.textvalue = function(section_id) {
 			const value = this.cfgvalue(section_id);
 			if (option.shape == 'bool')
-				return (value ?? field.default) == '1' ? _('Yes') : _('No');
+				return E('span', {}, [ (value ?? field.default) == '1' ? _('Yes') : _('No') ]);
 			const values = L.toArray(value == null || value === '' ? option.usual : value);
-			return values.length ? escaped(values.join(', ')) : E('em', {}, [ option.otherwise || _('none') ]);
+			return values.length ? E('span', {}, [ values.join(', ') ]) : E('em', {}, [ option.otherwise || _('none') ]);
 		};
 
 		// `this` is not the field but its clone, where a dialogue shows it.

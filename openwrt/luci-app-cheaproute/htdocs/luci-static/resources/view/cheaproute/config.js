@@ -110,7 +110,8 @@ return view.extend({
 		section.sortable = true;
 		section.nodescriptions = true;
 		section.sectiontitle = called;
-		section.modaltitle = (section_id) => '%s: %s'.format(title, called(section_id));
+		// LuCI takes it for HTML.
+		section.modaltitle = (section_id) => '%s: %h'.format(title, called(section_id));
 
 		// Sections of all kinds share their names.
 		section.handleAdd = function(event, name) {
@@ -135,8 +136,8 @@ return view.extend({
 				addKeys(section, field, option);
 			// A link stands for an interface, if need be that of its own name, or for a device.
 			if (tabbed && option.name == 'interface')
-				field.textvalue = (section_id) => uci.get('cheaproute', section_id, 'interface')
-					|| uci.get('cheaproute', section_id, 'device') || section_id;
+				field.textvalue = (section_id) => E('span', {}, [ uci.get('cheaproute', section_id, 'interface')
+					|| uci.get('cheaproute', section_id, 'device') || section_id ]);
 		});
 	},
 
