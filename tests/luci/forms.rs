@@ -280,7 +280,7 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     apply(router, browser);
     eventually("the daemon has the policy", || router.json("policies")["policies"][1]["name"] == "calm");
     let applied = fs::read_to_string(&router.file).unwrap();
-    assert!(applied.contains("config rule 'web'") && !applied.contains("option peer"), "{applied}");
+    assert!(applied.contains("config rule 'web'") && !applied.contains("option peer 'vps'"), "{applied}");
 
     browser.value("click('tr[data-sid=web] .cbi-button-remove')");
     browser.until("!document.querySelector('tr[data-sid=web]')");
