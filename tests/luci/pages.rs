@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::bridge::{Bridge, HOSTILE};
 use super::browser::{Browser, chromium};
 use super::forms;
+use super::judge;
 use super::rights::{ADMIN, READER, WATCHER};
 use super::stage::Stage;
 use crate::need_lab;
@@ -109,10 +110,13 @@ fn people_see_and_change_links() {
     links_change(&router, &mut browser);
     watcher(&router, &mut browser);
     overview(&router, &mut browser);
-    forms::fields(&router, &mut browser);
+    judge::values(&router, &mut browser);
+    judge::together(&mut browser);
     forms::editing(&router, &mut browser);
     forms::keys(&router, &mut browser);
     forms::sections(&router, &mut browser);
+    forms::together(&router, &mut browser);
+    forms::refused(&router, &mut browser);
     hostile(&router, &mut browser);
     reader(&router, &mut browser);
     faults(&mut router, &mut browser);
@@ -317,14 +321,23 @@ fn reader(router: &Router, browser: &mut Browser) {
 /// What is wrong is said on the pages: a configuration with faults, and then no daemon at all.
 fn faults(router: &mut Router, browser: &mut Browser) {
     let good = fs::read_to_string(&router.file).unwrap();
-    router.bed.daemon.reload(&good.replace("'3'", "'much'"), "not reloaded");
-    for view in ["status", "config"] {
-        router.open(browser, &format!("cheaproute/{view}"), ADMIN);
-        browser.until("text('.alert-message').includes('weight')");
-    }
+    let note = "text('.alert-message')";
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    assert_eq!(browser.value("all('.alert-message').length"), 0);
+    // The page is open while it happens.
+    router.bed.daemon.reload(&good.replace("'3'", "'<img src=/none>'"), "not reloaded");
+    browser.until(&format!("{note}.includes('weight') && {note}.includes('<img src=/none>')"));
+    assert_eq!(browser.value("all('img').length"), 0);
     router.open(browser, "cheaproute/status", ADMIN);
+    browser.until(&format!("{note}.includes('weight') && text('[data-table=events]').includes('<img')"));
     browser.until("all('.cr-card').length == 2");
+    assert_eq!(browser.value("all('img').length"), 0);
+
     router.bed.daemon.stop();
-    browser.until("text('.alert-message').includes('does not run')");
+    browser.until(&format!("{note}.includes('does not run')"));
     browser.until("all('.cr-card').length == 0");
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until(&format!("{note}.includes('does not run') && {note}.includes('system log')"));
+    pictures(browser, "config-stopped");
 }

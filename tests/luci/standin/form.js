@@ -47,6 +47,15 @@ const Value = baseclass.extend({
 		return node && dom.instances.get(node);
 	},
 
+	isActive: () => true,
+
+	isValid(section_id) {
+		const element = this.element(section_id);
+		if (element)
+			element.triggerValidation();
+		return !element || !element.error;
+	},
+
 	formvalue(section_id) {
 		const element = this.element(section_id);
 		return element ? element.getValue() : null;
