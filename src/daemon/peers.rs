@@ -186,6 +186,8 @@ fn tunnel(peer: &PeerConfig, status: &PeerStatus, ids: &[(String, LinkId)]) -> T
     let mut masquerade = Vec::new();
     if is_server {
         routes.extend(peer.remotes.iter().flat_map(|remote| remote.allowed_ips.iter().copied()));
+        // Through a client, a server's datagrams to that client would lead back into the tunnel, and nobody would reach it any more.
+        routes.retain(|prefix| prefix.length() > 0);
     }
     if is_server && peer.masquerade {
         masquerade.extend(peer.address.iter().filter_map(|own| own.network()));

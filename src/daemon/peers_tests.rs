@@ -138,3 +138,16 @@ fn documents_tell_all() {
     assert_eq!((s.count("clients_total"), s.count("clients_up")), (MAX_TOLD as i64 + 5, 1));
     assert_eq!((s.list("clients").len(), s.list("clients")[0].text("name")), (MAX_TOLD, "c202"));
 }
+
+/// Its own datagrams to the client would be led into the tunnel that they carry.
+#[test]
+fn a_server_is_led_to_its_clients_networks_and_not_to_all() {
+    let server = format!(
+        "config peer home\noption role server\noption private_key {KEY}\noption public_key {OTHER}\noption listen_port 7\n\
+         list address 10.9.0.1/24\nlist allowed_ips 10.9.0.2\nlist allowed_ips 0.0.0.0/0\nlist allowed_ips ::/0\nlist route 0.0.0.0/0\n"
+    );
+    let config = config(&["vps"], &server);
+    let tunnels = peers(&config).tunnels(&config);
+    let routes: Vec<String> = tunnels[1].routes.iter().map(ToString::to_string).collect();
+    assert_eq!(routes, ["10.9.0.2/32"]);
+}

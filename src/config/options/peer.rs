@@ -41,7 +41,7 @@ pub(super) const OPTIONS: &[Spec] = &[
     list(Peer, "route", Shape::Prefix, otherwise("none", &["0.0.0.0/0"]),
         "Whom to reach through the peer while it is up: 0.0.0.0/0 for all. It comes before rules and policies; connected \
          networks and other routes of the main table come first, default routes excepted. The links' own traffic keeps \
-         its way."),
+         its way. A server takes no route to all."),
     list(Peer, "allowed_ips", Shape::Prefix, otherwise("of a server: the networks of address", &["10.74.20.2", "192.168.1.0/24"]),
         "What the client of this section may use as a source, and what is sent to it. Only of role server, with public_key."),
     one(Peer, "mtu", count(576, LARGEST, "bytes"), otherwise("the largest that fits into every path", &["1400"]),

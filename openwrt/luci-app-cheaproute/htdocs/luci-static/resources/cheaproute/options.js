@@ -274,7 +274,7 @@ return baseclass.extend({
 				must: _('an address with the length of its prefix, such as 10.74.20.2/24 or fd74:20::2/64'),
 				otherwise: _('none'), example: [ '10.74.20.2/24', 'fd74:20::2/64' ] },
 			{ name: 'route', shape: 'prefix', list: true,
-				doc: _('Whom to reach through the peer while it is up: 0.0.0.0/0 for all. It comes before rules and policies; connected networks and other routes of the main table come first, default routes excepted. The links\' own traffic keeps its way.'),
+				doc: _('Whom to reach through the peer while it is up: 0.0.0.0/0 for all. It comes before rules and policies; connected networks and other routes of the main table come first, default routes excepted. The links\' own traffic keeps its way. A server takes no route to all.'),
 				must: _('an address or prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48'),
 				otherwise: _('none'), example: [ '0.0.0.0/0' ] },
 			{ name: 'allowed_ips', shape: 'prefix', list: true,
