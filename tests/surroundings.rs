@@ -149,7 +149,7 @@ fn a_firewall_that_is_reloaded_does_not_matter() {
 #[test]
 fn a_table_that_is_flushed_with_all_others_returns() {
     need_lab!();
-    let mut bed = Bed::new(&[20, 2]);
+    let bed = Bed::new(&[20, 2]);
     let ours = || bed.lab.router().sh("nft list tables | grep -c cheaproute || true");
     let rules = "nft list table inet fw";
     let firewall = bed.lab.router().sh(rules);
