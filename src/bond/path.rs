@@ -7,6 +7,7 @@ use crate::time::{Span, Time};
 use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
+use super::latency::Latency;
 use super::parity::Giver;
 use super::rate::{Heard, Rate};
 use super::store::Slot;
@@ -88,6 +89,7 @@ pub struct Path {
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,
     feedback: Span,
+    pub latency: Latency,
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
     pub probing: Probing,
@@ -138,6 +140,7 @@ impl Path {
             progress: Time(0),
             is_doubtful: false,
             feedback: Span::from_millis(100),
+            latency: Latency::default(),
             disorder: Span::ZERO,
             probing: Probing::default(),
             parity: Giver::default(),
@@ -276,6 +279,7 @@ impl Path {
         if heard.feedback != Span::ZERO {
             let feedback = heard.feedback.as_micros();
             self.feedback = Span::from_micros((self.feedback.as_micros() * 7 + feedback) / 8);
+            self.latency.reported(heard.feedback, now);
             self.rate.heard(&heard, now);
         }
         self.forget(now);
@@ -351,6 +355,13 @@ impl Path {
         self.flying = 0;
     }
 
+    /// Others carry its packets from now on: what was wrong with it has to show again. It is asked then.
+    pub fn rest(&mut self, ask: Time) {
+        self.rate.forget_loss();
+        self.latency = Latency::default();
+        self.probing.next = self.probing.next.min(ask);
+    }
+
     /// An answer to a probe came that left then: maybe not the last one.
     pub fn answered(&mut self, asked: Time, now: Time) {
         let rtt = now.since(asked).as_micros();
@@ -366,9 +377,12 @@ impl Path {
             self.progress = now;
         }
         if matches!(self.state, State::Trying | State::Silent) {
+            // How it was before says nothing.
+            self.latency = Latency::default();
             self.state = State::Up;
             self.progress = now;
         }
+        self.latency.answered(now.since(asked), now);
     }
 
     /// The last probe was not answered in time. Whether the path falls silent by that.

@@ -195,6 +195,11 @@ impl Rate {
         (self.loss + 32) / 64
     }
 
+    /// It is to be found out anew whether the path loses packets: nothing is sent by it that would tell.
+    pub fn forget_loss(&mut self) {
+        (self.loss, self.lost) = (0, 0);
+    }
+
     /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,
     /// but others' is, and what a longer way adds before it is known for one.
     pub fn one_way(&self, now: Time) -> Option<i64> {

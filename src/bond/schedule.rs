@@ -31,8 +31,12 @@ pub struct Load {
     pub waited: Span,
 }
 
-/// A path that `failover` left is not returned to before this.
+/// A path that `failover` left is not returned to before this, and not before an answer that is quick.
 const RESPITE: Span = Span::from_secs(5);
+/// ... which it is asked for after this.
+const ASKED: Span = Span::from_secs(4);
+/// The one in use is asked so often: it does not wait for `keepalive` to be known for slow.
+const WATCHED: Span = Span::from_secs(1);
 /// Permille of losses at which `failover` leaves a path.
 const LOSSY: u32 = 100;
 
@@ -95,8 +99,12 @@ impl Schedule {
         }
     }
 
-    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler.
+    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler. But what
+    /// `failover` left it left for these as well: by a slow path, reports would come too late and leave all others in doubt.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
+        if self.mode == Scheduler::Failover {
+            return take(paths, self.preferred(paths, now), size, now);
+        }
         self.adaptive(paths, Load { size, urgent: false, waited: self.limit }, now)
     }
 
@@ -165,26 +173,40 @@ impl Schedule {
     }
 
     fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let mut choice = None;
-        for path in up(paths) {
-            let slow = path.probing.rtt.is_some_and(|(rtt, _)| rtt > self.limit.as_micros());
-            if slow || path.rate.loss() > LOSSY {
-                self.left[path.id.index()] = now + RESPITE;
+        let fit = fit(paths);
+        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
+            let left = &mut self.left[path.id.index()];
+            if *left <= now && (path.latency.passes(self.limit) || path.rate.loss() > LOSSY) {
+                *left = now + RESPITE;
+                path.rest(now + ASKED);
             }
-            if self.left[path.id.index()] <= now {
-                choice = Some(path.id.index());
+            if *left <= now {
                 break;
             }
         }
-        // Where none is well, the one that was left longest ago.
-        let choice = choice.or_else(|| up(paths).map(|path| path.id.index()).min_by_key(|at| self.left[*at]));
-        let Some(path) = choice.and_then(|at| paths[at].as_mut()) else { return Choice::Nowhere };
-        match path.opens(load.size) {
-            Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
-            opens => {
-                path.rate.is_full();
-                Choice::Wait(opens)
-            }
+        let preferred = self.preferred(paths, now);
+        let probing = preferred.and_then(|at| paths[at].as_mut()).map(|path| &mut path.probing);
+        if let Some(probing) = probing.filter(|probing| probing.asked.is_none()) {
+            probing.next = probing.next.min(probing.answered.map_or(now, |at| at + WATCHED));
+        }
+        take(paths, preferred, load.size, now)
+    }
+
+    /// The first path that is well; where none is, the one that was left longest ago.
+    fn preferred(&self, paths: &Paths, now: Time) -> Option<usize> {
+        let rests = |path: &usize| Some(self.left[*path]).filter(|left| *left > now);
+        up(paths).map(|path| path.id.index()).min_by_key(rests)
+    }
+}
+
+/// By this path and no other.
+fn take(paths: &mut Paths, path: Option<usize>, size: usize, now: Time) -> Choice {
+    let Some(path) = path.and_then(|path| paths[path].as_mut()) else { return Choice::Nowhere };
+    match path.opens(size) {
+        Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
+        opens => {
+            path.rate.is_full();
+            Choice::Wait(opens)
         }
     }
 }
@@ -230,3 +252,7 @@ fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;
