@@ -22,6 +22,8 @@ const LATE: Span = Span::from_millis(15);
 /// ... and not before this, though it is near: longer than its reports may go by a path that is dead (`LIVELY` in `peer::receiving`).
 const LEAST_DUE: Span = Span::from_millis(40);
 const MOST_DUE: Span = Span::from_millis(1_000);
+/// Small packets do not wait for the large one before them where a cap is kept: they are so much ahead of it at most.
+const AHEAD: Span = Span::from_millis(20);
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
 /// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
@@ -194,10 +196,13 @@ impl Path {
         fits.then_some(self.next)
     }
 
-    /// Whether a small packet may leave now, before all others: a quarter of the window is for such alone.
-    pub fn takes_express(&self, size: usize) -> bool {
+    /// When a small packet may leave, before all others: a quarter of the window is for such alone. `None`: not before something
+    /// arrives.
+    pub fn opens_express(&self, size: usize) -> Option<Time> {
         let window = self.rate.window();
-        self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST
+        let fits = self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST;
+        // Somebody pays for what is above a cap, whatever its size.
+        fits.then_some(if self.rate.cap() == 0 { Time(0) } else { self.next - AHEAD })
     }
 
     /// Whether there is room for second copies: they are worth something only where they take it from nobody.

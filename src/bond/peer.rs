@@ -6,7 +6,7 @@ use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::acks::Acks;
-use super::control::Control;
+use super::control::{Control, Terms};
 use super::fair::Fair;
 use super::flow::Flows;
 use super::frame::{MAX_PATHS, PathId};
@@ -123,6 +123,8 @@ pub struct Peer {
     greet: Time,
     retry: Span,
     pub totals: Totals,
+    /// A link had other terms than the usual ones: the server is told of all from then on.
+    has_terms: bool,
     scratch: Vec<u8>,
     parities: [Vec<u8>; 2],
 }
@@ -173,13 +175,14 @@ impl Peer {
             greet: now,
             retry: RETRY,
             totals: Totals::default(),
+            has_terms: false,
             scratch: Vec::new(),
             parities: Default::default(),
         }
     }
 
-    /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
-    /// largest UDP payload that the link itself takes.
+    /// Sets where a client's path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
+    /// largest UDP payload that the link itself takes. The server is told of weight and cap, and sends by them as well.
     #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
     pub fn set_path(
         &mut self,
@@ -192,9 +195,14 @@ impl Peer {
         out: &mut dyn Output,
     ) {
         let Some(via) = via else { return self.close_path(id, now, out) };
+        let terms = Terms { weight: weight.max(1), cap };
+        self.has_terms |= terms != Terms::USUAL;
         let path = self.path(id, now);
-        path.weight = weight;
-        path.rate.set_cap(cap);
+        if path.terms() != terms {
+            path.set_terms(terms);
+            // By a probe the server hears of it.
+            path.probing.next = now;
+        }
         if path.address != Some(via) {
             path.address = Some(via);
             path.state = State::Trying;
@@ -219,6 +227,10 @@ impl Peer {
     }
 
     fn close_path(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        if let Some(via) = self.paths[id.index()].as_ref().and_then(|path| path.address) {
+            // Or the server would send by it until it misses our reports.
+            self.say(id, &via, &Control::Probe { token: 0, terms: Some(Terms::GIVEN_UP) }, 0, now, out);
+        }
         self.abandon(id, State::Down, out);
         self.paths[id.index()] = None;
         self.searches[id.index()] = None;
@@ -277,6 +289,10 @@ impl Peer {
         }
         if self.instance != Some(instance) {
             if self.instance.is_some() {
+                if !self.settings.client {
+                    // It speaks of them again if they are others.
+                    self.paths.iter_mut().flatten().for_each(|path| path.set_terms(Terms::USUAL));
+                }
                 // Or copies of what has passed would pass again: the order knows none of it any more.
                 self.sessions.forget_others();
                 self.deliver(now, out, |order, each| order.reset(each));

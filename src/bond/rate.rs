@@ -143,6 +143,10 @@ impl Rate {
         self.follow();
     }
 
+    pub fn cap(&self) -> u64 {
+        self.cap
+    }
+
     /// Bytes that may be in flight.
     pub fn window(&self) -> u64 {
         self.window

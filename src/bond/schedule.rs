@@ -76,14 +76,15 @@ impl Schedule {
         if self.mode != Scheduler::Adaptive {
             return self.choose(paths, load, now);
         }
-        let (mut first, mut second, mut wait) = (None, None, false);
+        let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
         let fit = fit(paths);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
-            if !path.takes_express(load.size) {
+            let at = path.opens_express(load.size);
+            if at.is_none_or(|at| at > now) {
                 path.rate.is_full();
-                wait = true;
+                (waits, opens) = (true, earlier(opens, at));
             } else if first.is_none() || this < first {
                 (first, second) = (this, first);
             } else if second.is_none() || this < second {
@@ -93,7 +94,7 @@ impl Schedule {
         let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
         let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
         match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
-            0 if wait => Choice::Wait(None),
+            0 if waits => Choice::Wait(opens),
             0 => Choice::Nowhere,
             paths => Choice::Take(paths),
         }

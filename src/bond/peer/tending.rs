@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
-use super::super::control::{self, Control};
+use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item;
 use super::super::mtu::Search;
@@ -69,7 +69,8 @@ impl Peer {
             } else {
                 URGENT
             };
-        let probe = Control::Probe { token: path.probing.token(now) };
+        let terms = self.has_terms.then(|| path.terms());
+        let probe = Control::Probe { token: path.probing.token(now), terms };
         let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
         self.say(id, &via, &probe, fill, now, out);
     }
@@ -128,6 +129,16 @@ fn again(outcome: Outcome, store: &mut Store, repairs: &mut VecDeque<Slot>) {
 }
 
 impl Path {
+    /// What the link's owner allows.
+    pub fn terms(&self) -> Terms {
+        Terms { weight: self.weight, cap: self.rate.cap() }
+    }
+
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.weight = terms.weight;
+        self.rate.set_cap(terms.cap);
+    }
+
     /// How long an answer to a probe may take.
     pub fn probing_patience(&self) -> Span {
         if self.is_doubtful {
