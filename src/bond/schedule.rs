@@ -152,16 +152,18 @@ impl Schedule {
     }
 
     fn weighted(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + i64::from(path.weight.max(1));
+        // By bytes: of packets alone, one path might get the large ones and another the acknowledgments between them.
+        let share = |path: &Path| i64::from(path.weight.max(1)) * load.size as i64;
+        let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + share(path);
         let Some(number) = up(paths).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index()) else {
             return Choice::Nowhere;
         };
         let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
         match path.opens(load.size) {
             Some(opens) if opens <= now => {
-                let total: i64 = up(paths).map(|path| i64::from(path.weight.max(1))).sum();
+                let total: i64 = up(paths).map(share).sum();
                 for path in up(paths) {
-                    self.credit[path.id.index()] += i64::from(path.weight.max(1));
+                    self.credit[path.id.index()] += share(path);
                 }
                 self.credit[number] -= total;
                 Choice::Take(1 << number)
