@@ -110,6 +110,8 @@ pub struct Probing {
     pub answered: Option<Time>,
     pub unanswered: u32,
     pub next: Time,
+    /// When it fell silent, or something came by it since.
+    pub silent: Time,
     /// Smoothed, and its mean deviation; microseconds.
     pub rtt: Option<(u64, u64)>,
 }

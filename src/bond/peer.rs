@@ -42,6 +42,10 @@ const URGENT: Span = Span::from_millis(100);
 /// ... until it has been silent for so long; then once a second.
 const GIVEN_UP: Span = Span::from_secs(10);
 const CALM: Span = Span::from_secs(1);
+/// A server asks no more who has been silent for so long: it is the client who calls.
+const STRANGE: Span = Span::from_secs(30);
+/// Never, unless something happens.
+const STOPPED: Time = Time(u64::MAX);
 /// Without a word for this long, another endpoint may do better.
 const SILENCE: Span = Span::from_secs(2);
 /// A handshake is repeated after this, each time twice as long, up to [`CALM`].
@@ -285,7 +289,9 @@ impl Peer {
         let named = session.remote_index() as u8;
         for path in self.paths.iter_mut().flatten() {
             path.session(named, session.next(path.id));
-            path.probing.next = now;
+            if path.probing.next != STOPPED {
+                path.probing.next = now;
+            }
         }
         if self.instance != Some(instance) {
             if self.instance.is_some() {

@@ -44,6 +44,11 @@ impl Peer {
         let path = self.path(id, now);
         path.counts.received_packets += 1;
         path.counts.received_bytes += length as u64;
+        if !path.is_up() && path.address == Some(*via) {
+            // It is there again.
+            path.probing.silent = now;
+            path.probing.next = path.probing.next.min(now + URGENT);
+        }
         let is_control = control::is_control(item);
         let tally = self.tallies[id.index()].as_mut();
         if self.session == Some(session) && tally.as_ref().is_none_or(|tally| tally.session() != session) {

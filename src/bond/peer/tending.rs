@@ -11,7 +11,7 @@ use super::super::mtu::Search;
 use super::super::path::{Outcome, Path, State};
 use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
-use super::{CALM, GIVEN_UP, Peer, RETRY, URGENT, sending};
+use super::{CALM, GIVEN_UP, Peer, RETRY, STOPPED, STRANGE, URGENT, sending};
 
 impl Peer {
     /// Probes a path, and finds it silent.
@@ -39,6 +39,7 @@ impl Peer {
                 }
                 path.probing.next = now;
             } else if path.missed() {
+                path.probing.silent = now;
                 self.abandon(id, State::Silent, out);
                 self.update(now, out);
             } else if path.is_up() && (path.is_doubtful || path.probing.unanswered == 1) {
@@ -70,6 +71,9 @@ impl Peer {
                 URGENT
             };
         let terms = self.has_terms.then(|| path.terms());
+        if !self.settings.client && !path.is_up() && now.since(path.probing.silent) > STRANGE {
+            path.probing.next = STOPPED;
+        }
         let probe = Control::Probe { token: path.probing.token(now), terms };
         let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
         self.say(id, &via, &probe, fill, now, out);
