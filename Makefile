@@ -107,8 +107,9 @@ install:
 	@install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(UNITS) $(USERS) $(DESTDIR)/etc/config
 	@install -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/cheaproute
 	@[ ! -x $(PLAYBACKTUN) ] || install -m 0755 $(PLAYBACKTUN) $(DESTDIR)$(PREFIX)/bin/playbacktun
-	@sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/cheaproute.service >$(UNITS)/cheaproute.service
-	@chmod 0644 $(UNITS)/cheaproute.service
+	@for unit in cheaproute.service cheaproute-cleanup.service; do \
+		sed 's|/usr/local/sbin|$(PREFIX)/sbin|' files/$$unit >$(UNITS)/$$unit && chmod 0644 $(UNITS)/$$unit || exit; \
+	done
 	@install -m 0644 files/cheaproute.sysusers $(USERS)/cheaproute.conf
 	@install -D -m 0644 files/cheaproute.vps.config $(DESTDIR)$(PREFIX)/share/doc/cheaproute/vps.config
 	@[ -e $(DESTDIR)/etc/config/cheaproute ] || install -m 0640 files/cheaproute.config $(DESTDIR)/etc/config/cheaproute
@@ -120,9 +121,11 @@ install:
 
 uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
+	@[ -n '$(DESTDIR)' ] || [ ! -x $(PREFIX)/sbin/cheaproute ] || $(PREFIX)/sbin/cheaproute cleanup || true
 	@rm -f $(DESTDIR)$(PREFIX)/sbin/cheaproute $(DESTDIR)$(PREFIX)/bin/playbacktun
-	@rm -f $(UNITS)/cheaproute.service $(USERS)/cheaproute.conf
+	@rm -f $(UNITS)/cheaproute.service $(UNITS)/cheaproute-cleanup.service $(USERS)/cheaproute.conf
 	@rm -rf $(DESTDIR)$(PREFIX)/share/doc/cheaproute
+	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
 
 clean:

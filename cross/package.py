@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Packs what cross/build.sh built: .ipk for opkg (OpenWrt up to 24.10), and .apk where apk-tools 3 is installed.
+"""Packs what cross/build.sh built: .ipk for opkg (OpenWrt up to 24.10), and .apk for apk-tools 3.
+
+What goes into an .apk is laid out in apk/ARCHITECTURE/NAME; NAME.sh beside it packs that, and is run where apk-tools 3 is installed.
 
 Which files go where, their modes, dependencies, descriptions: all of it is read from the feed's Makefiles (openwrt/*/Makefile),
 so these packages and the SDK's are the same. The bytes depend on the files and SOURCE_DATE_EPOCH (or the last commit's time) only.
@@ -11,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,9 +91,12 @@ class Makefile:
     def version(self):
         return f"{self.variables['PKG_VERSION']}-r{self.variables.get('PKG_RELEASE', '1')}"
 
-    def info(self, section, title):
+    def info(self, section, title, url):
         get = self.variables.get
-        return {"license": get("PKG_LICENSE", ""), "maintainer": get("PKG_MAINTAINER", ""), "section": section, "title": title}
+        return {
+            "license": get("PKG_LICENSE", ""), "maintainer": get("PKG_MAINTAINER", ""), "section": section, "title": title,
+            "url": url,
+        }
 
 
 def depends(text):
@@ -105,7 +111,7 @@ def program_packages(makefile, binaries):
         name = found[1]
         fields = makefile.fields(f"Package/{name}")
         description = " ".join(line.strip() for line in makefile.defines.get(f"Package/{name}/description", []))
-        info = makefile.info(fields["SECTION"], fields["TITLE"])
+        info = makefile.info(fields["SECTION"], fields["TITLE"], fields.get("URL", ""))
         package = Package(name, makefile.version(), info, depends(fields["DEPENDS"]), description)
         package.conffiles = makefile.defines.get(f"Package/{name}/conffiles", [])
         package.postinst = "".join(f"{line}\n" for line in makefile.defines.get(f"Package/{name}/postinst", [])).replace("$$", "$")
@@ -126,7 +132,8 @@ def luci_package(makefile, version):
     title = get("LUCI_TITLE", makefile.folder.name)
     needs = depends(get("LUCI_DEPENDS", "")) or ["luci-base"]
     version = makefile.version() if get("PKG_VERSION") else version
-    package = Package(makefile.folder.name, version, makefile.info("luci", title), needs, get("LUCI_DESCRIPTION", title))
+    info = makefile.info("luci", title, get("LUCI_URL", ""))
+    package = Package(makefile.folder.name, version, info, needs, get("LUCI_DESCRIPTION", title))
     package.all, package.postinst = True, LUCI_POSTINST
     for folder, target in [("htdocs", "/www"), ("root", "")]:
         for source in sorted((makefile.folder / folder).rglob("*")):
@@ -192,7 +199,8 @@ def ipk(package, architecture, folder, output, epoch):
     fields = {
         "Package": package.name, "Version": package.version, "Depends": ", ".join(package.depends),
         "Source": f"openwrt/{package.name}", "License": package.info["license"], "Section": package.info["section"],
-        "Maintainer": package.info["maintainer"], "Architecture": architecture, "Installed-Size": str(size),
+        "URL": package.info["url"], "Maintainer": package.info["maintainer"], "Architecture": architecture,
+        "Installed-Size": str(size),
         "Description": package.description,
     }
     control = "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
@@ -213,8 +221,10 @@ def ipk(package, architecture, folder, output, epoch):
     return file
 
 
-def apk(package, architecture, folder, output, epoch):
-    stage(package, folder, True, epoch)
+def apk(package, architecture, output, epoch):
+    """Lays out what goes into an .apk, with the scripts and the call that packs it beside it. The call's order is OpenWrt's."""
+    place = output / "apk" / architecture
+    stage(package, place / package.name, True, epoch)
     about = f'{FUNCTIONS}export root="${{IPKG_INSTROOT}}"\nexport pkgname="{package.name}"\n'
     install = f"{SKIP}{about}add_group_and_user\ndefault_postinst\n{package.postinst}"
     scripts = {
@@ -223,21 +233,26 @@ def apk(package, architecture, folder, output, epoch):
         "pre-deinstall": f"{SCRIPT}{about}default_prerm\n",
     }
     info = {
-        "name": package.name, "version": package.version, "description": package.description, "license": package.info["license"],
-        "arch": "noarch" if package.all else architecture, "origin": f"openwrt/{package.name}",
-        "maintainer": package.info["maintainer"], "depends": " ".join(package.depends),
+        "name": package.name, "version": package.version, "description": package.description,
+        "arch": "noarch" if package.all else architecture, "license": package.info["license"], "origin": f"openwrt/{package.name}",
+        "url": package.info["url"], "maintainer": package.info["maintainer"],
     }
-    file = output / f"{package.name}-{package.version}.apk"
-    command = ["apk", "mkpkg"]
-    for name, value in info.items():
-        command += ["--info", f"{name}:{value}"] if value else []
+    words = [["--info", f"{name}:{value}"] for name, value in info.items() if value]
     for name, text in scripts.items():
-        script = folder.parent / f"{package.name}.{name}"
+        script = place / f"{package.name}.{name}"
         script.write_text(text)
-        command += ["--script", f"{name}:{script}"]
-    command += ["--files", str(folder), "--output", str(file)]
-    subprocess.run(command, check=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)})
-    return file
+        words.append(["--script", f"{name}:{script.name}"])
+    words.append(["--info", f"depends:{' '.join(package.depends)}"])
+    words.append(["--files", package.name])
+    words.append(["--output", f"../../{architecture}/{package.name}-{package.version}.apk"])
+    call = place / f"{package.name}.sh"
+    call.write_text(
+        f"{SCRIPT}# As root, or under fakeroot: the files' owners become those on the router.\n"
+        f'cd "$(dirname "$0")" || exit\nexport SOURCE_DATE_EPOCH={epoch}\n'
+        f"exec apk mkpkg \\\n\t" + " \\\n\t".join(shlex.join(each) for each in words) + "\n"
+    )
+    call.chmod(0o755)
+    return call
 
 
 def has_apk():
@@ -268,7 +283,7 @@ def main():
     if not targets:
         sys.exit(f"package.py: nothing is built in {options.binaries}: run cross/build.sh first")
     if without_apk := has_apk():
-        print(f"package.py: no .apk files: {without_apk}", file=sys.stderr)
+        print(f"package.py: no .apk files: {without_apk}; what goes into them, and how: {options.output}/apk", file=sys.stderr)
 
     program = Makefile(ROOT / "openwrt/cheaproute/Makefile")
     work = options.output / ".work"
@@ -281,8 +296,9 @@ def main():
         size = file.stat().st_size
         remark = "  over the goal" if package.name == "cheaproute" and size > GOAL else ""
         print(f"{architecture:<26} {package.name:<22} {size:>9}{remark}")
+        call = apk(package, architecture, options.output, epoch)
         if not without_apk:
-            apk(package, architecture, work / package.name, output, epoch)
+            subprocess.run([call], check=True)
 
     # Our own folder holds this run's packages only; of another one we touch nothing else.
     if options.output == CROSS / "packages":

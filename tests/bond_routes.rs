@@ -110,6 +110,24 @@ fn a_policy_leads_there_and_the_rest_is_raced() {
 }
 
 #[test]
+fn the_routers_own_connections_go_there_too() {
+    need_lab!();
+    let mut stage = Stage::new("", "option masquerade '1'", AGGREGATE);
+    let probe = format!("list probe 'icmp:{SERVER4}'");
+    let text = config(&[&probe, &probe], &(client_section(1, "") + AGGREGATE));
+    stage
+        .client
+        .reload(&text.replacen("option log_level", "option local_traffic '1'\n option log_level", 1), "reloaded");
+    let (server, router): (IpAddr, _) = ([203, 0, 113, 1].into(), stage.lab.router());
+    eventually("the web server sees the bond's server", || {
+        let before = stage.web.accepted();
+        // The main table's way, and its address, are those of a link.
+        let connected = lab::connect(router, (WEB, WEB_PORT), ms(1_000)).is_ok();
+        connected && stage.web.accepted() > before && stage.web.peers().last().map(|peer| peer.ip()) == Some(server)
+    });
+}
+
+#[test]
 fn while_the_peer_is_down_its_policys_last_resort_decides() {
     need_lab!();
     let mut stage = Stage::new("", "", AGGREGATE);

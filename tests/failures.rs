@@ -160,6 +160,42 @@ fn a_crashs_remains_are_cleared_by_the_next_stop() {
 }
 
 #[test]
+fn a_crashs_remains_are_cleared_without_another_start() {
+    need_lab!();
+    let lab = Bed::builder(&[0, 0]).build();
+    for key in ["all", "wan1", "wan2"] {
+        lab.router().sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
+    }
+    let before = settled(lab.router());
+    let mut bed = Bed::on(lab, &config(&["", ""], ""));
+    let up = settled(bed.lab.router());
+    let folder = bed.daemon.file().parent().unwrap().to_owned();
+    let cleanup = |socket: &str| {
+        let mut command = bed.lab.router().command(env!("CARGO_BIN_EXE_cheaproute"));
+        let said = command.arg("cleanup").arg("-s").arg(folder.join(socket)).output().unwrap();
+        (said.status.code(), String::from_utf8([said.stdout, said.stderr].concat()).unwrap())
+    };
+    // While one runs, wherever its socket is, or hangs, all of it stays.
+    bed.daemon.process.signal(libc::SIGSTOP);
+    for socket in ["socket", "other"] {
+        let (code, said) = cleanup(socket);
+        assert!(code == Some(5) && said.contains("running"), "{socket}: {code:?} {said}");
+    }
+    assert_eq!(settled(bed.lab.router()), up);
+    bed.daemon.process.kill();
+    assert_ne!(settled(bed.lab.router()), before);
+    for _ in 0..2 {
+        assert_eq!(cleanup("socket"), (Some(0), String::new()));
+        assert_eq!(settled(bed.lab.router()), before);
+    }
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["cheaproute"], "its configuration");
+    bed.daemon.start_again(bed.lab.router(), &config(&["", ""], ""));
+    bed.daemon.stop();
+    assert_eq!(settled(bed.lab.router()), before);
+}
+
+#[test]
 fn a_download_survives_a_restart() {
     need_lab!();
     let mut bed = Bed::new(&[20, 5]);

@@ -1,21 +1,15 @@
-//! The init script and the first set-up, under the shells of Debian and of routers; then the daemon as procd and systemd
-//! start it.
+//! The init script and the first set-up, under the shells of Debian and of routers.
 
 #[path = "router/mod.rs"]
 mod router;
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
 
-use lab::{Dual, Process};
 use router::{Folder, Said, said};
-use support::{SERVERS, config, eventually, ms, settled};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cheaproute");
-const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Those of them that are here; OpenWrt's is busybox's.
 fn shells() -> Vec<Vec<&'static str>> {
@@ -25,6 +19,10 @@ fn shells() -> Vec<Vec<&'static str>> {
         Err(_) => eprintln!("skipped: no busybox"),
     }
     shells
+}
+
+fn which(program: &str) -> String {
+    said(Command::new("sh").args(["-c", "command -v \"$0\"", program])).text.trim().to_owned()
 }
 
 /// A router's file system, as far as the scripts look into it.
@@ -43,6 +41,11 @@ impl Router {
         std::os::unix::fs::symlink(BINARY, folder.path("usr/sbin/cheaproute")).unwrap();
         folder.write("usr/share/cheaproute/cheaproute.config", &fs::read_to_string("files/cheaproute.config").unwrap());
         let router = Router { folder, shell: shell.to_vec() };
+        // What the scripts use besides the shell: busybox' awk, say, is silent about writes that fail.
+        fs::create_dir(router.folder.path("bin")).unwrap();
+        for tool in ["awk", "cmp", "mv", "rm", "chmod", "wc"].iter().filter(|_| shell[0] == "busybox") {
+            std::os::unix::fs::symlink(which("busybox"), router.folder.path("bin").join(tool)).unwrap();
+        }
         router.place("files/cheaproute.init", "etc/init.d/cheaproute");
         router.place("files/cheaproute.defaults", "etc/uci-defaults/90-cheaproute");
         router
@@ -51,7 +54,13 @@ impl Router {
     /// A script, with the router's paths made those of the test's folder.
     fn place(&self, source: &str, target: &str) {
         let mut text = fs::read_to_string(source).unwrap();
-        for path in ["/etc/config/", "/usr/sbin/cheaproute", "/usr/share/cheaproute/", "/etc/capabilities/"] {
+        for path in [
+            "/etc/config/",
+            "/usr/sbin/cheaproute",
+            "/usr/share/cheaproute/",
+            "/etc/capabilities/",
+            "/var/run/cheaproute/",
+        ] {
             text = text.replace(path, self.folder.path(&path[1..]).to_str().unwrap());
         }
         self.folder.write(target, &text);
@@ -59,9 +68,17 @@ impl Router {
 
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Said {
-        let mut command = Command::new(self.shell[0]);
-        command.args(&self.shell[1..]).args(["tests/router/rc.sh"]).arg(self.folder.path(arguments[0]));
-        said(command.args(&arguments[1..]).env("ROOT", self.folder.path("")))
+        self.run_by(&[], arguments)
+    }
+
+    /// By another program, to whose command line ours is appended.
+    #[track_caller]
+    fn run_by(&self, launcher: &[&str], arguments: &[&str]) -> Said {
+        let words: Vec<&str> = launcher.iter().chain(&self.shell).copied().collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["tests/router/rc.sh"]).arg(self.folder.path(arguments[0]));
+        let path = format!("{}:{}", self.folder.path("bin").display(), std::env::var("PATH").unwrap());
+        said(command.args(&arguments[1..]).env("ROOT", self.folder.path("")).env("PATH", path))
     }
 
     /// Runs a command of the init script: the lines that procd would get.
@@ -78,6 +95,17 @@ impl Router {
 
     fn configure(&self, text: &str) {
         self.folder.write("etc/config/cheaproute", text);
+    }
+
+    /// Has a script stand in for the program. What it is asked is noted in the file `calls`, from here on.
+    fn pretend(&self, script: &str) {
+        let program = self.folder.path("usr/sbin/cheaproute");
+        fs::remove_file(&program).unwrap();
+        self.folder.write("calls", "");
+        let calls = self.folder.path("calls");
+        let text = format!("#!/bin/sh\necho \"$*\" >>{}\n{script}\n", calls.display());
+        self.folder.write("usr/sbin/cheaproute", &text);
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 
@@ -122,6 +150,42 @@ fn switched_off_it_starts_nothing_and_says_nothing() {
     }
 }
 
+/// procd only forgets the instance of one that is dead.
+#[test]
+fn stopping_takes_away_what_a_killed_daemon_left() {
+    for shell in shells() {
+        let router = Router::new("stop", &shell);
+        // It has been told to end, and does so in a while.
+        let calls = router.folder.path("calls");
+        router.pretend(&format!("[ $(wc -l <{}) -gt 2 ] || {{ echo running; exit 5; }}", calls.display()));
+        assert_eq!(router.init("stop"), ["kill"]);
+        assert_eq!(router.folder.read("calls"), "cleanup\n".repeat(3));
+        assert_eq!(router.folder.read("log"), "");
+        // By hand somebody started another one: not for ever.
+        for (script, times) in [("echo it is running; exit 5", 12), ("echo it is not permitted; exit 4", 1)] {
+            router.pretend(script);
+            router.folder.write("log", "");
+            assert_eq!(router.init("stop"), ["kill"]);
+            assert_eq!(router.folder.read("calls"), "cleanup\n".repeat(times));
+            assert!(router.folder.read("log").starts_with("it is "), "{}", router.folder.read("log"));
+        }
+    }
+}
+
+#[test]
+fn switching_off_takes_away_what_a_killed_daemon_left() {
+    for shell in shells() {
+        let router = Router::new("remains", &shell);
+        router.configure(&links("\toption enabled '0'"));
+        router.pretend("");
+        assert_eq!(router.init("start"), TRIGGER);
+        assert_eq!(router.folder.read("calls"), "", "nothing is left");
+        router.folder.write("var/run/cheaproute/control.sock", "");
+        assert_eq!(router.init("start"), TRIGGER);
+        assert_eq!(router.folder.read("calls"), "cleanup\n");
+    }
+}
+
 #[test]
 fn faults_are_logged_and_nothing_starts() {
     for shell in shells() {
@@ -147,6 +211,33 @@ fn faults_leave_a_running_daemon_alone() {
         assert_eq!(router.folder.read("log"), "");
         router.configure(&links("\toption enabled '0'"));
         assert_eq!(router.init("reload"), TRIGGER);
+    }
+}
+
+/// The daemon refuses such a reload, and all that is changed with it.
+#[test]
+fn a_reload_with_other_mark_bits_is_a_restart() {
+    for shell in shells() {
+        let router = Router::new("marks", &shell);
+        router.folder.write("running", "");
+        let runs = "status) echo '{\"version\":\"0.1.0\",\"mark_mask\":\"0x3f000000\",\"links_up\":2}' ;;";
+        let faulty = format!("check) ! grep -q loud {} ;;", router.folder.path("etc/config/cheaproute").display());
+        let other = "\toption mark_mask '0x3F0000'";
+        for (daemon, text, restarts) in [
+            (runs, "", false),
+            (runs, "\toption mark_mask '0x3F000000'", false),
+            (runs, other, true),
+            // The daemon complains, and goes on.
+            (runs, "\toption mark_mask '0x3F0000'\n\toption log_level 'loud'", false),
+            ("status) exit 6 ;;", other, false),
+        ] {
+            router.pretend(&format!("case $1 in\n{daemon}\n{faulty}\nesac"));
+            router.configure(&links(text));
+            let lines = router.init("reload");
+            let kills = lines.iter().position(|line| line == "kill");
+            assert_eq!(kills, restarts.then_some(0), "{text}: {lines:#?}");
+            assert_eq!(lines.iter().filter(|line| line.starts_with("command ")).count(), 1, "{text}: {lines:#?}");
+        }
     }
 }
 
@@ -283,95 +374,26 @@ fn a_full_overlay_is_named() {
     }
 }
 
-/// Runs our program with just these capabilities and no others to be had, as `user`.
-fn confined(router: &lab::Namespace, program: &str, user: &str, capabilities: &[String]) -> Command {
-    let set = format!("-all,{}", capabilities.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(","));
-    let mut command = router.command("setpriv");
-    command.args(["--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs", "--bounding-set", &set]);
-    command.args(["--inh-caps", &set, "--ambient-caps", &set, program]).env_clear();
-    command
-}
-
-/// `CAP_NET_RAW` to `net_raw`, of what stands between the ends.
-fn capabilities(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
-    words.filter_map(|word| word.strip_prefix("CAP_")).map(str::to_lowercase).collect()
-}
-
-/// Races, reloads by a signal, and leaves nothing behind.
-#[track_caller]
-fn works(lab: &Dual, folder: &Folder, mut command: Command) {
-    let before = settled(lab.router());
-    folder.write("config", &config(&["", ""], ""));
-    // Of the two, root:cheaproute 0640 on a server; readable here by who runs the daemon.
-    fs::set_permissions(folder.path("config"), fs::Permissions::from_mode(0o644)).unwrap();
-    command.arg("run").arg("-c").arg(folder.path("config")).arg("-s").arg(folder.path("run/socket"));
-    let mut process = Process::spawn(command);
-    process.wait_for_line("racing over 2 links", START_LIMIT);
-    eventually("a heartbeat", || {
-        lab.router().sh("nft list set inet cheaproute alive 2>/dev/null || true").contains("expires")
-    });
-    for address in SERVERS {
-        let server = lab::Server::tcp(lab.internet(), (address, 80));
-        let (_stream, _) = lab::connect(lab.client(), server.address(), Duration::from_secs(4)).unwrap();
-        eventually("a connection", || server.accepted() == 1);
-        assert_eq!(support::link_of(server.peers()[0]), 2);
-    }
-    // Root and the daemon's own user may ask.
-    let status = said(Command::new(BINARY).arg("status").arg("-s").arg(folder.path("run/socket")));
-    assert!(status.success && status.text.contains("2 of 2 up"), "{}", status.text);
-    folder.write("config", &config(&[""], ""));
-    let mark = process.lines_so_far();
-    process.signal(libc::SIGHUP);
-    process.wait_for_line_after(mark, "reloaded", START_LIMIT);
-    process.signal(libc::SIGTERM);
-    let status = process.wait(START_LIMIT);
-    assert!(status.is_some_and(|status| status.success()), "{}", process.output());
-    let output = process.output();
-    assert!(!output.lines().any(|line| line.starts_with("error") || line.contains("cannot")), "{output}");
-    assert_eq!(settled(lab.router()), before);
-}
-
-/// A copy of our program where other users can reach it, and a folder for the socket that is `user`'s.
-fn installed(folder: &Folder, user: &str) -> String {
-    fs::copy(BINARY, folder.path("cheaproute")).unwrap();
-    fs::create_dir(folder.path("run")).unwrap();
-    let owned = said(Command::new("chown").arg(user).arg(folder.path("run")));
-    assert!(owned.success, "{}", owned.text);
-    folder.path("cheaproute").to_str().unwrap().to_owned()
-}
-
-/// A strict filter, for which the daemon has to write a setting.
-fn strict() -> Dual {
-    let lab = Dual::builder().links(2).delays(&[ms(20), ms(2)]).build();
-    for device in ["wan1", "wan2"] {
-        lab.router().sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "1");
-    }
-    lab
-}
-
-/// Root without any capability but those in the file, and an environment of nothing but what the init script sets.
+/// The same where some of it fits: what is cut off would be a configuration too.
 #[test]
-fn it_works_as_procd_starts_it() {
-    need_lab!();
-    let (lab, folder) = (strict(), Folder::new("procd"));
-    let program = installed(&folder, "root");
-    let file = fs::read_to_string("files/cheaproute.capabilities.json").unwrap();
-    let bounding = file.lines().find(|line| line.contains("bounding")).unwrap();
-    let mut command = confined(lab.router(), &program, "0", &capabilities(bounding));
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    works(&lab, &folder, command);
-}
-
-/// A user of its own, with what the unit gives it.
-#[test]
-fn it_works_as_systemd_starts_it() {
-    need_lab!();
-    let (lab, folder) = (strict(), Folder::new("systemd"));
-    let program = installed(&folder, "65534");
-    let unit = fs::read_to_string("files/cheaproute.service").unwrap();
-    let ambient = unit.lines().find(|line| line.starts_with("AmbientCapabilities=")).unwrap();
-    let mut command = confined(lab.router(), &program, "65534", &capabilities(ambient));
-    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
-    works(&lab, &folder, command);
+fn an_overlay_that_is_nearly_full_is_named() {
+    if !lab::ready() {
+        return;
+    }
+    let room = "mount -t tmpfs -o size=$1 tmpfs \"$2\"; shift 2; \"$@\" || echo failed; ls \"$ROOT/etc/config\"";
+    for (shell, (size, fits)) in shells()
+        .into_iter()
+        .flat_map(|shell| [("4k", false), ("8k", false), ("64k", true)].map(|size| (shell.clone(), size)))
+    {
+        let router = Router::new("room", &shell);
+        router.folder.write("uci", NETWORK);
+        let place = router.folder.path("etc/config");
+        let launcher = ["unshare", "--mount", "sh", "-c", room, "sh", size, place.to_str().unwrap()];
+        let said = router.run_by(&launcher, &["etc/uci-defaults/90-cheaproute"]);
+        let log = router.folder.read("log");
+        let lines: Vec<&str> = said.text.lines().filter(|line| !line.starts_with("awk: ")).collect();
+        assert_eq!(lines, [if fits { "cheaproute" } else { "failed" }], "{size}: {log}");
+        assert_eq!(log.contains("is the overlay full"), !fits, "{size}: {log}");
+        assert_eq!(router.folder.path("etc/uci-defaults/90-cheaproute").exists(), !fits, "{size}");
+    }
 }

@@ -1,12 +1,12 @@
-//! What lands on routers and servers: the packages, the init script, the set-up at the first start, the systemd unit.
+//! What lands on routers: the packages, and how they are installed.
 //!
 //! procd, uci and opkg are stood in for (tests/router/rc.sh); their own words and ways are from their sources.
 
 #[path = "router/mod.rs"]
 mod router;
-mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -16,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_cheaproute");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TARGETS: [&str; 5] = ["mips_24kc", "mipsel_24kc", "arm_cortex-a7", "aarch64_generic", "x86_64"];
 
-/// Packs stand-ins for the programs of all targets, into the folder's `packages`.
+/// Packs stand-ins for the programs of all targets, into the folder's `packages`; with the folder's `bin` first in the path.
 #[track_caller]
 fn pack(folder: &Folder, programs: &[&str]) -> Said {
     for target in TARGETS {
@@ -27,7 +27,7 @@ fn pack(folder: &Folder, programs: &[&str]) -> Said {
     let mut command = Command::new("python3");
     command.arg("cross/package.py").arg("--binaries").arg(folder.path("built"));
     command.arg("--output").arg(folder.path("packages")).env("SOURCE_DATE_EPOCH", "1700000000");
-    let said = said(&mut command);
+    let said = said(command.env("PATH", with_bin(folder)));
     assert!(said.success, "{}", said.text);
     said
 }
@@ -46,6 +46,10 @@ fn unpack(folder: &Folder, ipk: &str) -> String {
     let said = said(&mut command);
     assert!(said.success, "{}", said.text);
     place
+}
+
+fn with_bin(folder: &Folder) -> String {
+    format!("{}:{}", folder.path("bin").display(), std::env::var("PATH").unwrap())
 }
 
 fn ipk(architecture: &str, name: &str) -> String {
@@ -123,7 +127,7 @@ fn packages_hold_what_the_feed_installs() {
             "Package: cheaproute",
             &format!("Version: {VERSION}-r1"),
             &format!("Architecture: {architecture}"),
-            "Depends: kmod-nft-queue, kmod-nf-conntrack-netlink, kmod-nft-nat, kmod-nft-fib, nftables",
+            "Depends: kmod-nft-queue, kmod-nf-conntrack-netlink, kmod-nft-nat, kmod-nft-fib, kmod-tun, nftables",
             "License: MIT OR Apache-2.0",
         ] {
             assert!(control.lines().any(|found| found == line), "no {line} in\n{control}");
@@ -174,8 +178,7 @@ fn every_file_for_routers_is_installed() {
     let installs = feed_installs();
     for entry in fs::read_dir("files").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let for_servers =
-            ["cheaproute.service", "cheaproute.sysusers", "cheaproute.vps.config"].contains(&name.as_str());
+        let for_servers = name.ends_with(".service") || name.ends_with(".sysusers") || name.ends_with(".vps.config");
         let installed = installs.iter().any(|(_, source, _)| *source == format!("files/{name}"));
         assert_eq!(installed, !for_servers, "files/{name}");
     }
@@ -207,6 +210,70 @@ fn packages_are_of_the_form_that_opkg_reads() {
         let raw = Command::new("gzip").arg("-dc").arg(&part).stdout(Stdio::piped()).output().unwrap().stdout;
         assert_eq!(&raw[257..265], b"ustar  \0");
     }
+}
+
+/// What goes into an .apk, and the call that packs it, with apk-tools or without.
+#[test]
+fn apk_packages_are_laid_out_with_the_call_that_packs_them() {
+    let folder = Folder::new("apk");
+    let stand_in = |answer: &str| {
+        let script = format!("#!/bin/sh\n{answer}\nprintf '%s\\n' \"$@\" >>{}\n", folder.path("calls").display());
+        folder.write("bin/apk", &script);
+        fs::set_permissions(folder.path("bin/apk"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    // Version 2 knows no mkpkg.
+    stand_in("exit 99");
+    let said = pack(&folder, &["cheaproute"]);
+    assert!(said.text.contains("no .apk files: this apk is not apk-tools 3"), "{}", said.text);
+    let about =
+        |what: &str| folder.read(&format!("packages/apk/mipsel_24kc/cheaproute/lib/apk/packages/cheaproute.{what}"));
+    let shell = |script: &str| {
+        let place = folder.path("packages/apk/mipsel_24kc/cheaproute");
+        router::said(Command::new("sh").args(["-ec", script, "sh"]).arg(place)).text
+    };
+    let found = shell("cd \"$1\" && find . -type f ! -path './lib/apk/*' | cut -c 2- | LC_ALL=C sort");
+    assert_eq!(about("list"), found);
+    assert!(found.contains("\n/lib/upgrade/keep.d/cheaproute\n"), "{found}");
+    assert_eq!(about("conffiles"), "/etc/config/cheaproute\n/etc/cheaproute.user\n");
+    let sum = shell("sha256sum <\"$1/etc/cheaproute.user\"");
+    assert_eq!(about("conffiles_static"), format!("/etc/cheaproute.user {}\n", sum.split(' ').next().unwrap()));
+    assert_eq!(folder.mode("packages/apk/mipsel_24kc/cheaproute/etc/init.d/cheaproute"), 0o755);
+    let script = |name: &str| folder.read(&format!("packages/apk/mipsel_24kc/cheaproute.{name}"));
+    assert!(
+        script("post-upgrade").contains("export PKG_UPGRADE=1\n")
+            && script("pre-deinstall").contains("\ndefault_prerm\n")
+    );
+    // By hand, from anywhere.
+    stand_in("[ \"$2\" != --help ] || exit 0");
+    let call = folder.path("packages/apk/mipsel_24kc/cheaproute.sh");
+    let ran = router::said(Command::new(call).env("PATH", with_bin(&folder)).current_dir("/"));
+    assert!(ran.success, "{}", ran.text);
+    let control = folder.read(&format!("{}/control/control", unpack(&folder, &ipk("mipsel_24kc", "cheaproute"))));
+    let told = |field: &str| control.lines().find_map(|line| line.strip_prefix(field)).unwrap().to_owned();
+    let expected = [
+        ("--info", "name:cheaproute".to_owned()),
+        ("--info", format!("version:{VERSION}-r1")),
+        ("--info", "description:".to_owned() + &told("Description: ")),
+        ("--info", "arch:mipsel_24kc".to_owned()),
+        ("--info", "license:MIT OR Apache-2.0".to_owned()),
+        ("--info", "origin:openwrt/cheaproute".to_owned()),
+        ("--info", "url:".to_owned() + &told("URL: ")),
+        ("--info", "maintainer:".to_owned() + &told("Maintainer: ")),
+        ("--script", "post-install:cheaproute.post-install".to_owned()),
+        ("--script", "post-upgrade:cheaproute.post-upgrade".to_owned()),
+        ("--script", "pre-deinstall:cheaproute.pre-deinstall".to_owned()),
+        ("--info", "depends:".to_owned() + &told("Depends: ").replace(", ", " ")),
+        ("--files", "cheaproute".to_owned()),
+        ("--output", format!("../../mipsel_24kc/cheaproute-{VERSION}-r1.apk")),
+    ];
+    let expected: String = expected.iter().map(|(option, value)| format!("{option}\n{value}\n")).collect();
+    assert_eq!(folder.read("calls"), format!("mkpkg\n{expected}"));
+    // Owners are the files': nobody but root packs.
+    folder.write("calls", "");
+    pack(&folder, &["cheaproute"]);
+    let packed = folder.read("calls").lines().filter(|line| *line == "name:cheaproute").count();
+    let architectures = fs::read_dir(folder.path("packages/apk")).unwrap().count() - 1;
+    assert_eq!(packed, if lab::ready() { architectures } else { 0 }, "of all but LuCI's");
 }
 
 #[test]
@@ -308,52 +375,4 @@ fn json_files_are_json() {
         let said = said(Command::new("python3").args(["-m", "json.tool", &source]));
         assert!(said.success, "{source}: {}", said.text);
     }
-}
-
-#[test]
-fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
-    let folder = Folder::new("install");
-    let stage = folder.path("stage");
-    let make = |goal: &str| {
-        let mut command = Command::new("make");
-        command.args(["--no-print-directory", goal, "PREFIX=/opt/x", &format!("BINARY={BINARY}")]);
-        let said = said(command.arg(format!("DESTDIR={}", stage.display())));
-        assert!(said.success, "{}", said.text);
-        said.text
-    };
-    make("install");
-    for file in [
-        "opt/x/sbin/cheaproute",
-        "opt/x/bin/playbacktun",
-        "opt/x/lib/sysusers.d/cheaproute.conf",
-        "etc/config/cheaproute",
-    ] {
-        assert!(stage.join(file).is_file(), "{file}");
-    }
-    assert_eq!(folder.mode("stage/etc/config/cheaproute"), 0o640);
-    let unit = folder.read("stage/opt/x/lib/systemd/system/cheaproute.service");
-    assert!(unit.contains("\nExecStart=/opt/x/sbin/cheaproute run\n"), "{unit}");
-    folder.write("stage/etc/config/cheaproute", "mine");
-    make("install");
-    assert_eq!(folder.read("stage/etc/config/cheaproute"), "mine");
-    let said = make("uninstall");
-    assert!(said.contains("/etc/config/cheaproute"), "{said}");
-    let left = router::said(Command::new("find").arg(&stage).args(["-type", "f"])).text;
-    let mut left: Vec<&str> = left.lines().map(|file| file.strip_prefix(stage.to_str().unwrap()).unwrap()).collect();
-    left.sort_unstable();
-    assert_eq!(left, ["/etc/cheaproute.user", "/etc/config/cheaproute"]);
-}
-
-#[test]
-fn systemd_understands_the_unit() {
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("skipped: no systemd-analyze");
-        return;
-    }
-    let folder = Folder::new("unit");
-    let unit =
-        fs::read_to_string("files/cheaproute.service").unwrap().replace("/usr/local/sbin/cheaproute", "/bin/true");
-    folder.write("cheaproute.service", &unit);
-    let said = said(Command::new("systemd-analyze").arg("verify").arg(folder.path("cheaproute.service")));
-    assert!(said.success && said.text.is_empty(), "{}", said.text);
 }

@@ -100,3 +100,23 @@ fn tcp(host: &Namespace, name: &str) -> i64 {
     let at = names.split(' ').position(|one| one == name).unwrap();
     values.split(' ').nth(at).unwrap().parse().unwrap()
 }
+
+/// What the init script makes a restart of; it reads the running daemon's bits from its status.
+#[test]
+fn other_mark_bits_take_a_restart() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 2]);
+    let script = std::fs::read_to_string("files/cheaproute.init").unwrap();
+    let reads =
+        script.lines().find_map(|line| line.split("| sed -n '").nth(1)).and_then(|rest| rest.split('\'').next());
+    let status = bed.daemon.command(bed.lab.router(), &["status", "--json"]).output().unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    let read = bed.lab.router().sh(&format!("sed -n '{}' <<'END'\n{status}\nEND", reads.expect("a sed in the script")));
+    assert_eq!(read, "0x3f000000\n");
+    let text = config(&["", ""], "").replacen("option log_level", "option mark_mask '0x3f0000'\n option log_level", 1);
+    bed.daemon.reload(&text, "option mark_mask changes at a restart only");
+    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 80)), 2, "the old ones stay in use");
+    bed.daemon.stop();
+    bed.daemon.start_again(bed.lab.router(), &text);
+    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 81)), 2);
+}

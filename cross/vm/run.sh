@@ -5,6 +5,7 @@
 # What was fetched stays in target/cross/vm: a second run needs no network. CHEAPROUTE_VM=optional: what cannot be had is no failure.
 set -eu
 . "$(dirname "$0")/../common.sh"
+. "$ROOT/cross/vm/verdict.sh"
 VM=$CROSS/vm
 mkdir -p "$VM"
 
@@ -77,17 +78,13 @@ virtual() { # TARGET ARCHITECTURE KERNEL EMULATOR CONSOLE MACHINE
 	cat "$VM/$2/base.cpio.gz" "$VM/$1.cpio.gz" >"$VM/$1.initrd"
 	log=$VM/$1.log
 	begun=$(date +%s)
-	# It ends well whatever happens inside: the guest's last words decide.
 	# Time goes by instructions: on a busy host all goes slower in there, and nothing comes late.
 	# shellcheck disable=SC2086 # the machine's options
 	timeout -k 5 $LIMIT "$4" $6 -icount shift=3 -rtc clock=vm -m 256 -kernel "$VM/$2/kernel" -initrd "$VM/$1.initrd" \
 		-append "console=$5 panic=-1 quiet" -display none -vga none -serial stdio -monitor none -nic none -no-reboot \
 		</dev/null 2>&1 | tr -d '\r' >"$log" || true
 	took=$(($(date +%s) - begun))
-	said() { sed -n "s/^vm: $1 //p" "$log" | tail -n 1; }
-	passed=$(said passed)
-	count=${passed%% at *}
-	if grep -q '^vm: end' "$log" && [ -n "$count" ] && [ "${count% of *}" = "${count#* of }" ] && ! grep -q '^vm: FAILED' "$log"; then
+	if all_passed "$log"; then
 		verdict='passed'
 	else
 		failed=1
@@ -96,7 +93,8 @@ virtual() { # TARGET ARCHITECTURE KERNEL EMULATOR CONSOLE MACHINE
 		grep '^vm: ok' "$log" >&2 || true
 		grep -v '^vm: ok' "$log" | tail -n 60 >&2
 	fi
-	row "$1" "$(said kernel)" "$(said boot)" "$(said rss)" "$took" "${count:-none} $verdict"
+	count=$(counted "$log")
+	row "$1" "$(said "$log" kernel)" "$(said "$log" boot)" "$(said "$log" rss)" "$took" "${count:-none} $verdict"
 }
 
 # The program as such: it starts, and reads numbers and texts the right way round.

@@ -17,6 +17,10 @@ use super::{Output, Via};
 /// The most peers: each costs 25 KB, 100 KB when it is busy, and a handshake every two minutes.
 pub const MOST: usize = 1024;
 
+/// Handshakes of ours that an answer is awaited to: the next one begins a second later at the latest, and where queues are long an answer takes
+/// more than that.
+const GREETINGS: usize = 2;
+
 /// What the configuration says of a peer, beside its [`Settings`].
 #[derive(Clone)]
 pub struct Member {
@@ -32,7 +36,8 @@ pub struct Member {
 struct Place {
     peer: Peer,
     member: Member,
-    greeting: Option<Initiator>,
+    /// The last ones, the latest at the end.
+    greetings: Vec<Initiator>,
     /// As the peer's, when `indexes` was filled.
     changes: u32,
     deadline: Time,
@@ -77,7 +82,7 @@ impl Hub {
                 }
             }
             let peer = Peer::new(number, member.settings.clone(), now);
-            hub.places.push(Place { peer, member, greeting: None, changes: 0, deadline: now });
+            hub.places.push(Place { peer, member, greetings: Vec::new(), changes: 0, deadline: now });
         }
         hub.lengths.sort_unstable_by(|one, other| other.cmp(one));
         hub
@@ -149,18 +154,18 @@ impl Hub {
             }
             Some(Kind::Initiation { .. }) => self.initiation(via, datagram, now, out),
             Some(Kind::Response { index }) => {
-                let Some((number, place)) = self.greeting(index) else { return };
-                let session = place.greeting.as_mut().and_then(|greeting| greeting.finish(datagram));
-                if let Some(session) = session {
-                    place.greeting = None;
+                let Some((number, greeting)) = self.greeting(index) else { return };
+                let Some(session) = greeting.finish(datagram) else { return };
+                if let Some(place) = self.places.get_mut(number) {
+                    place.greetings.clear();
                     place.peer.adopt(session, now, out);
                     place.peer.tick(now, out);
                     self.touched(number, now);
                 }
             }
             Some(Kind::Cookie { index }) => {
-                let Some((_, place)) = self.greeting(index) else { return };
-                if let Some(message) = place.greeting.as_mut().and_then(|greeting| greeting.cookie(datagram)) {
+                let Some((_, greeting)) = self.greeting(index) else { return };
+                if let Some(message) = greeting.cookie(datagram) {
                     send(via, &message, out);
                 }
             }
@@ -168,9 +173,20 @@ impl Hub {
         }
     }
 
-    fn greeting(&mut self, index: u32) -> Option<(usize, &mut Place)> {
-        let ours = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
-        self.places.iter_mut().enumerate().find(|(_, place)| ours(place))
+    /// The kernel took no datagram of this length to there: it is longer than the device's packets.
+    pub fn too_long(&mut self, via: &Via, length: usize, now: Time, out: &mut dyn Output) {
+        for number in 0..self.places.len() {
+            if self.places.get_mut(number).is_some_and(|place| place.peer.too_long(via, length, now, out)) {
+                self.touched(number, now);
+            }
+        }
+    }
+
+    fn greeting(&mut self, index: u32) -> Option<(usize, &mut Initiator)> {
+        let all = self.places.iter_mut().enumerate();
+        let mut all =
+            all.flat_map(|(number, place)| place.greetings.iter_mut().map(move |greeting| (number, greeting)));
+        all.find(|(_, greeting)| greeting.index() == index)
     }
 
     fn initiation(&mut self, via: &Via, message: &[u8], now: Time, out: &mut dyn Output) {
@@ -236,7 +252,10 @@ impl Hub {
             let random = &mut |bytes: &mut [u8]| out.random(bytes);
             let begun = Initiator::begin(&member.identity, &member.remote, &member.psk, index, random);
             if let Some((initiator, message)) = begun {
-                place.greeting = Some(initiator);
+                if place.greetings.len() >= GREETINGS {
+                    place.greetings.remove(0);
+                }
+                place.greetings.push(initiator);
                 place.peer.addresses().for_each(|via| send(&via, &message, out));
             }
         }
@@ -256,13 +275,12 @@ impl Hub {
     }
 
     /// An index that names no session yet.
-    fn free_index(&self, out: &mut dyn Output) -> u32 {
+    fn free_index(&mut self, out: &mut dyn Output) -> u32 {
         loop {
             let mut bytes = [0; 4];
             out.random(&mut bytes);
             let index = u32::from_be_bytes(bytes) & MAX_INDEX;
-            let greets = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
-            if self.indexes.get(&index).is_none() && !self.places.iter().any(greets) {
+            if self.indexes.get(&index).is_none() && self.greeting(index).is_none() {
                 return index;
             }
         }

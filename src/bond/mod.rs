@@ -84,6 +84,8 @@ pub enum Event {
     PathDown(PathId),
     /// Largest packet that its device should take, bytes.
     Mtu(u16),
+    /// A path that carries too little to be used.
+    Narrow(PathId),
     /// Nothing came for two seconds: another of its endpoints may do better.
     Silent,
 }

@@ -8,9 +8,14 @@ use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
 use super::latency::Latency;
+use super::mtu::{self, Search};
 use super::parity::Giver;
 use super::rate::{Heard, Rate};
 use super::store::Slot;
+
+mod probing;
+
+pub use probing::Probing;
 
 /// The most packets that a path remembers: a window's worth of full ones, and its small ones.
 const MOST: usize = 16_384;
@@ -26,8 +31,6 @@ const MOST_DUE: Span = Span::from_millis(1_000);
 const AHEAD: Span = Span::from_millis(20);
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
-/// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
-const LATEST: Span = Span::from_secs(4);
 
 /// Whether data may take a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,25 +98,10 @@ pub struct Path {
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
     pub probing: Probing,
+    /// What size passes.
+    pub search: Search,
     pub parity: Giver,
     pub counts: Counts,
-}
-
-/// A path's probes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Probing {
-    /// A probe's token is the time that it left at, behind this: then any of them can be known by its answer.
-    pub key: u32,
-    /// The size that the last one tried; 0: none.
-    pub size: u16,
-    pub asked: Option<Time>,
-    pub answered: Option<Time>,
-    pub unanswered: u32,
-    pub next: Time,
-    /// When it fell silent, or something came by it since.
-    pub silent: Time,
-    /// Smoothed, and its mean deviation; microseconds.
-    pub rtt: Option<(u64, u64)>,
 }
 
 /// Totals since the path exists.
@@ -147,6 +135,7 @@ impl Path {
             latency: Latency::default(),
             disorder: Span::ZERO,
             probing: Probing::default(),
+            search: Search::new(mtu::MOST),
             parity: Giver::default(),
             counts: Counts::default(),
         }
@@ -154,6 +143,11 @@ impl Path {
 
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// Whether a datagram of so many bytes passes whole, as far as is known.
+    pub fn carries(&self, size: usize) -> bool {
+        size <= usize::from(self.search.confirmed())
     }
 
     /// Bytes of memory.
@@ -248,6 +242,7 @@ impl Path {
             match (arrived, sent.fate) {
                 (true, Fate::Flying) => {
                     sent.fate = Fate::Arrived;
+                    self.search.came(sent.size);
                     self.flying -= u64::from(sent.size);
                     heard.arrived += u32::from(sent.size > 0);
                     sent.slot.into_iter().for_each(|slot| each(Outcome::Arrived(slot)));
@@ -260,6 +255,7 @@ impl Path {
                 (true, Fate::Lost) => {
                     // It was only late: the path mixes its packets.
                     sent.fate = Fate::Arrived;
+                    self.search.came(sent.size);
                     news = true;
                     if let Some(missing) = sent.missing {
                         self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
@@ -270,6 +266,7 @@ impl Path {
                     let missing = *sent.missing.get_or_insert(now);
                     if now.since(missing) >= self.disorder {
                         sent.fate = Fate::Lost;
+                        self.search.lost(sent.size);
                         self.flying -= u64::from(sent.size);
                         heard.lost += u32::from(sent.size > 0);
                         self.counts.lost += u64::from(sent.size > 0);
@@ -282,6 +279,7 @@ impl Path {
         if news {
             self.progress = now;
             self.is_doubtful = false;
+            self.compare(now);
         }
         if heard.feedback != Span::ZERO {
             let feedback = heard.feedback.as_micros();
@@ -325,7 +323,8 @@ impl Path {
 
     /// When to [`doubt`](Self::doubt) it, unless something arrives; of a doubtful one, when the next packet is overdue.
     pub fn overdue(&self) -> Option<Time> {
-        if self.flying == 0 || !self.is_up() {
+        // While it is asked whether large ones pass, that answer decides.
+        if self.flying == 0 || !self.is_up() || self.search.is_suspect() && self.probing.asked.is_some() {
             return None;
         }
         let flies = |sent: &&Sent| sent.fate == Fate::Flying && sent.size > 0;
@@ -346,6 +345,7 @@ impl Path {
         let flying = self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying && sent.size > 0);
         for sent in flying.filter(|sent| now.since(sent.at) >= due) {
             sent.fate = Fate::Lost;
+            self.search.lost(sent.size);
             self.flying -= u64::from(sent.size);
             self.counts.lost += 1;
             sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
@@ -390,6 +390,14 @@ impl Path {
             self.progress = now;
         }
         self.latency.answered(now.since(asked), now);
+        self.compare(now);
+    }
+
+    /// Something passed. Where many large ones in a row did not, it is asked at once whether such still pass.
+    fn compare(&mut self, now: Time) {
+        if !self.is_doubtful && self.search.compare() {
+            self.probing.next = now;
+        }
     }
 
     /// The last probe was not answered in time. Whether the path falls silent by that.
@@ -397,18 +405,5 @@ impl Path {
         self.probing.asked = None;
         self.probing.unanswered = self.probing.unanswered.saturating_add(1);
         self.state == State::Up && self.probing.unanswered >= UNANSWERED
-    }
-}
-
-impl Probing {
-    /// That of a probe that leaves now.
-    pub fn token(&self, now: Time) -> u32 {
-        self.key ^ now.0 as u32
-    }
-
-    /// When the probe with this token left; `None`: it was none of ours, or is too long ago.
-    pub fn left(&self, token: u32, now: Time) -> Option<Time> {
-        let ago = Span::from_micros(u64::from((now.0 as u32).wrapping_sub(token ^ self.key)));
-        (ago <= LATEST && ago.0 <= now.0).then(|| now - ago)
     }
 }

@@ -10,7 +10,7 @@ use super::control::{Control, Terms};
 use super::fair::Fair;
 use super::flow::Flows;
 use super::frame::{MAX_PATHS, PathId};
-use super::mtu::{self, Search};
+use super::mtu::{self, LEAST, Search};
 use super::order::Order;
 use super::parity::Taker;
 use super::path::{Path, State};
@@ -28,7 +28,7 @@ mod telling;
 mod tending;
 
 pub use receiving::destination;
-pub use sending::device_mtu;
+pub use sending::{LARGEST, device_mtu};
 
 /// The largest packet that the kernel hands over at once, in packets of the least size a path may have.
 const BURST: usize = 65_536 / 1_200 + 1;
@@ -90,7 +90,6 @@ pub struct Peer {
     pub(super) settings: Settings,
     pub(super) sessions: Sessions,
     pub(super) paths: Paths,
-    searches: [Option<Search>; MAX_PATHS],
     tallies: [Option<Box<Tally>>; MAX_PATHS],
     takers: [Option<Box<Taker>>; MAX_PATHS],
     /// Another address than a path's wrote to us: whether it is the peer's, a probe finds out.
@@ -152,7 +151,6 @@ impl Peer {
             settings,
             sessions: Sessions::default(),
             paths: Default::default(),
-            searches: Default::default(),
             tallies: Default::default(),
             takers: Default::default(),
             candidates: Default::default(),
@@ -212,8 +210,14 @@ impl Peer {
             path.state = State::Trying;
             path.probing.next = now;
             path.probing.unanswered = 0;
-            self.searches[id.index()] = Some(Search::new(most));
+            path.search = Search::new(most);
+            if !path.carries(LEAST.into()) {
+                out.event(self.number, Event::Narrow(id));
+            }
             self.greet = self.greet.min(now);
+        } else if path.search.limit(most) {
+            path.probing.next = now;
+            self.resized(id, now, out);
         }
     }
 
@@ -237,7 +241,6 @@ impl Peer {
         }
         self.abandon(id, State::Down, out);
         self.paths[id.index()] = None;
-        self.searches[id.index()] = None;
         self.update(now, out);
     }
 

@@ -212,10 +212,11 @@ impl Rate {
         (self.one_way.get() != Least::NONE).then_some(self.one_way.get() + more)
     }
 
-    /// A packet had to wait for this path.
-    pub fn is_full(&mut self) {
-        self.limited = true;
-        self.full = true;
+    /// A packet has to wait for this path: because its window is `full`, or for its turn only. The few packets that a TCP begins with
+    /// wait for their turns, too; what arrives of those is no rate that the path carries.
+    pub fn delays(&mut self, full: bool) {
+        self.limited |= full || !self.starting;
+        self.full |= full;
     }
 
     /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's

@@ -68,7 +68,7 @@ impl Schedule {
 
     /// Whether it is not known yet what the quickest path carries.
     pub fn is_starting(&self, paths: &Paths, now: Time) -> bool {
-        up(paths).min_by_key(|path| path.arrival(1_500, now)).is_some_and(|path| path.rate.is_starting())
+        up(paths, 0).min_by_key(|path| path.arrival(1_500, now)).is_some_and(|path| path.rate.is_starting())
     }
 
     /// For a small packet that somebody waits for: it does not queue behind others.
@@ -77,13 +77,13 @@ impl Schedule {
             return self.choose(paths, load, now);
         }
         let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
-        let fit = fit(paths);
+        let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
             let at = path.opens_express(load.size);
             if at.is_none_or(|at| at > now) {
-                path.rate.is_full();
+                path.rate.delays(at.is_none());
                 (waits, opens) = (true, earlier(opens, at));
             } else if first.is_none() || this < first {
                 (first, second) = (this, first);
@@ -104,16 +104,16 @@ impl Schedule {
     /// `failover` left it left for these as well: by a slow path, reports would come too late and leave all others in doubt.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         if self.mode == Scheduler::Failover {
-            return take(paths, self.preferred(paths, now), size, now);
+            return take(paths, self.preferred(paths, size, now), size, now);
         }
         self.adaptive(paths, Load { size, urgent: false, waited: self.limit }, now)
     }
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         let arrival = |path: &Path| path.arrival(load.size, now);
-        let Some(best) = up(paths).map(arrival).min() else { return Choice::Nowhere };
+        let Some(best) = up(paths, load.size).map(arrival).min() else { return Choice::Nowhere };
         // A path that lags further behind would stall the others' packets at the far end.
-        let nearest = up(paths).filter_map(|path| path.rate.one_way(now)).min();
+        let nearest = up(paths, load.size).filter_map(|path| path.rate.one_way(now)).min();
         let lags = |path: &Path| match (path.rate.one_way(now), nearest) {
             (Some(one_way), Some(nearest)) => one_way - nearest > self.limit.as_micros() as i64,
             _ => false,
@@ -121,7 +121,7 @@ impl Schedule {
         let mut wait = None;
         let mut first: Option<(i64, u16)> = None;
         let mut second: Option<(i64, u16)> = None;
-        let fit = fit(paths);
+        let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             if lags(path) {
                 continue;
@@ -137,7 +137,7 @@ impl Schedule {
                     }
                 }
                 opens => {
-                    path.rate.is_full();
+                    path.rate.delays(opens.is_none());
                     wait = earlier(wait, opens);
                 }
             }
@@ -155,28 +155,30 @@ impl Schedule {
         // By bytes: of packets alone, one path might get the large ones and another the acknowledgments between them.
         let share = |path: &Path| i64::from(path.weight.max(1)) * load.size as i64;
         let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + share(path);
-        let Some(number) = up(paths).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index()) else {
+        let Some(number) =
+            up(paths, load.size).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index())
+        else {
             return Choice::Nowhere;
         };
         let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
         match path.opens(load.size) {
             Some(opens) if opens <= now => {
-                let total: i64 = up(paths).map(share).sum();
-                for path in up(paths) {
+                let total: i64 = up(paths, load.size).map(share).sum();
+                for path in up(paths, load.size) {
                     self.credit[path.id.index()] += share(path);
                 }
                 self.credit[number] -= total;
                 Choice::Take(1 << number)
             }
             opens => {
-                path.rate.is_full();
+                path.rate.delays(opens.is_none());
                 Choice::Wait(opens)
             }
         }
     }
 
     fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let fit = fit(paths);
+        let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let left = &mut self.left[path.id.index()];
             if *left <= now && (path.latency.passes(self.limit) || path.rate.loss() > LOSSY) {
@@ -187,7 +189,7 @@ impl Schedule {
                 break;
             }
         }
-        let preferred = self.preferred(paths, now);
+        let preferred = self.preferred(paths, load.size, now);
         let probing = preferred.and_then(|at| paths[at].as_mut()).map(|path| &mut path.probing);
         if let Some(probing) = probing.filter(|probing| probing.asked.is_none()) {
             probing.next = probing.next.min(probing.answered.map_or(now, |at| at + WATCHED));
@@ -196,9 +198,9 @@ impl Schedule {
     }
 
     /// The first path that is well; where none is, the one that was left longest ago.
-    fn preferred(&self, paths: &Paths, now: Time) -> Option<usize> {
+    fn preferred(&self, paths: &Paths, size: usize, now: Time) -> Option<usize> {
         let rests = |path: &usize| Some(self.left[*path]).filter(|left| *left > now);
-        up(paths).map(|path| path.id.index()).min_by_key(rests)
+        up(paths, size).map(|path| path.id.index()).min_by_key(rests)
     }
 }
 
@@ -208,7 +210,7 @@ fn take(paths: &mut Paths, path: Option<usize>, size: usize, now: Time) -> Choic
     match path.opens(size) {
         Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
         opens => {
-            path.rate.is_full();
+            path.rate.delays(opens.is_none());
             Choice::Wait(opens)
         }
     }
@@ -221,15 +223,15 @@ fn gain(waited: Span) -> i64 {
 }
 
 fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
-    if up(paths).next().is_none() {
+    if up(paths, load.size).next().is_none() {
         return Choice::Nowhere;
     }
     let (mut take, mut wait) = (0, None);
-    for path in paths.iter_mut().flatten().filter(|path| path.is_up()) {
+    for path in paths.iter_mut().flatten().filter(|path| path.is_up() && path.carries(load.size)) {
         match path.opens(load.size) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
-                path.rate.is_full();
+                path.rate.delays(opens.is_none());
                 wait = earlier(wait, opens);
             }
         }
@@ -237,15 +239,16 @@ fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
     if take == 0 { Choice::Wait(wait) } else { Choice::Take(take) }
 }
 
-/// Which paths carry packets: those that are up, and of them the doubtful ones only if there are no others.
-fn fit(paths: &Paths) -> impl Fn(&Path) -> bool + use<> {
-    let is_sure = |path: &Path| path.is_up() && !path.is_doubtful;
+/// Which paths carry packets of a size: those that are up, and of them the doubtful ones only if there are no others.
+fn fit(paths: &Paths, size: usize) -> impl Fn(&Path) -> bool + use<> {
+    let is_fit = move |path: &Path| path.is_up() && path.carries(size);
+    let is_sure = move |path: &Path| is_fit(path) && !path.is_doubtful;
     let sure = paths.iter().flatten().any(|path| is_sure(path));
-    move |path| if sure { is_sure(path) } else { path.is_up() }
+    move |path| if sure { is_sure(path) } else { is_fit(path) }
 }
 
-fn up(paths: &Paths) -> impl Iterator<Item = &Path> {
-    let fit = fit(paths);
+fn up(paths: &Paths, size: usize) -> impl Iterator<Item = &Path> {
+    let fit = fit(paths, size);
     paths.iter().flatten().map(|path| &**path).filter(move |path| fit(path))
 }
 

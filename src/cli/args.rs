@@ -20,6 +20,7 @@ pub enum Action {
     Run(Options),
     DryRun(Options),
     Check { config: PathBuf },
+    Cleanup { socket: PathBuf },
     Ask { words: Vec<String>, common: Common },
     Support { config: PathBuf, socket: PathBuf, addresses: bool },
     Split(Request),
@@ -70,6 +71,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Action, Exit> {
         "run" if given.dry_run => Action::DryRun(Options { config, socket, syslog: given.syslog, ubus }),
         "run" => Action::Run(Options { config, socket, syslog: given.syslog, ubus }),
         "check" => Action::Check { config },
+        "cleanup" => Action::Cleanup { socket },
         "import-mwan3" => {
             let file = given.words.first().map_or_else(|| MWAN3.into(), Into::into);
             Action::ImportMwan3 { file, output: given.output }
@@ -315,6 +317,7 @@ mod tests {
             ("--config=a run --dry-run", Action::DryRun(options("a", SOCKET))),
             ("run -dc a", Action::DryRun(options("a", SOCKET))),
             ("check -ca", Action::Check { config: "a".into() }),
+            ("cleanup -s x", Action::Cleanup { socket: "x".into() }),
             ("status", ask(&["status"], common())),
             ("links -j", ask(&["links"], Common { json: true, ..common() })),
             (

@@ -19,7 +19,7 @@ pub struct Command {
     examples: &'static str,
 }
 
-pub const COMMANDS: [Command; 22] = [
+pub const COMMANDS: [Command; 23] = [
     Command {
         name: "run",
         words: &[],
@@ -159,6 +159,16 @@ pub const COMMANDS: [Command; 22] = [
         long: "What did not change keeps running: no connection is lost. If the new configuration\n\
                has faults, the old one stays in use.\n",
         examples: "cheaproute reload\n",
+    },
+    Command {
+        name: "cleanup",
+        words: &[],
+        short: "take away what a killed daemon left",
+        takes: "s",
+        long: "That is its nft table, ip rules and routes, its settings in /proc/sys, and its socket.\n\
+               Nothing is changed while a daemon runs: it takes all of that away when it stops. One\n\
+               that starts after a kill needs no cleanup either.\n",
+        examples: "cheaproute cleanup\n",
     },
     Command {
         name: "import-mwan3",

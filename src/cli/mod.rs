@@ -42,6 +42,7 @@ fn act(action: Action) -> Result<(), Exit> {
         Action::Run(options) => daemon::run(&options),
         Action::DryRun(options) => print(&daemon::dry_run(&options)?),
         Action::Check { config } => check(&config),
+        Action::Cleanup { socket } => daemon::cleanup(&socket),
         Action::Ask { words, common } => {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             print(&client::ask(&common.socket, &words, form(&common))?)

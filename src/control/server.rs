@@ -6,6 +6,7 @@
 //! A thread of its own reads, waits and writes, one connection at a time and each with bounds, so that a client can keep
 //! other clients waiting for a moment, and the daemon's main loop never.
 
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
@@ -42,17 +43,7 @@ impl Server {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
             made.map_err(|error| fail(Code::System, error.to_string()))?;
         }
-        match fs::symlink_metadata(path) {
-            Ok(there) if !there.file_type().is_socket() => {
-                return Err(fail(Code::Failed, "something else is there; remove it or use --socket".into()));
-            }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
-                let text = format!("cheaproute is already running (it answers at {})", path.display());
-                return Err(Exit::new(Code::Running, text));
-            }
-            Ok(_) => fs::remove_file(path).map_err(|error| fail(Code::System, error.to_string()))?,
-            Err(_) => {}
-        }
+        vacate(path)?;
         // Between these two calls anybody may connect: that is why each client's user is checked as well.
         let listener = UnixListener::bind(path).map_err(|error| fail(Code::System, error.to_string()))?;
         let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
@@ -74,6 +65,22 @@ impl Server {
             }
         };
         Thread::start(c"control", STACK, Box::new(body)).map(drop)
+    }
+}
+
+/// Takes away the socket that a dead daemon left at `path`. The error: one lives there, or it is something else.
+pub fn vacate(path: &Path) -> Result<(), Exit> {
+    let taken = |code, text: &dyn Display| Exit::said(code, format_args!("{} is taken: {text}", path.display()));
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.file_type().is_socket() => {
+            Err(taken(Code::Failed, &"something else is there; remove it or use --socket"))
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => Err(Exit::said(
+            Code::Running,
+            format_args!("cheaproute is already running (it answers at {})", path.display()),
+        )),
+        Ok(_) => fs::remove_file(path).map_err(|error| taken(Code::System, &error)),
+        Err(_) => Ok(()),
     }
 }
 

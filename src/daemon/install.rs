@@ -39,8 +39,17 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        let (loaded, tables, routes, settings) = (None, Vec::new(), Vec::new(), Settings::of(&mut kernel));
-        Ok(Installation { kernel, marks, queueing, families, loaded, tables, routes, settings })
+        Ok(Installation { marks, queueing, families, ..Self::left(kernel) })
+    }
+
+    /// What a daemon that was killed left, as far as [`remove`](Self::remove) has to know it. Asks the kernel for nothing that it
+    /// may lack, and minds nobody else's rules.
+    pub fn left(mut kernel: K) -> Self {
+        let families = [false, true].into_iter().filter(|ipv6| kernel.rules(*ipv6).is_ok()).collect();
+        let settings = Settings::of(&mut kernel);
+        let (marks, queueing) = (Marks::default(), Queueing::Nft);
+        let (loaded, tables, routes) = (None, Vec::new(), Vec::new());
+        Installation { kernel, marks, queueing, families, loaded, tables, routes, settings }
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -74,9 +83,13 @@ impl<K: Control> Installation<K> {
         Ok(())
     }
 
-    /// Takes everything away. Goes on after an error: as little as possible stays.
-    pub fn remove(&mut self) {
-        let failed = |what: &str, why: String| logging::error!("cannot remove {what}: {why}");
+    /// Takes everything away; whether nothing stays. Goes on after an error: as little as possible stays.
+    pub fn remove(&mut self) -> bool {
+        let mut all = true;
+        let mut failed = |what: &str, why: String| {
+            all = false;
+            logging::error!("cannot remove {what}: {why}");
+        };
         if let Err(why) = self.kernel.load(&steer::removal()) {
             failed("the nft table", why);
         }
@@ -90,6 +103,7 @@ impl<K: Control> Installation<K> {
             }
         }
         self.settings.restore(&mut self.kernel);
+        all
     }
 
     /// The ip rules that lead from marks, and from sources, to tables.

@@ -86,6 +86,28 @@ fn the_remains_of_a_crash_are_taken_over() {
 }
 
 #[test]
+fn the_remains_of_a_crash_are_taken_away_without_a_daemon() {
+    let mut kernel = Fake::default();
+    kernel.set("net/ipv4/conf/all/rp_filter", "1").unwrap();
+    kernel.set("net/ipv4/conf/wan1/rp_filter", "0").unwrap();
+    let mwan3 = Rule { preference: 2001, source: None, mark: 0x100, mask: 0x3F00, table: 1, suppress: None };
+    let before = kernel.clone();
+    let (config, links) = (config(), links());
+    let mut killed = Installation::survey(kernel, MARKS()).unwrap();
+    killed.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    // What stands in a daemon's way is no reason to leave anything.
+    let mut kernel = Fake { refuses: Some("hook".into()), ..killed.kernel };
+    kernel.rules.push((false, mwan3, 0));
+    let mut left = Installation::left(kernel);
+    assert!(left.remove());
+    assert_eq!((left.kernel.rules.as_slice(), left.kernel.routes.len()), (&[(false, mwan3, 0)][..], 0));
+    assert!(left.kernel.loaded.last().unwrap().ends_with("delete table inet cheaproute\n"));
+    assert_eq!((left.kernel.settings, left.kernel.note), (before.settings, String::new()));
+    let deaf = Fake { refuses: Some("table".into()), ..Fake::default() };
+    assert!(!Installation::left(deaf).remove(), "something stays");
+}
+
+#[test]
 fn a_kernel_without_nft_queue_queues_by_xtables() {
     let kernel = Fake { refuses: Some("queue num 1 ".into()), ..Fake::default() };
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();

@@ -63,7 +63,7 @@ use peers::{Peers, Turn};
 use probes::Probes;
 use racing::Racing;
 use start::{cannot, capacity, load};
-pub use start::{dry_run, open_keys};
+pub use start::{cleanup, dry_run, open_keys};
 
 /// Where things are.
 #[derive(Clone, PartialEq, Eq, Debug)]

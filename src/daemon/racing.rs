@@ -106,9 +106,7 @@ impl Racing {
             io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
             _ => error,
         };
-        let mut queues = Queues::open(RECEIVE_BUFFER)?;
-        // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
-        queues.bind(QUEUE, 128, QUEUE_LENGTH).map_err(taken)?;
+        let mut queues = claim().map_err(taken)?;
         for policy in 0..MAX_POLICIES as u16 {
             queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH).map_err(taken)?;
         }
@@ -167,6 +165,14 @@ impl Racing {
             self.heartbeat.beat();
         }
     }
+}
+
+/// Takes the queue for answers, which every daemon has: while it is held, none starts. `ResourceBusy`: one runs.
+pub fn claim() -> io::Result<Queues> {
+    let mut queues = Queues::open(RECEIVE_BUFFER)?;
+    // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
+    queues.bind(QUEUE, 128, QUEUE_LENGTH)?;
+    Ok(queues)
 }
 
 impl Drop for Racing {

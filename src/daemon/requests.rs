@@ -54,7 +54,9 @@ impl Daemon {
     pub(super) fn reload(&mut self) -> Result<(), Exit> {
         let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
             true => Ok(config),
-            false => Err(vec!["mark_mask changes only at a restart".into()]),
+            false => {
+                Err(vec!["option mark_mask changes at a restart only: restart the service, or set it back".into()])
+            }
         });
         let config = read.map_err(|faults| {
             faults.iter().for_each(|fault| logging::error!("{fault}"));

@@ -1,4 +1,4 @@
-//! Before the daemon runs: its configuration, what the machine affords, and what would be loaded.
+//! Before the daemon runs: its configuration, what the machine affords, and what would be loaded. And after one that was killed.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,11 +6,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use log::LevelFilter;
+
 use super::Options;
 use super::attach::{Netifd, attach, direct, number, number_peers};
 use super::install::Installation;
 use super::peers::Peers;
+use super::racing;
 use crate::config::{self, Config, Fault, PrivateKey, Severity};
+use crate::control::server::vacate;
 use crate::control::{Code, Exit};
 use crate::kernel::Control;
 use crate::link::{Link, LinkSet};
@@ -65,6 +69,26 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     }
     text += &steer::ruleset(&plan).fresh();
     Ok(text)
+}
+
+/// Takes away what a daemon that was killed left in the kernel, and its socket. Changes nothing while one runs, be it at another
+/// socket, or hanging: that is an error of [`Code::Running`].
+pub fn cleanup(socket: &Path) -> Result<(), Exit> {
+    logging::start(LevelFilter::Warn, false);
+    sysctl::may_rule_networks().map_err(|why| Exit::new(Code::System, why))?;
+    let claimed = racing::claim();
+    match &claimed {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            return Err(Exit::new(Code::Running, "cheaproute is running: it takes its rules away when it stops"));
+        }
+        // Held to the end, so that none starts meanwhile. Without its module none can have started.
+        _ => vacate(socket)?,
+    }
+    let system = System::open(&file::beside(socket, ".settings")).map_err(cannot)?;
+    match Installation::left(system).remove() {
+        true => Ok(()),
+        false => Err(Exit::new(Code::Failed, "something stays of what a killed daemon left")),
+    }
 }
 
 /// What to tell of a kernel that does not talk to us.

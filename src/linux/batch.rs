@@ -35,6 +35,8 @@ pub struct Sent {
     pub datagrams: usize,
     /// Those that are longer than the device's packets.
     pub too_long: usize,
+    /// The last of those: where to, and how long.
+    pub refused: Option<(Address, usize)>,
     /// Those that were lost: the device's queue was full, or there is no way to go.
     pub lost: usize,
     /// The last error number that a loss came with, such as `ENETUNREACH`; 0: none.

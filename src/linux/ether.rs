@@ -60,7 +60,10 @@ impl Ether {
                     sent.blocked = true;
                     continue;
                 }
-                Some(Fault::TooLong) => sent.too_long += 1,
+                Some(Fault::TooLong) => {
+                    sent.too_long += 1;
+                    sent.refused = batch.entries().first().map(|entry| (entry.to, entry.length));
+                }
                 Some(Fault::Lost(number)) => (sent.lost, sent.error) = (sent.lost + 1, number),
             }
             batch.retain(|index| index >= frames);

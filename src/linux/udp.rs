@@ -143,12 +143,12 @@ impl Udp {
             Fault::Again | Fault::Blocked => false,
         };
         let several = plan.runs.first().is_some_and(|run| run.count > 1);
-        if !several || !refused {
-            batch.retain(|index| !first(index) || !lose(&fault, sent));
-            return;
-        }
         let alone: Vec<Entry> =
             batch.entries().iter().enumerate().filter(|(index, _)| first(*index)).map(|(_, entry)| *entry).collect();
+        batch.retain(|index| !first(index));
+        if !several || !refused {
+            return alone.iter().for_each(|entry| lose(&fault, entry, sent));
+        }
         for (index, entry) in alone.iter().enumerate() {
             let mut plan = Plan::new();
             plan.make(core::slice::from_ref(entry), false);
@@ -163,12 +163,11 @@ impl Udp {
                     if let Fault::Again | Fault::Blocked = fault {
                         sent.lost += 1;
                     } else {
-                        lose(&fault, sent);
+                        lose(&fault, entry, sent);
                     }
                 }
             }
         }
-        batch.retain(|index| !first(index));
     }
 
     fn send_runs(&self, batch: &Batch, plan: &Plan) -> io::Result<usize> {
@@ -311,14 +310,13 @@ impl AsFd for Udp {
     }
 }
 
-/// Counts a datagram as lost. Always `true`.
-fn lose(fault: &Fault, sent: &mut Sent) -> bool {
+/// Counts a datagram as lost.
+fn lose(fault: &Fault, entry: &Entry, sent: &mut Sent) {
     match fault {
-        Fault::TooLong => sent.too_long += 1,
+        Fault::TooLong => (sent.too_long, sent.refused) = (sent.too_long + 1, Some((entry.to, entry.length))),
         Fault::Lost(number) => (sent.lost, sent.error) = (sent.lost + 1, *number),
         Fault::Again | Fault::Blocked => sent.lost += 1,
     }
-    true
 }
 
 /// Datagrams that leave as one message: of one size, but for the last, which may be shorter.

@@ -4,7 +4,9 @@
 //! mark; what the router itself sends has none, and finds them in a table of their own ([`TABLE`]), after the main table
 //! without its default routes. A server's clients are next door: never steered, and only in that table.
 
-use crate::config::Prefix;
+use std::net::IpAddr;
+
+use crate::config::{Mode, Prefix};
 use crate::kernel::{Route, Rule};
 use crate::link::LinkId;
 
@@ -141,10 +143,23 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
             }
         }
     }
-    if plan.tunnels.iter().all(|tunnel| tunnel.masquerade.is_empty()) {
+    // A program of the router's has the address of the main table's way before a policy sends its connection to a peer, and the far end lets
+    // none but the device's own pass.
+    let own =
+        plan.config.main.local_traffic && plan.config.policies.iter().any(|policy| policy.mode == Mode::Aggregate);
+    if !own && plan.tunnels.iter().all(|tunnel| tunnel.masquerade.is_empty()) {
         return;
     }
     out.chain(format_args!("from_clients"), Some("nat hook postrouting priority srcnat"));
+    for link in plan.links.iter().filter(|link| own && plan.is_peer(link.id)) {
+        let addresses =
+            [("ip", link.ipv4.map(|side| side.address.into())), ("ip6", link.ipv6.map(|side| side.address.into()))];
+        for (ip, address) in addresses {
+            let Some::<IpAddr>(address) = address else { continue };
+            let device = &link.device;
+            out.rule(format_args!("oifname \"{device}\" {ip} saddr != {address} fib saddr type local masquerade"));
+        }
+    }
     for Tunnel { device, masquerade, .. } in plan.tunnels.iter().filter(|tunnel| !tunnel.masquerade.is_empty()) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let family = if ipv4 { "ipv4" } else { "ipv6" };

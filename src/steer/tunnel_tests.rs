@@ -167,6 +167,21 @@ fn sizes_fit_and_clients_are_masqueraded() {
 }
 
 #[test]
+fn the_routers_own_connections_have_the_devices_address() {
+    let (mut config, links) = (config(), links(true));
+    let tunnels = [tunnel(&[])];
+    assert!(!ruleset(&plan(&config, &links, &tunnels)).fresh().contains("masquerade"), "they are not steered");
+    config.main.local_traffic = true;
+    let address = links[2].ipv4.unwrap().address;
+    assert_eq!(
+        chain(&plan(&config, &links, &tunnels), "from_clients")[1..],
+        [format!("oifname \"bond0\" ip saddr != {address} fib saddr type local masquerade")]
+    );
+    config.policies.retain(|policy| policy.mode != config::Mode::Aggregate);
+    assert!(!ruleset(&plan(&config, &links, &tunnels)).fresh().contains("masquerade"), "nothing leads there");
+}
+
+#[test]
 fn why_tells_of_peers() {
     let (config, up) = (config(), links(true));
     let asked = |links: &[Link], tunnels: &[Tunnel], to: &str, own: bool| {

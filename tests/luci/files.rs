@@ -58,7 +58,7 @@ fn the_app_has_the_version_of_the_daemon() {
     let line = concat!("PKG_VERSION:=", env!("CARGO_PKG_VERSION"));
     assert!(makefile.lines().any(|known| known == line), "{line}");
     // luci.mk would send those who have a question about this app to LuCI's own people.
-    for line in ["LUCI_MAINTAINER:=$(PKG_MAINTAINER)", "LUCI_URL:="] {
+    for line in ["LUCI_MAINTAINER:=$(PKG_MAINTAINER)", "LUCI_URL:=https://cheaproute.example/"] {
         assert!(makefile.lines().any(|known| known == line), "{line}");
     }
 }

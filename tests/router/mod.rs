@@ -1,4 +1,5 @@
 //! Folders for a test, and programs' last words.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

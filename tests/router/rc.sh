@@ -46,6 +46,10 @@ config_foreach() {
 	done
 }
 
+config_get() {
+	eval "$1=\${option_$2_$3-$4}"
+}
+
 config_get_bool() {
 	local value
 	eval "value=\${option_$2_$3-$4}"
@@ -55,6 +59,8 @@ config_get_bool() {
 	esac
 }
 
+# Nobody waits here.
+sleep() { :; }
 procd_running() { [ -e "$ROOT/running" ]; }
 procd_open_instance() { echo open; }
 procd_set_param() { echo "$*"; }
@@ -69,10 +75,26 @@ script=$1 action=$2
 	exit
 }
 . "$script"
-case "$action" in
-start|reload)
+start() {
 	start_service
 	service_triggers
+}
+stop() {
+	echo kill
+	service_stopped
+}
+restart() {
+	stop
+	start
+}
+case "$action" in
+start|stop) "$action" ;;
+reload)
+	if type reload_service >/dev/null 2>&1; then
+		reload_service
+	else
+		start
+	fi
 	;;
 status) status_service ;;
 *)

@@ -148,6 +148,13 @@ asks_once() {
 uses() { # NUMBER: of links
 	cheaproute status --json | tr -d " " | grep "\"links_up\":$1,"
 }
+# After races, transfers and a peer: as much as it ever takes.
+is_small() {
+	kilobytes=$(sed -n 's/VmRSS:[^0-9]*\([0-9]*\).*/\1/p' /proc/$daemon/status)
+	echo "vm: rss $kilobytes" >/dev/console
+	echo "VmRSS is '$kilobytes' KB"
+	[ "$kilobytes" -gt 0 ] && [ "$kilobytes" -le 3072 ]
+}
 leaves_a_lost_link() {
 	ip link set wan2 down
 	eventually uses 1 && taken 1
@@ -255,7 +262,7 @@ delays 150 20
 check 'a closed port refuses at once' refused
 check 'pings are raced, by IPv4 and IPv6' echoes
 check 'a datagram to port 53 is raced' asks_once
-echo "vm: rss $(sed -n 's/VmRSS:[^0-9]*\([0-9]*\).*/\1/p' /proc/$daemon/status)"
+check 'it takes 3 MB of memory at most' is_small
 check 'a link that goes down is left' leaves_a_lost_link
 check 'a link that comes up is taken again' takes_it_again
 check 'a reload changes what it changes' reloads

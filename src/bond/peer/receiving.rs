@@ -200,15 +200,15 @@ impl Peer {
                 path.state = State::Trying;
             }
             path.answered(candidate.asked, now);
-            self.searches[at] = Some(Search::new(mtu::MOST));
+            path.search = Search::new(mtu::MOST);
             path.probing.next = now;
         } else if let Some(asked) = path.probing.left(token, now) {
             // Of former ones it is not known how large they were.
             let is_last = path.probing.asked == Some(asked);
             path.answered(asked, now);
-            if let Some(search) = self.searches[at].as_mut().filter(|_| is_last) {
-                search.passed(path.probing.size, now);
-                if search.wanted(now).is_some() {
+            if is_last {
+                path.search.passed(path.probing.size, now);
+                if path.search.wanted(now).is_some() {
                     path.probing.next = now;
                 }
             }

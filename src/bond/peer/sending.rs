@@ -9,6 +9,7 @@ use super::super::fair::Admission;
 use super::super::flow::{self, Packet};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
+use super::super::mtu;
 use super::super::path::Path;
 use super::super::pieces;
 use super::super::schedule::{Choice, Load, Scheduler};
@@ -36,6 +37,9 @@ const SAVED: u16 = 38;
 pub const fn device_mtu(size: u16) -> u16 {
     size - (HEADER + TAG + item::OVERHEAD) as u16 + SAVED
 }
+
+/// The largest packet that a device may be made to take: two pieces carry it over any path. A larger one would find no shape there.
+pub const LARGEST: u16 = 2 * (mtu::LEAST - (HEADER + TAG + item::OVERHEAD) as u16);
 
 impl Peer {
     /// A packet from the device.
@@ -184,6 +188,11 @@ impl Peer {
                     self.opens = opens;
                     return;
                 }
+                Choice::Nowhere if self.is_too_long(size) => {
+                    self.repairs.pop_front();
+                    self.totals.expired += 1;
+                    self.forget(slot);
+                }
                 Choice::Nowhere => break,
             }
         }
@@ -233,7 +242,7 @@ impl Peer {
                     self.opens = [express, opens].into_iter().flatten().min();
                     return;
                 }
-                Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
+                Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit || self.is_too_long(size) => {
                     self.fair.pop(self.store.born(slot), now);
                     self.totals.expired += 1;
                     self.forget(slot);
@@ -247,6 +256,13 @@ impl Peer {
         if self.waiting.is_some_and(|(_, last)| now.since(last) >= EMPTY) {
             self.waiting = None;
         }
+    }
+
+    /// Whether an item cannot leave any more, though there are paths: it was made when they carried longer ones. TCP sends its bytes again, in
+    /// packets that are cut then.
+    fn is_too_long(&self, size: usize) -> bool {
+        let mut up = self.paths.iter().flatten().filter(|path| path.is_up()).peekable();
+        up.peek().is_some() && !up.any(|path| path.carries(size))
     }
 
     fn transmit(&mut self, slot: Slot, paths: u16, now: Time, out: &mut dyn Output) {

@@ -7,6 +7,7 @@ use crate::time::Time;
 
 use super::super::address::Address;
 use super::super::frame::PathId;
+use super::super::mtu::LEAST;
 use super::super::path::{Path, State};
 use super::super::status::{PathStatus, RemoteStatus, State as Told};
 use super::super::store::Slot;
@@ -20,7 +21,7 @@ impl Peer {
     }
 
     pub fn path_is_up(&self, id: PathId) -> bool {
-        self.paths[id.index()].as_ref().is_some_and(|path| path.is_up())
+        self.paths[id.index()].as_ref().is_some_and(|path| path.is_up() && path.carries(LEAST.into()))
     }
 
     /// Bytes of memory that this peer takes, as good as.
@@ -61,13 +62,14 @@ impl Peer {
     /// A path; `None`: there is none of this number. `down_bps` is the caller's.
     pub fn path_status(&self, id: PathId, name: &str) -> Option<PathStatus> {
         let path = self.paths[id.index()].as_ref()?;
-        let search = self.searches[id.index()].as_ref().filter(|_| path.is_up());
+        let is_up = self.path_is_up(id);
         Some(PathStatus {
             name: name.to_owned(),
             state: match path.state {
-                State::Up => Told::Up,
+                State::Up if is_up => Told::Up,
                 State::Trying => Told::Connecting,
-                State::Down | State::Silent => Told::Down,
+                // Or too narrow.
+                _ => Told::Down,
             },
             remote: remote(path),
             rtt_us: path.probing.rtt.filter(|_| path.is_up()).map(|(rtt, _)| rtt),
@@ -77,7 +79,7 @@ impl Peer {
             received_bytes: path.counts.received_bytes,
             sent_bytes: path.counts.sent_bytes,
             retransmitted: path.counts.lost,
-            mtu: search.map_or(0, |search| sending::device_mtu(search.confirmed())),
+            mtu: if is_up { sending::device_mtu(path.search.confirmed()) } else { 0 },
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::time::{Span, Time};
 use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item;
-use super::super::mtu::Search;
+use super::super::mtu::LEAST;
 use super::super::path::{Outcome, Path, State};
 use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
@@ -26,7 +26,6 @@ impl Peer {
             path.doubt(now, &mut |outcome| again(outcome, store, repairs));
         }
         let Some(path) = self.paths[at].as_mut() else { return };
-        let search = &mut self.searches[at];
         if let Some(asked) = path.probing.asked {
             if now < asked + path.probing_patience() {
                 return;
@@ -34,10 +33,12 @@ impl Peer {
             if path.probing.size > 0 {
                 // A large one: maybe it was that.
                 path.probing.asked = None;
-                if let Some(search) = search {
-                    search.failed(path.probing.size, now);
-                }
                 path.probing.next = now;
+                let known = path.search.confirmed();
+                path.search.failed(path.probing.size, now);
+                if path.search.confirmed() != known {
+                    self.resized(id, now, out);
+                }
             } else if path.missed() {
                 path.probing.silent = now;
                 self.abandon(id, State::Silent, out);
@@ -52,7 +53,8 @@ impl Peer {
             return;
         }
         let Some(via) = path.address else { return };
-        let size = self.searches[at].as_ref().filter(|_| path.is_up()).and_then(|search| search.wanted(now));
+        // Of a doubtful one it is asked first whether anything passes.
+        let size = path.search.wanted(now).filter(|_| path.is_up() && !path.is_doubtful);
         if path.probing.key == 0 {
             let mut key = [0; 4];
             out.random(&mut key);
@@ -86,13 +88,45 @@ impl Peer {
             out.event(self.number, Event::PathDown(id));
         }
         path.state = state;
+        if !path.carries(LEAST.into()) {
+            // Maybe it was dying already.
+            path.search.doubt();
+        }
         let (store, repairs) = (&mut self.store, &mut self.repairs);
         path.abandon(&mut |outcome| again(outcome, store, repairs));
     }
 
-    /// A path came or went.
+    /// The kernel itself takes no datagram of this length to there. Whether that is a path of ours.
+    pub(in super::super) fn too_long(&mut self, via: &Via, length: usize, now: Time, out: &mut dyn Output) -> bool {
+        let Some(path) = self.paths.iter_mut().flatten().find(|path| path.address == Some(*via)) else { return false };
+        let known = path.search.confirmed();
+        path.search.refused(length as u16, now);
+        // A probe of that size has not left.
+        let size = usize::from(path.probing.size);
+        path.probing.asked.take_if(|_| size >= length);
+        path.probing.next = now;
+        let id = path.id;
+        if path.search.confirmed() != known {
+            self.resized(id, now, out);
+        }
+        true
+    }
+
+    /// A path carries another size than was known.
+    pub(super) fn resized(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        let narrow = |path: &Path| !path.carries(LEAST.into());
+        if self.paths[id.index()].as_deref().is_some_and(narrow) {
+            out.event(self.number, Event::Narrow(id));
+        }
+        self.update(now, out);
+    }
+
+    /// A path came or went, or carries another size.
     pub(super) fn update(&mut self, now: Time, out: &mut dyn Output) {
-        let is_up = self.sessions.current(now).is_some() && self.paths.iter().flatten().any(|path| path.is_up());
+        // One that carries nothing of use does not count.
+        let sizes = self.paths.iter().flatten().filter(|path| path.is_up() && path.carries(LEAST.into()));
+        let size = sizes.map(|path| path.search.confirmed()).min();
+        let is_up = self.sessions.current(now).is_some() && size.is_some();
         if is_up != self.is_up {
             self.is_up = is_up;
             self.since = now;
@@ -101,8 +135,6 @@ impl Peer {
             self.retry = RETRY;
             out.event(self.number, if is_up { Event::Up } else { Event::Down });
         }
-        let sizes = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.id.index());
-        let size = sizes.filter_map(|at| self.searches[at].as_ref()).map(Search::confirmed).min();
         if let Some(size) = size.filter(|size| *size != self.size) {
             self.size = size;
             out.event(self.number, Event::Mtu(sending::device_mtu(size)));
@@ -145,7 +177,7 @@ impl Path {
 
     /// How long an answer to a probe may take.
     pub fn probing_patience(&self) -> Span {
-        if self.is_doubtful {
+        if self.is_doubtful || self.search.is_suspect() {
             return self.due();
         }
         let (rtt, deviation) = self.probing.rtt.unwrap_or((200_000, 50_000));

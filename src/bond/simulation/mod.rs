@@ -12,6 +12,7 @@ mod congestion;
 mod ends;
 mod link;
 mod many;
+mod narrow;
 mod packet;
 mod random;
 mod receiver;

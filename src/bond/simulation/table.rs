@@ -7,6 +7,7 @@ use super::congestion::Control;
 use super::link::percent;
 use super::scenario::{Outcome, Scenario, all};
 use super::world::{Make, Plan};
+use crate::time::Span;
 
 /// Compares with a file beside this one. With `CHEAPROUTE_WRITE_SAMPLE=1` it writes the file instead.
 fn is_as_committed(name: &str, text: &str) {
@@ -122,6 +123,41 @@ fn unlike(control: Control) -> String {
 fn what_the_bond_does() {
     println!("{}", scenarios(Some(("bond", &Bonded::usual))));
     println!("{}", goodput("bond", &Bonded::usual));
+}
+
+/// The mean, least and most share over runs that differ by chance alone: where packets are lost, single runs tell little.
+#[test]
+#[ignore = "prints only"]
+fn what_the_bond_does_by_many_seeds() {
+    let lossy = |links: &[(u64, u64)], first: f64, second: f64| {
+        Plan::new(links).both(0, |way| way.loss = percent(first)).both(1, |way| way.loss = percent(second))
+    };
+    let (usual, even) = (&[(75, 10), (25, 30)], &[(20, 30), (10, 35)]);
+    let plans = [
+        ("usual", lossy(usual, 0.0, 0.0)),
+        ("1 % on the second", lossy(usual, 0.0, 1.0)),
+        ("1 % on both", lossy(usual, 1.0, 1.0)),
+        ("3 % on both", lossy(usual, 3.0, 3.0)),
+        ("50, 30, 10", Plan::new(&[(50, 10), (30, 25), (10, 50)])),
+        ("jitter on the second", Plan::new(usual).both(1, |way| way.jitter = Span::from_millis(20))),
+        ("1 % on both of 20 and 10, 60 ms", lossy(even, 1.0, 1.0)),
+        ("3 % on both of 20 and 10, 60 ms", lossy(even, 3.0, 3.0)),
+    ];
+    for control in [Control::Cubic, Control::Bbr] {
+        for (name, plan) in &plans {
+            let run = |seed: u64| {
+                let plan = Plan { seed, lateness: Span::from_micros(40 + 20 * seed), ..plan.clone() };
+                Scenario::new("", plan).with(control).seconds(8).run(&Bonded::usual).share
+            };
+            let shares: Vec<u64> = std::thread::scope(|scope| {
+                let halves = [1, 5].map(|from| scope.spawn(move || (from..from + 4).map(run).collect::<Vec<u64>>()));
+                halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+            });
+            let (least, most) = (shares.iter().min().copied().unwrap(), shares.iter().max().copied().unwrap());
+            let mean = shares.iter().sum::<u64>() / shares.len() as u64;
+            println!("{control:?} {name:<34} {} ({} to {})", thousandths(mean), thousandths(least), thousandths(most));
+        }
+    }
 }
 
 #[test]

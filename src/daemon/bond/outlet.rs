@@ -86,6 +86,8 @@ pub struct Port {
     pub blocked: bool,
     /// The number of the last error in sending, until something was sent again.
     pub error: i32,
+    /// A datagram that the kernel found too long: where to, and how long.
+    pub too_long: Option<(Address, usize)>,
 }
 
 impl Port {
@@ -107,6 +109,7 @@ impl Port {
         for batch in self.full.iter_mut().chain(self.batch.as_mut()).filter(|batch| !batch.is_empty()) {
             cipher.seal(batch);
             let sent = socket.send(batch);
+            self.too_long = sent.refused.or(self.too_long);
             if sent.error != 0 {
                 self.error = sent.error;
             } else if sent.datagrams > 0 {

@@ -6,6 +6,7 @@ use crate::bond::address::Address;
 use crate::bond::handshake::Identity;
 use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::{KEY, PublicKey, Secret};
+use crate::bond::mtu;
 use crate::bond::offload::segments;
 use crate::bond::peer::Settings;
 use crate::bond::{Event, Output, Via};
@@ -156,6 +157,7 @@ impl Section {
             self.ticked = now;
         }
         self.out.flush();
+        self.take_refusals(now);
         self.take_events(now);
         if self.endpoints.again.is_some_and(|at| at <= now) {
             let name = self.wanted.config.name.clone();
@@ -228,12 +230,24 @@ impl Section {
         }
     }
 
+    /// What is longer than a device's packets, the core cannot know.
+    fn take_refusals(&mut self, now: Time) {
+        let (Some(hub), out) = (self.hub.as_mut(), &mut self.out) else { return };
+        for at in 0..out.ports.len() {
+            let refused = out.ports.get_mut(at).and_then(|port| port.too_long.take());
+            if let Some((to, length)) = refused {
+                hub.too_long(&Via { socket: at as u16, to }, length, now, out);
+            }
+        }
+    }
+
     fn take_events(&mut self, now: Time) {
         for (peer, event) in core::mem::take(&mut self.out.events) {
             self.changed = true;
             match event {
                 Event::Up => self.tries = 0,
-                Event::Down => {}
+                // One that is gone keeps nobody's packets small.
+                Event::Down => self.resize(now),
                 Event::PathUp(id) | Event::PathDown(id) => {
                     let up = matches!(event, Event::PathUp(_));
                     self.stale |= self.wanted.ways.iter().any(|way| way.reserve);
@@ -241,6 +255,16 @@ impl Section {
                     if let Some(way) = way.filter(|_| self.chatter.may(now)) {
                         let how = if up { "answers" } else { "does not answer any more" };
                         logging::info!("peer {}: it {how} over {}", self.wanted.config.name, way.name);
+                    }
+                }
+                Event::Narrow(id) => {
+                    let way = self.wanted.ways.get(id.index()).filter(|_| self.is_client());
+                    if let Some(way) = way.filter(|_| self.chatter.may(now)) {
+                        let (peer, least) = (&self.wanted.config.name, mtu::LEAST);
+                        logging::warn!(
+                            "peer {peer}: {} is not used: it carries no datagrams of {least} bytes",
+                            way.name
+                        );
                     }
                 }
                 Event::Mtu(size) => {
