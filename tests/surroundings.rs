@@ -144,3 +144,21 @@ fn a_firewall_that_is_reloaded_does_not_matter() {
         assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
     }
 }
+
+/// As Debian's nftables.service does at each start.
+#[test]
+fn a_table_that_is_flushed_with_all_others_returns() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 2]);
+    let ours = || bed.lab.router().sh("nft list tables | grep -c cheaproute || true");
+    let rules = "nft list table inet fw";
+    let firewall = bed.lab.router().sh(rules);
+    bed.lab.router().sh("nft flush ruleset");
+    bed.lab.router().sh(&format!("nft -f - <<'END'\n{firewall}\nEND"));
+    assert_eq!(ours().trim(), "0");
+    support::eventually("the table is back", || ours().trim() == "1");
+    bed.daemon.says(0, "somebody removed the nft table");
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+    }
+}

@@ -32,7 +32,7 @@ fn option(out: &mut String, spec: &Spec) {
     *out += " },\n";
 }
 
-/// What the form calls it, and the fields that go with it. What it has no name for, it takes as text: the daemon judges.
+/// What the form's check.js calls it, and the fields that go with it.
 fn shape(shape: &Shape) -> (&'static str, String) {
     let name = match shape {
         Shape::Integer { min, max, unit } => {
@@ -54,8 +54,15 @@ fn shape(shape: &Shape) -> (&'static str, String) {
         Shape::Target => "target",
         Shape::NftSet => "nftset",
         Shape::Mask => "mask",
-        #[allow(unreachable_patterns, reason = "for shapes to come")]
-        _ => "text",
+        Shape::Path => "path",
+        Shape::Endpoint => "endpoint",
+        Shape::Ratio => "ratio",
+        Shape::Key => "key",
+        Shape::Host => "host",
+        Shape::Own => "own",
+        Shape::Local => "local",
+        Shape::Mac => "mac",
+        Shape::Rate => "rate",
     };
     (name, String::new())
 }

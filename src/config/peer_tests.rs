@@ -203,6 +203,12 @@ fn no_fault_shows_a_key() {
     }
     let config = good(&client(""));
     assert!(!format!("{config:?}").contains("1, 2, 3"), "{config:?}");
+    // Nor one that is, in the wrong place.
+    for option in ["option private_key_file", "option mtu", "list endpoint", "list address", "list remote_mac"] {
+        let text = format!("{LINKS}config peer vps\n{option} '{}'\n", KEYS[1]);
+        let said = said(&text).join("\n");
+        assert!(said.contains("(got a key)") && !said.contains("yAnz") && !said.contains("BgB3"), "{said}");
+    }
 }
 
 #[test]

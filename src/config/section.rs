@@ -98,8 +98,8 @@ impl<'a> Known<'a> {
         }
         for (word, line) in &words {
             if faults.len() < MAX_FAULTS && spec.shape.parse(word).is_none() {
-                let got =
-                    if matches!(spec.shape, Shape::Key) { wrong_key(word) } else { format!("got {}", shown(word)) };
+                let secret = matches!(spec.shape, Shape::Key) || word.parse::<Key>().is_ok();
+                let got = if secret { wrong_key(word) } else { format!("got {}", shown(word)) };
                 let (must, hint) = (spec.shape.describe(), hint(spec.shape, word));
                 let text = format!("must be {must} ({got}){hint}");
                 self.report(faults, Severity::Fault, *line, Some(spec.name), format_args!("{text}"));
@@ -238,9 +238,11 @@ fn words<'a>(entry: &'a Entry, spec: &Spec) -> Vec<(&'a str, u32)> {
     words
 }
 
-/// What is wrong with a key, without a character of it: faults end in logs.
+/// What is wrong with a key, or with its place, without a character of it: faults end in logs, and before people who may see
+/// no more than the status.
 fn wrong_key(text: &str) -> String {
     match text.chars().count() {
+        _ if text.parse::<Key>().is_ok() => "got a key".into(),
         44 => "these 44 characters are not of base64, or were cut and joined".into(),
         length => format!("got {length} characters"),
     }

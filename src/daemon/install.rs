@@ -62,6 +62,10 @@ impl<K: Control> Installation<K> {
         self.settings.adjust(&mut self.kernel, plan);
         // Rules lead to tables, and marks to rules: in this order nothing ever points nowhere.
         self.route(plan).map_err(|error| format!("cannot set routes: {error}"))?;
+        if !self.stands() {
+            logging::warn!("somebody removed the nft table {TABLE}: it is loaded again");
+            self.loaded = None;
+        }
         let rules = steer::ruleset(plan);
         if self.loaded.as_ref() != Some(&rules) {
             // Should half of it fail, the next time replaces all.
@@ -81,6 +85,11 @@ impl<K: Control> Installation<K> {
             self.loaded = Some(rules);
         }
         Ok(())
+    }
+
+    /// Whether what was loaded is there still. `nft flush ruleset`, with which /etc/nftables.conf begins on Debian, takes all tables away.
+    pub fn stands(&mut self) -> bool {
+        self.loaded.is_none() || self.kernel.has_table(TABLE)
     }
 
     /// Takes everything away; whether nothing stays. Goes on after an error: as little as possible stays.

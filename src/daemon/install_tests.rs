@@ -72,6 +72,21 @@ fn only_what_changed_is_loaded() {
 }
 
 #[test]
+fn a_table_that_somebody_removed_is_loaded_again() {
+    let (config, mut links) = (config(), links());
+    let mut installation = Installation::survey(Fake::default(), MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    for up in [true, false] {
+        installation.kernel.no_table = true;
+        assert!(!installation.stands());
+        links[0].up = up;
+        installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+        assert!(installation.stands());
+        assert!(installation.kernel.loaded.last().unwrap().starts_with("add table inet cheaproute\ndelete table"));
+    }
+}
+
+#[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
     let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };

@@ -82,6 +82,9 @@ const SETTLE: Span = Span::from_millis(50);
 /// What could not be loaded is tried again after this.
 const RETRY: Span = Span::from_secs(2);
 
+/// How often is looked whether our nft table stands.
+const LOOK: Span = Span::from_secs(5);
+
 /// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
 const REQUESTS: usize = 16;
 
@@ -131,6 +134,8 @@ struct Daemon {
     installation: Installation<System>,
     /// When the kernel is to be looked at again, and brought in line.
     settle: Option<Time>,
+    /// When to see whether our table stands. To follow nftables' own news would cost each race: its sets' elements are news, too.
+    look: Time,
     /// The kernel refused the last time.
     refused: bool,
     poll: Poll,
@@ -187,6 +192,7 @@ impl Daemon {
             racing,
             installation,
             settle: None,
+            look: now(),
             refused: false,
             poll,
             changes,
@@ -264,7 +270,7 @@ impl Daemon {
         loop {
             let probes = self.probes.iter().filter_map(|probes| probes.prober.deadline()).map(|(at, _)| at).min();
             let asked = self.asked.iter().map(|asked| asked.until).min();
-            let deadline = earliest(&[self.settle, probes, asked, self.hooks.deadline(now())]);
+            let deadline = earliest(&[self.settle, Some(self.look), probes, asked, self.hooks.deadline(now())]);
             let mut changed = false;
             self.poll.wait(deadline.map(|at| at.since(now())), |key| changed |= key == CHANGES).map_err(failed)?;
             while let Some(signal) = signals.next() {
@@ -305,6 +311,12 @@ impl Daemon {
                 self.settle = Some(now());
             }
             self.answer_asked();
+            if self.look <= now() {
+                self.look = now() + LOOK;
+                if !self.installation.stands() {
+                    self.settle = Some(now());
+                }
+            }
             if self.settle.is_some_and(|at| at <= now()) {
                 let _ = self.settle();
             }

@@ -31,6 +31,8 @@ pub struct Fake {
     /// The kernel lacks `nft_compat`.
     pub no_target: bool,
     pub targets: Vec<(String, String, u16)>,
+    /// Somebody removed what was loaded.
+    pub no_table: bool,
     /// Text that no ruleset may contain.
     pub refuses: Option<String>,
     /// Conntrack's entries, by their marks.
@@ -91,6 +93,7 @@ impl Control for Fake {
     fn load(&mut self, ruleset: &str) -> Result<(), Failure> {
         self.would_load(ruleset)?;
         self.loaded.push(ruleset.to_owned());
+        self.no_table = false;
         Ok(())
     }
 
@@ -103,6 +106,10 @@ impl Control for Fake {
 
     fn has_target(&mut self) -> io::Result<()> {
         if self.no_target { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+    }
+
+    fn has_table(&mut self, _: &str) -> bool {
+        !self.no_table
     }
 
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {

@@ -58,6 +58,9 @@ pub trait Control {
     /// Whether xtables' target NFQUEUE can stand in an nft rule.
     fn has_target(&mut self) -> io::Result<()>;
 
+    /// Whether nft's family `inet` has this table.
+    fn has_table(&mut self, table: &str) -> bool;
+
     /// Adds a rule with that target, for the queue of this number, to the end of a chain of nft's family `inet`.
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()>;
 

@@ -25,6 +25,7 @@ pub mod hook;
 pub mod listen;
 pub mod netlink;
 pub mod nfqueue;
+pub mod nft;
 pub mod peer;
 pub mod poll;
 pub mod process;

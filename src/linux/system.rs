@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::route::Routing;
-use super::{address, conntrack, file, program, sysctl, target};
+use super::{address, conntrack, file, nft, program, sysctl, target};
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
@@ -67,6 +67,10 @@ impl Control for System {
 
     fn has_target(&mut self) -> io::Result<()> {
         target::try_out()
+    }
+
+    fn has_table(&mut self, table: &str) -> bool {
+        nft::has_table(table)
     }
 
     fn add_target(&mut self, table: &str, chain: &str, queue: u16) -> io::Result<()> {

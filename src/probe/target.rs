@@ -80,8 +80,7 @@ fn bare(text: &str) -> Option<IpAddr> {
 pub(crate) fn with_port(text: &str) -> Option<SocketAddr> {
     let to: SocketAddr = text.parse().ok()?;
     // A scope (`%eth0`) would contradict the link that the probe leaves by.
-    let scoped = matches!(to, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    (is_elsewhere(to.ip()) && to.port() != 0 && !scoped).then_some(to)
+    (is_elsewhere(to.ip()) && to.port() != 0 && !text.contains('%')).then_some(to)
 }
 
 fn page(text: &str) -> Option<Page> {
@@ -192,6 +191,7 @@ mod tests {
             "tcp:9.9.9.9:0",
             "tcp:2001:db8::1:443",
             "tcp:[fe80::1%2]:443",
+            "tcp:[fe80::1%0]:443",
             "tcp:127.0.0.1:80",
             "dns:",
             "dns:a.example",

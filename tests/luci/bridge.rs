@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,9 @@ const NO_DATA: u32 = 5;
 const DENIED: (i64, &str) = (-32002, "Access denied");
 const MISSING: (i64, &str) = (-32000, "Object not found");
 
+/// What makes itself heard where it is taken for HTML.
+pub const HOSTILE: &str = "<img src=/none onerror='window.alive = true'>";
+
 pub struct Bridge {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -31,6 +35,8 @@ struct Shared {
     stage: Mutex<Stage>,
     /// Calls of the object `cheaproute`, as user and method.
     calls: Mutex<Vec<(String, String)>>,
+    /// Whether every text of an answer ends with [`HOSTILE`].
+    hostile: AtomicBool,
 }
 
 impl Bridge {
@@ -38,8 +44,13 @@ impl Bridge {
     pub fn start(socket: PathBuf, stage: Stage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Shared { socket, rights: Rights::read(), stage: Mutex::new(stage), calls: Mutex::default() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            socket,
+            rights: Rights::read(),
+            stage: Mutex::new(stage),
+            calls: Mutex::default(),
+            hostile: AtomicBool::new(false),
+        });
         let served = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -55,6 +66,11 @@ impl Bridge {
     pub fn calls(&self, user: &str) -> Vec<String> {
         let calls = self.shared.calls.lock().unwrap();
         calls.iter().filter(|(by, _)| by == user).map(|(_, method)| method.clone()).collect()
+    }
+
+    /// From now on, all values of UCI and all texts of the daemon and of netifd are hostile, or no longer.
+    pub fn infect(&self, on: bool) {
+        self.shared.hostile.store(on, Ordering::Relaxed);
     }
 }
 
@@ -156,23 +172,27 @@ impl Shared {
         if !self.rights.allow(user, "ubus", object, method) {
             return Err(DENIED);
         }
-        match object {
+        let mut answer = match object {
             "uci" => {
                 let config = field("config");
                 let need = if matches!(method, "get" | "changes") { "read" } else { "write" };
                 if !config.is_empty() && !self.rights.allow(user, "uci", config, need) {
                     return Ok(json!([6]));
                 }
-                Ok(self.stage.lock().unwrap().call(method, arguments))
+                self.stage.lock().unwrap().call(method, arguments)
             }
             "network.interface" => {
                 let interface =
                     |link: usize| json!({ "interface": format!("wan{link}"), "l3_device": format!("wan{link}") });
-                Ok(json!([0, { "interface": [interface(1), interface(2)] }]))
+                json!([0, { "interface": [interface(1), interface(2)] }])
             }
-            "cheaproute" => self.daemon(user, method, arguments),
-            _ => Err(MISSING),
+            "cheaproute" => self.daemon(user, method, arguments)?,
+            _ => return Err(MISSING),
+        };
+        if self.hostile.load(Ordering::Relaxed) {
+            infect(&mut answer);
         }
+        Ok(answer)
     }
 
     fn daemon(&self, user: &str, method: &str, arguments: &Value) -> Result<Value, (i64, &'static str)> {
@@ -190,6 +210,18 @@ impl Shared {
             (Ok(data), status) => json!([status, data]),
             (Err(_), status) => json!([status]),
         })
+    }
+}
+
+/// Names of UCI's sections and types, which it keeps to letters, digits and underscores, stay as they are.
+fn infect(value: &mut Value) {
+    match value {
+        Value::String(text) => *text += HOSTILE,
+        Value::Array(items) => items.iter_mut().for_each(infect),
+        Value::Object(fields) => {
+            fields.iter_mut().filter(|(name, _)| !name.starts_with('.')).for_each(|(_, value)| infect(value));
+        }
+        _ => {}
     }
 }
 

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 /// A loaded machine takes its time to start one.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// For something on a page to come true.
-const PATIENCE: u32 = 15_000;
+/// For something on a page to come true: a link that flaps must work for up to ten seconds before it is used again.
+const PATIENCE: u32 = 30_000;
 
 pub struct Browser {
     commands: File,

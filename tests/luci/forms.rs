@@ -1,169 +1,13 @@
 //! The form for the configuration.
 
-use std::fmt::Write;
 use std::fs;
 
-use cheaproute::config::options::Kind;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::browser::Browser;
-use super::pages::{Router, TOOLS, pictures};
+use super::pages::{DISMISS, Router, TOOLS, pictures};
 use super::rights::ADMIN;
 use crate::support::eventually;
-
-/// The form refuses nothing that the daemon takes, and what it lets pass of the rest, it does not know.
-pub fn fields(router: &Router, browser: &mut Browser) {
-    let texts = [
-        "",
-        "0",
-        "1",
-        "2",
-        "7",
-        "-1",
-        "+1",
-        "1.5",
-        "100",
-        "101",
-        "1000",
-        "1001",
-        "65535",
-        "65536",
-        "007",
-        "on",
-        "off",
-        "ON",
-        "true",
-        "0x3F000000",
-        "0x3f",
-        "0xfc000000",
-        "0x7F",
-        "63",
-        "0x3E000001",
-        "0x",
-        "1s",
-        "2s",
-        "99ms",
-        "100ms",
-        "61s",
-        "1h",
-        "1d",
-        "25h",
-        "24h",
-        "60m",
-        "1 s",
-        "ms",
-        "1us",
-        "forever",
-        "race",
-        "Race",
-        "failover",
-        "info",
-        "any",
-        "ipv4",
-        "wan",
-        "a b",
-        "a-b_c",
-        "a.b",
-        "br-lan",
-        "eth0.2",
-        "eth*",
-        ".",
-        "..",
-        "pppoe-wan",
-        "0123456789abcdef",
-        "@x~+",
-        "192.0.2.1",
-        "192.0.2.1/24",
-        "192.0.2.0/33",
-        "192.0.2.0/",
-        "0.0.0.0",
-        "0.0.0.0/0",
-        "127.0.0.1",
-        "224.0.0.1",
-        "255.255.255.255",
-        "01.2.3.4",
-        "1.2.3",
-        "1.2.3.4.5",
-        "256.1.1.1",
-        "2001:db8::1",
-        "2001:db8::/56",
-        "2001:DB8::1",
-        "::",
-        "::1",
-        "::/0",
-        "::ffff:192.0.2.1",
-        "fe80::1",
-        "fe80::1%eth0",
-        "ff02::1",
-        "1:2:3:4:5:6:7:8",
-        "1:2:3:4:5:6:7::",
-        "1::2::3",
-        "12345::",
-        "2001:db8::/129",
-        "[2001:db8::1]",
-        "53",
-        "80-90",
-        "90-80",
-        "0-5",
-        "80-",
-        "-80",
-        "1-2-3",
-        "tcp",
-        "UDP",
-        "icmp",
-        "all",
-        "6",
-        "255",
-        "256",
-        "sctp",
-        "icmp:1.1.1.1",
-        "icmp:2001:db8::1",
-        "icmp:[2001:db8::1]",
-        "icmp:[1.1.1.1]",
-        "icmp:0.0.0.0",
-        "icmp:",
-        "tcp:9.9.9.9:443",
-        "tcp:9.9.9.9",
-        "tcp:9.9.9.9:0",
-        "tcp:9.9.9.9:65536",
-        "tcp:[2001:db8::1]:443",
-        "tcp:2001:db8::1:443",
-        "tcp:[fe80::1%1]:1",
-        "video",
-        "_v.4",
-        "4video",
-        "video!",
-        "/etc/x",
-        "x/y",
-        "é",
-    ];
-    router.open(browser, "cheaproute/config", ADMIN);
-    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
-    let judge = format!(
-        "(async () => {{ const check = await L.require('cheaproute.check'), options = await L.require('cheaproute.options'); \
-         return options.kinds.flatMap((kind) => kind.options.map((option) => [ kind.name, option.name, option.shape, \
-         {}.filter((text) => check.fits(option, text)) ])) }})()",
-        json!(&texts[..])
-    );
-    let judged = browser.value(&judge);
-    let judged = judged.as_array().unwrap();
-    assert_eq!(judged.len(), Kind::ALL.into_iter().flat_map(Kind::options).count());
-    let mut wrong = String::new();
-    for answer in judged {
-        let kind = Kind::from_name(answer[0].as_str().unwrap()).unwrap();
-        let spec = kind.option(answer[1].as_str().unwrap()).unwrap();
-        let accepted: Vec<&str> = answer[3].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        for text in texts {
-            let (form, daemon) = (accepted.contains(&text), spec.shape.parse(text).is_some());
-            // Of these the form knows only how they begin.
-            let unknown = matches!(answer[2].as_str(), Some("path" | "text"));
-            if form != daemon && !(form && unknown) {
-                let _ = writeln!(wrong, "{} {text:?}: the form says {form}, the daemon {daemon}", spec.name);
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong}");
-}
 
 const APPLY: &str = "(document.querySelector('.cbi-page-actions .cbi-dropdown li[display], .cbi-page-actions .cbi-dropdown li') \
                      || document.querySelector('.cbi-page-actions .cbi-button-apply')).click()";
@@ -194,6 +38,10 @@ pub fn editing(router: &Router, browser: &mut Browser) {
     }
     // Two options that do not go together: the lab's links are given by device.
     browser.value("fill(field('wan2', 'weight') + ' input', '3')");
+    browser.value("fill(field('wan2', 'interface') + ' input', 'wan9')");
+    browser.until("document.querySelector(field('wan2', 'device') + ' .cbi-input-invalid')");
+    browser.value("fill(field('wan2', 'interface') + ' input', '')");
+    browser.value("fill(field('wan2', 'weight') + ' input', '3')");
     browser.until("!document.querySelector('.modal .cbi-input-invalid')");
     browser.value("click('.modal .cbi-button-positive')");
     browser.until("!dialog()");
@@ -220,11 +68,15 @@ pub fn keys(router: &Router, browser: &mut Browser) {
     browser.until("dialog()");
     let shown = "document.querySelector(field('vps', 'private_key') + ' input').value";
     let before = browser.value(shown);
-    browser.value("click(field('vps', '_genkey') + ' button')");
+    browser.value("click(field('vps', '_private_key') + ' button')");
     browser.until(&format!("{shown}.length == 44 && {shown} != '{}'", before.as_str().unwrap()));
     browser.until("/public key: [A-Za-z0-9+/]{43}=$/.test(text('.cr-key'))");
     browser.until("!document.querySelector(field('vps', 'private_key') + ' .cbi-input-invalid')");
-    browser.value("click('.modal .cbi-button:not(.cbi-button-positive):not([data-field] *)')");
+    // A second one, which both ends have.
+    browser.value("click(field('vps', '_preshared_key') + ' button')");
+    browser.until("document.querySelector(field('vps', 'preshared_key') + ' input').value.length == 44");
+    browser.until("all('.cr-key').some((said) => said.textContent.includes('the same key'))");
+    browser.value(DISMISS);
     browser.until("!dialog()");
     assert!(fs::read_to_string(&router.file).unwrap().contains(before.as_str().unwrap()));
 }
@@ -247,6 +99,10 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     browser.value("fill(field('calm', 'mode') + ' select', 'weighted')");
     // No peer is a choice, and the first of all peers is not taken unasked.
     browser.until("document.querySelector(field('calm', 'peer') + ' select').value == ''");
+    // A server has clients; connections do not go there.
+    let choices =
+        "[ ...document.querySelector(field('calm', 'peer') + ' select').options ].map((one) => one.value).join()";
+    assert_eq!(browser.value(choices), ",vps");
     browser.value("fill(field('calm', 'peer') + ' select', 'vps')");
     browser.value("fill(field('calm', 'peer') + ' select', '')");
     browser.until("!document.querySelector('.modal .cbi-input-invalid')");
@@ -280,7 +136,7 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     apply(router, browser);
     eventually("the daemon has the policy", || router.json("policies")["policies"][1]["name"] == "calm");
     let applied = fs::read_to_string(&router.file).unwrap();
-    assert!(applied.contains("config rule 'web'") && !applied.contains("option peer"), "{applied}");
+    assert!(applied.contains("config rule 'web'") && !applied.contains("option peer 'vps'"), "{applied}");
 
     browser.value("click('tr[data-sid=web] .cbi-button-remove')");
     browser.until("!document.querySelector('tr[data-sid=web]')");
@@ -288,4 +144,76 @@ pub fn sections(router: &Router, browser: &mut Browser) {
     browser.until("!document.querySelector('tr[data-sid=calm]')");
     apply(router, browser);
     eventually("the policy is gone", || router.json("policies")["policies"][1].is_null());
+}
+
+/// What does not go together is told before it is saved, by the field that it is told of.
+pub fn together(router: &Router, browser: &mut Browser) {
+    let wrong = |section: &str, fields: &[&str]| {
+        let names = fields.join(",");
+        format!(
+            "all('.modal .cbi-input-invalid').map((node) => node.closest('[data-field]').dataset.field).join() == \
+             '{names}'.split(',').filter((name) => name).map((name) => 'cbid.cheaproute.{section}.' + name).join()"
+        )
+    };
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.value("click('tr[data-sid=fastest] .cbi-button-edit')");
+    browser.until("dialog()");
+    browser.value("fill(field('fastest', 'sticky') + ' input', '1h')");
+    browser.until(&wrong("fastest", &["sticky"]));
+    browser.value("fill(field('fastest', 'mode') + ' select', 'aggregate')");
+    browser.until(&wrong("fastest", &["peer"]));
+    browser.value("click('.modal .cbi-button-positive')");
+    browser.until("dialog() && !document.querySelector('.modal .spinning')");
+    browser.value("fill(field('fastest', 'mode') + ' select', 'failover')");
+    browser.until(&wrong("fastest", &[]));
+    browser.value(DISMISS);
+    browser.until("!dialog()");
+    // What was not saved as a whole is not saved in part.
+    let kept = "(async () => { const uci = await L.require('uci'); return [ 'mode', 'sticky' ].map((name) => uci.get('cheaproute', 'fastest', name)); })()";
+    assert_eq!(browser.value(kept), json!(["race", null]));
+
+    browser.value("fill('#cbi-cheaproute-peer .cbi-section-create-name', 'spare')");
+    browser.value("click('#cbi-cheaproute-peer .cbi-section-create .cbi-button-add')");
+    browser.until("dialog()");
+    browser.until(&wrong("spare", &["private_key", "public_key", "endpoint"]));
+    browser.value("click('.modal .cbi-button-positive')");
+    browser.until("dialog() && !document.querySelector('.modal .spinning')");
+    browser.value("fill(field('spare', 'private_key_file') + ' input', '/etc/key')");
+    browser.value("fill(field('spare', 'role') + ' select', 'server')");
+    browser.until(&wrong("spare", &["listen_port"]));
+    browser.value("fill(field('spare', 'listen_port') + ' input', '7421')");
+    browser
+        .until(&format!("{} && document.querySelector('.modal .cbi-input-invalid')", wrong("spare", &["listen_port"])));
+    browser.value("fill(field('spare', 'listen_port') + ' input', '7422')");
+    browser.until(&wrong("spare", &[]));
+    browser.value(DISMISS);
+    browser.until("!dialog()");
+    // Those whose clients there are do not go.
+    browser.value("click('tr[data-sid=home] .cbi-button-remove')");
+    browser.until("text('.alert-message').includes('home is still used by laptop')");
+}
+
+/// What the daemon alone can tell is told once it was applied; and a main section that is made has its name.
+pub fn refused(router: &Router, browser: &mut Browser) {
+    browser.value(
+        "(async () => { const uci = await L.require('uci'); uci.remove('cheaproute', 'main'); await uci.save(); })()",
+    );
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.value("click('#cbi-cheaproute-cheaproute .cbi-button-add')");
+    let mask = "field('main', 'mark_mask') + ' input'";
+    browser.until(&format!("document.querySelector({mask})"));
+    browser.value(&format!("fill({mask}, '0x00003F00')"));
+    let mark = router.bed.daemon.process.lines_so_far();
+    browser.value("window.old = true");
+    browser.value(APPLY);
+    router.bed.daemon.says(mark, "not reloaded");
+    browser.until("!window.old && document.readyState == 'complete'");
+    browser.value(TOOLS);
+    browser.until("text('.alert-message').includes('mark_mask changes only at a restart')");
+    pictures(browser, "config-refused");
+    browser.value(&format!("fill({mask}, '')"));
+    apply(router, browser);
+    browser.until("all('.alert-message').length == 0");
 }

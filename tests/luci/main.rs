@@ -7,6 +7,7 @@ mod bridge;
 mod browser;
 mod files;
 mod forms;
+mod judge;
 mod page;
 mod pages;
 mod rights;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::rights::WATCHER;
+use super::rights::ADMIN;
 
 pub fn app_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/luci-app-cheaproute")
@@ -33,7 +33,7 @@ pub fn serve(path: &str, user: &str) -> Option<String> {
         "pollinterval": 5, "ubuspath": "/ubus/", "apply_rollback": 90, "apply_holdoff": 0.1, "apply_timeout": 5,
         "apply_display": 0.1, "rollback_token": null,
     });
-    environment["nodespec"] = json!({ "satisfied": true, "readonly": user == WATCHER });
+    environment["nodespec"] = json!({ "satisfied": true, "readonly": user != ADMIN });
     let head = "<!DOCTYPE html><html><head><meta charset='utf-8'><title>test</title><link rel='icon' href='data:,'>\
                 <meta name='viewport' content='initial-scale=1.0'>";
     let body = "<body><div id='maincontent' class='container'><div id='tabmenu'></div>";

@@ -6,14 +6,15 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, HOSTILE};
 use super::browser::{Browser, chromium};
 use super::forms;
-use super::rights::{ADMIN, WATCHER};
+use super::judge;
+use super::rights::{ADMIN, READER, WATCHER};
 use super::stage::Stage;
 use crate::need_lab;
 use crate::support::bus::{Running, broker, bus_socket};
-use crate::support::{Bed, Daemon, SERVERS, config};
+use crate::support::{Bed, Daemon, SERVERS, bond, config};
 
 /// Short for what a person does on a page.
 pub const TOOLS: &str = "window.click = (selector) => document.querySelector(selector).click();
@@ -29,7 +30,12 @@ pub const TOOLS: &str = "window.click = (selector) => document.querySelector(sel
     window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility({ visibilityProperty: true }));
     true";
 
+/// Leaves a dialogue.
+pub const DISMISS: &str = "click('.modal .cbi-button:not(.cbi-button-positive):not([data-field] *)')";
+
 pub struct Router {
+    /// The other end of the bond `vps`, somewhere in the Internet. Dropped first.
+    _far: Daemon,
     pub bed: Bed,
     bridge: Bridge,
     pub file: PathBuf,
@@ -44,11 +50,17 @@ impl Router {
         let probes = |link| {
             format!("list probe 'icmp:{}'\n option interval '200ms'\n option timeout '500ms'", lab::gateway4(link))
         };
-        let policy = "config policy 'fastest'\n option mode 'race'\n list link 'wan1'\n list link 'wan2'\n\
-                      config peer 'vps'\n option private_key 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n \
-                      option public_key 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='\n option endpoint '192.0.2.99:7420'\n \
-                      list address '10.74.20.2/24'\n";
-        let config = config(&[&probes(1), &probes(2)], policy);
+        // A client of one server, which is there, and a server of one client, which is not.
+        let vps = bond::client_section(1, "");
+        let (own, theirs) = (bond::secret(2).written(), bond::secret(3).public());
+        let more = format!(
+            "config policy 'fastest'\n option mode 'race'\n list link 'wan1'\n list link 'wan2'\n{vps}\
+             config peer 'home'\n option role 'server'\n option private_key '{own}'\n option listen_port '7421'\n \
+             list address '10.75.0.1/24'\n\
+             config client 'laptop'\n option peer 'home'\n option public_key '{theirs}'\n list allowed_ips '10.75.0.2'\n"
+        );
+        let config = config(&[&probes(1), &probes(2)], &more);
+        let far = bond::start_server(lab.internet(), &bond::server_text(&[""], ""));
         let daemon = Daemon::launch(lab.router(), &config, |command| _ = command.arg("--ubus").arg(&socket));
         daemon.says(0, "racing over");
         daemon.await_heartbeat(lab.router());
@@ -57,7 +69,7 @@ impl Router {
             assert!(Command::new("kill").args(["-HUP", &id.to_string()]).status().unwrap().success());
         };
         let bridge = Bridge::start(socket, Stage::new(file.clone(), reload));
-        Router { bed: Bed { daemon, lab }, bridge, file, _broker: broker }
+        Router { _far: far, bed: Bed { daemon, lab }, bridge, file, _broker: broker }
     }
 
     pub fn json(&self, command: &str) -> Value {
@@ -98,10 +110,15 @@ fn people_see_and_change_links() {
     links_change(&router, &mut browser);
     watcher(&router, &mut browser);
     overview(&router, &mut browser);
-    forms::fields(&router, &mut browser);
+    judge::values(&router, &mut browser);
+    judge::together(&mut browser);
     forms::editing(&router, &mut browser);
     forms::keys(&router, &mut browser);
     forms::sections(&router, &mut browser);
+    forms::together(&router, &mut browser);
+    forms::refused(&router, &mut browser);
+    hostile(&router, &mut browser);
+    reader(&router, &mut browser);
     faults(&mut router, &mut browser);
     assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
 }
@@ -138,7 +155,7 @@ fn status(router: &Router, browser: &mut Browser) {
     );
     browser.until("text('[data-table=memory]').includes('/24')");
     browser.until("text('[data-table=events]').includes('wan1 is up')");
-    browser.until("text('[data-section=peers]').includes('vps (bond0)')");
+    peers(router, browser);
     // At the second look there are rates, and lines to draw.
     browser.until("/bit.s/.test(text('[data-link=wan1]'))");
     browser
@@ -160,6 +177,37 @@ fn status(router: &Router, browser: &mut Browser) {
         browser.until("text('.cr-why').includes('must be an IP address')");
     }
     pictures(browser, "status");
+}
+
+/// A bond that carries something, and one that nobody calls.
+fn peers(router: &Router, browser: &mut Browser) {
+    bond::await_paths(&router.bed.daemon, router.bed.lab.router(), 2);
+    let row = |name: &str, column: &str| {
+        format!(
+            "all('[data-table=peers] tr').find((row) => row.textContent.startsWith('{name}'))\
+             .querySelector('[data-title=\"{column}\"]').textContent"
+        )
+    };
+    browser.until(&format!("{}.startsWith('up, for')", row("vps (bond0)", "State")));
+    browser.until(&format!("{} == '{}:{}'", row("vps (bond0)", "Other end"), SERVERS[0], bond::PORT));
+    bond::fetch(router.bed.lab.router(), router.bed.lab.internet(), bond::THERE, bond::MEGABYTE);
+    // Rates of the whole and of each path, and what is counted.
+    let rate = r"↓\s[\d.]+\s[kM]bit.s ↑\s[\d.]+\s[kM]?bit.s";
+    browser.until(&format!("/^{rate}/.test({})", row("vps (bond0)", "Traffic")));
+    browser.until(&format!(r"/↓\s[\d.]+\s[kM]B ↑\s[\d.]+\s[kM]B in all/.test({})", row("vps (bond0)", "Traffic")));
+    let paths = row("vps (bond0)", "Paths");
+    browser.until(&format!(r"/wan1: [\d.]+\sms · 0 % · {rate}.*wan2: [\d.]+\sms · 0 % · ↓/.test({paths})"));
+    // What it carries at most is not what it carries.
+    browser.until(&format!("/at most ↓/.test({paths})"));
+    let peers = router.json("peers");
+    let silent = &peers["peers"][1]["clients"][0];
+    let (state, reason) = (silent["state"].as_str().unwrap(), silent["reason"].as_str().unwrap());
+    assert!(!reason.is_empty() && state != "up", "{silent}");
+    let laptop = row("home / laptop", "State");
+    browser.until(&format!("{laptop}.startsWith('{state}, for') && {laptop}.endsWith({})", json!(reason)));
+    browser.until(&format!("{}.startsWith('up, for')", row("home (bond1)", "State")));
+    // Nothing passes there, and that is known once it was looked at twice.
+    browser.until(&format!("/^↓\\s0\\sbit.s ↑\\s0\\sbit.s/.test({})", row("home (bond1)", "Traffic")));
 }
 
 fn links_change(router: &Router, browser: &mut Browser) {
@@ -201,7 +249,8 @@ fn watcher(router: &Router, browser: &mut Browser) {
     for method in ["status", "links", "policies", "peers", "events"] {
         let answer = router.call(browser, WATCHER, method);
         assert_eq!(answer["result"][0], 0, "{method}: {answer}");
-        let said = answer.to_string();
+        // Where the bond's other end is, is no destination of a client.
+        let said = answer.to_string().replace(&format!("{}:{}", SERVERS[0], bond::PORT), "");
         assert!(!said.contains("10.77.0.") && !said.contains(&SERVERS[0].to_string()), "{method}: {said}");
     }
 }
@@ -215,17 +264,80 @@ fn overview(router: &Router, browser: &mut Browser) {
     browser.until("document.body.dataset.shown == 'false'");
 }
 
+/// Markup in a value of UCI, or in an answer of the daemon or of netifd, is shown and does nothing.
+fn hostile(router: &Router, browser: &mut Browser) {
+    let harmless = |browser: &mut Browser| {
+        assert_eq!(browser.value("[ all('img').length, window.alive ]"), json!([0, null]));
+    };
+    router.bridge.infect(true);
+    router.open(browser, "cheaproute/status", ADMIN);
+    browser.until("all('.cr-card').length == 2 && text('[data-table=policies]').includes('<img')");
+    for table in ["races", "memory", "events", "peers"] {
+        browser.until(&format!("text('[data-section={table}]').includes('<img')"));
+    }
+    browser.value("fill('[data-section=why] input', '192.0.2.1')");
+    browser.value("click('[data-section=why] button')");
+    browser.until("text('.cr-why').includes('<img')");
+    browser.value("click('.cr-probe')");
+    browser.until("text('.cr-result').length > 0");
+    harmless(browser);
+    router.open(browser, "overview", WATCHER);
+    browser.until("document.body.textContent.includes('<img')");
+    harmless(browser);
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.until("text('tr[data-sid=wan1]').includes('<img')");
+    harmless(browser);
+    let sections = browser.value("all('.cbi-map tr[data-sid]').map((row) => row.dataset.sid)");
+    for section in sections.as_array().unwrap().iter().filter_map(Value::as_str) {
+        browser.value(&format!("click('tr[data-sid={section}] .cbi-button-edit')"));
+        browser.until("dialog()");
+        harmless(browser);
+        browser.value(DISMISS);
+        browser.until("!dialog()");
+    }
+    router.bridge.infect(false);
+    assert!(HOSTILE.contains("window.alive"));
+}
+
+/// Who may read the configuration and not write it sees it, and nothing that would fail.
+fn reader(router: &Router, browser: &mut Browser) {
+    router.open(browser, "cheaproute/config", READER);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    browser.until("all('.cbi-page-actions button').every((button) => button.disabled)");
+    assert_eq!(browser.value("all('.cbi-button-add, .cbi-button-remove').every((button) => button.disabled)"), true);
+    browser.value("click('tr[data-sid=vps] .cbi-button-edit')");
+    browser.until("dialog()");
+    assert_eq!(browser.value("all('.modal .cbi-button-positive, .modal [data-field] button, .modal input, .modal select').every((node) => node.disabled)"), true);
+    assert_eq!(browser.value("all('.alert-message').length"), 0);
+    router.open(browser, "cheaproute/status", READER);
+    browser.until("all('.cr-card').length == 2 && text('[data-section=races]').includes('10.77.0.2')");
+    assert_eq!(browser.value("all('.cr-card button').length"), 0);
+    for method in ["reload", "probe", "set_link", "genkey"] {
+        assert!(!router.bridge.calls(READER).iter().any(|call| call == method), "{method}");
+    }
+}
+
 /// What is wrong is said on the pages: a configuration with faults, and then no daemon at all.
 fn faults(router: &mut Router, browser: &mut Browser) {
     let good = fs::read_to_string(&router.file).unwrap();
-    router.bed.daemon.reload(&good.replace("'3'", "'much'"), "not reloaded");
-    for view in ["status", "config"] {
-        router.open(browser, &format!("cheaproute/{view}"), ADMIN);
-        browser.until("text('.alert-message').includes('weight')");
-    }
+    let note = "text('.alert-message')";
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
+    assert_eq!(browser.value("all('.alert-message').length"), 0);
+    // The page is open while it happens.
+    router.bed.daemon.reload(&good.replace("'3'", "'<img src=/none>'"), "not reloaded");
+    browser.until(&format!("{note}.includes('weight') && {note}.includes('<img src=/none>')"));
+    assert_eq!(browser.value("all('img').length"), 0);
     router.open(browser, "cheaproute/status", ADMIN);
+    browser.until(&format!("{note}.includes('weight') && text('[data-table=events]').includes('<img')"));
     browser.until("all('.cr-card').length == 2");
+    assert_eq!(browser.value("all('img').length"), 0);
+
     router.bed.daemon.stop();
-    browser.until("text('.alert-message').includes('does not run')");
+    browser.until(&format!("{note}.includes('does not run')"));
     browser.until("all('.cr-card').length == 0");
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until(&format!("{note}.includes('does not run') && {note}.includes('system log')"));
+    pictures(browser, "config-stopped");
 }

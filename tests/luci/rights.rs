@@ -8,6 +8,8 @@ use super::page::app;
 pub const ADMIN: &str = "admin";
 /// Is in the group for the status alone.
 pub const WATCHER: &str = "watcher";
+/// May read all that the app knows, and change nothing.
+pub const READER: &str = "reader";
 
 pub struct Rights(Value);
 
@@ -19,16 +21,17 @@ impl Rights {
     /// Whether a session of `user` may: a method of an object of ubus, or `read` or `write` a configuration of UCI.
     pub fn allow(&self, user: &str, scope: &str, object: &str, function: &str) -> bool {
         let groups: &[&str] = match user {
-            ADMIN => &["luci-app-cheaproute-status", "luci-app-cheaproute"],
+            ADMIN | READER => &["luci-app-cheaproute-status", "luci-app-cheaproute"],
             WATCHER => &["luci-app-cheaproute-status"],
             _ => &[],
         };
         let has =
             |list: &Value, wanted: &str| list.as_array().is_some_and(|list| list.iter().any(|item| item == wanted));
+        let sides: &[&str] = if user == READER { &["read"] } else { &["read", "write"] };
         groups.iter().any(|group| match scope {
-            "ubus" => ["read", "write"].iter().any(|side| has(&self.0[*group][*side]["ubus"][object], function)),
-            "uci" => has(&self.0[*group][function]["uci"], object),
-            "access-group" => !self.0[object][function].is_null() && object == *group,
+            "ubus" => sides.iter().any(|side| has(&self.0[*group][*side]["ubus"][object], function)),
+            "uci" => sides.contains(&function) && has(&self.0[*group][function]["uci"], object),
+            "access-group" => sides.contains(&function) && !self.0[object][function].is_null() && object == *group,
             _ => false,
         })
     }

@@ -3,8 +3,11 @@
 'require dom';
 'require ui';
 'require uci';
+'require rpc';
 
 // What the pages use of LuCI's form.js: the same classes, calls and markup.
+
+const access = rpc.declare({ object: 'session', method: 'access', params: [ 'scope', 'object', 'function' ], expect: { access: false } });
 
 const same = (a, b) => JSON.stringify(a ?? null) == JSON.stringify(b ?? null);
 
@@ -44,6 +47,15 @@ const Value = baseclass.extend({
 		return node && dom.instances.get(node);
 	},
 
+	isActive: () => true,
+
+	isValid(section_id) {
+		const element = this.element(section_id);
+		if (element)
+			element.triggerValidation();
+		return !element || !element.error;
+	},
+
 	formvalue(section_id) {
 		const element = this.element(section_id);
 		return element ? element.getValue() : null;
@@ -53,15 +65,18 @@ const Value = baseclass.extend({
 		const value = this.cfgvalue(section_id);
 		const widget = this.widget(section_id, value);
 		const input = widget.input;
+		input.disabled = this.section.map.readonly;
 		widget.triggerValidation = () => {
-			const fault = this.validate(section_id, widget.getText ? widget.getText() : widget.getValue());
+			// A list is checked as a whole, without a value, and so is what is about to be added to it.
+			const texts = widget.getText ? [ widget.getText(), '' ] : [ widget.getValue() ];
+			const fault = texts.map((text) => this.validate(section_id, text)).find((fault) => fault !== true) ?? true;
 			const empty = !this.mayBeEmpty() && !widget.getValue();
 			widget.error = empty ? _('must not be empty') : fault === true ? null : fault;
 			input.classList.toggle('cbi-input-invalid', widget.error != null);
 			input.title = widget.error || '';
 		};
 		const changed = (event) => {
-			widget.triggerValidation();
+			this.section.checkDepends(section_id);
 			if (this.onchange)
 				this.onchange(event, section_id, widget.getValue());
 		};
@@ -71,7 +86,7 @@ const Value = baseclass.extend({
 			E('label', { 'class': 'cbi-value-title' }, [ this.title ]),
 			E('div', { 'class': 'cbi-value-field' }, [
 				widget.node || input,
-				E('div', { 'class': 'cbi-value-description' }, [ this.description ])
+				E('div', { 'class': 'cbi-value-description' }, this.description)
 			])
 		]);
 		dom.instances.set(node, widget);
@@ -140,7 +155,13 @@ const Flag = Value.extend({
 	},
 
 	parse(section_id) {
-		const value = this.formvalue(section_id);
+		const element = this.element(section_id);
+		if (!element)
+			return;
+		element.triggerValidation();
+		if (element.error)
+			throw new TypeError(this.title + ': ' + element.error);
+		const value = element.getValue();
 		if (value == this.default)
 			this.remove(section_id);
 		else
@@ -214,6 +235,15 @@ const Section = baseclass.extend({
 			this.children.filter((option) => option.tab == tab && option.modalonly !== false).map((option) => option.render(section_id))));
 	},
 
+	// Whatever changes, all fields of its section are checked again, and so they are at first.
+	checkDepends(section_id) {
+		this.children.forEach((option) => {
+			const element = option.element(section_id);
+			if (element)
+				element.triggerValidation();
+		});
+	},
+
 	handleAdd(event, name) {
 		uci.add('cheaproute', this.sectiontype, name);
 		return this.map.save();
@@ -226,14 +256,14 @@ const Section = baseclass.extend({
 
 	frame(nodes) {
 		return E('div', { 'class': 'cbi-section', 'id': 'cbi-cheaproute-' + this.sectiontype }, [
-			E('h3', {}, [ this.title ]), E('div', { 'class': 'cbi-section-descr' }, [ this.description ])
+			E('h3', {}, this.title), E('div', { 'class': 'cbi-section-descr' }, this.description)
 		].concat(nodes));
 	}
 });
 
 const TypedSection = Section.extend({
 	render() {
-		const add = this.addremove ? [ E('button', { 'class': 'cbi-button cbi-button-add', 'click': () => this.handleAdd() }, [ _('Add') ]) ] : [];
+		const add = this.addremove ? [ E('button', { 'class': 'cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'click': () => this.handleAdd() }, [ _('Add') ]) ] : [];
 		return this.frame(this.cfgsections().map((section_id) =>
 			E('div', { 'class': 'cbi-section-node' }, this.fields(section_id))).concat(add));
 	},
@@ -246,9 +276,11 @@ const TypedSection = Section.extend({
 const GridSection = Section.extend({
 	render() {
 		const columns = this.children.filter((option) => !option.modalonly);
-		const button = (style, title, work) => E('button', { 'class': 'cbi-button ' + style, 'click': work }, [ title ]);
+		const button = (style, title, work) => E('button', {
+			'class': 'cbi-button ' + style, 'click': work, 'disabled': this.map.readonly && style != 'cbi-button-edit' ? '' : null
+		}, [ title ]);
 		const rows = this.cfgsections().map((section_id) => E('tr', { 'class': 'tr cbi-section-table-row', 'data-sid': section_id, 'data-title': this.sectiontitle(section_id) },
-			columns.map((option) => E('td', { 'class': 'td', 'data-name': option.option, 'data-title': option.title }, [ option.textvalue(section_id) ]))
+			columns.map((option) => E('td', { 'class': 'td', 'data-name': option.option, 'data-title': option.title }, option.textvalue(section_id) ?? E('em', {}, _('none'))))
 				.concat([ E('td', { 'class': 'td cbi-section-actions' }, [ E('div', {}, [
 					button('drag-handle', '☰', () => null),
 					button('cbi-button-edit', _('Edit'), () => this.edit(section_id)),
@@ -283,7 +315,7 @@ const GridSection = Section.extend({
 						uci.remove('cheaproute', section_id);
 					ui.hideModal();
 				} }, [ _('Dismiss') ]),
-				E('button', { 'class': 'cbi-button cbi-button-positive important', 'click': async () => {
+				E('button', { 'class': 'cbi-button cbi-button-positive important', 'disabled': this.map.readonly ? '' : null, 'click': async () => {
 					try {
 						this.children.forEach((option) => option.parse(section_id));
 					}
@@ -297,6 +329,7 @@ const GridSection = Section.extend({
 		]);
 		// The modal's map is not one of the page.
 		document.querySelector('.modal .cbi-map').classList.remove('cbi-map');
+		this.checkDepends(section_id);
 	},
 
 	// Its fields are parsed where they are edited.
@@ -316,6 +349,7 @@ const CBIMap = baseclass.extend({
 
 	async load() {
 		await uci.load(this.config);
+		this.readonly = !await access('uci', this.config, 'write');
 		for (const section of this.children)
 			await section.load();
 	},
@@ -329,8 +363,9 @@ const CBIMap = baseclass.extend({
 	},
 
 	draw() {
-		dom.content(this.root, [ E('h2', {}, [ this.title ]), E('div', { 'class': 'cbi-map-descr' }, [ this.description ]) ]
+		dom.content(this.root, [ E('h2', {}, this.title), E('div', { 'class': 'cbi-map-descr' }, this.description) ]
 			.concat(this.children.map((section) => section.render())));
+		this.children.forEach((section) => section.cfgsections().forEach((section_id) => section.checkDepends(section_id)));
 	},
 
 	async save() {

@@ -1,6 +1,6 @@
 'use strict';
 // A small stand-in for LuCI's luci.js, rpc.js and uci.js: what the pages under test use of them, with the same names and
-// the same markup. It is stricter in one point: text that is not in a list, which LuCI would take for HTML, is an error.
+// the same markup. It is stricter in one point: the app may not give E() a text that is not in a list, which is HTML.
 
 String.prototype.format = function(...values) {
 	let next = 0;
@@ -34,16 +34,14 @@ class Base {
 const dom = {
 	instances: new WeakMap(),
 
+	// As LuCI does it: what is in a list is text, what is not is HTML.
 	append(node, children) {
 		if (Array.isArray(children))
-			children.forEach((child) => {
-				if (child != null)
-					node.append(child instanceof Node ? child : String(child));
-			});
+			children.forEach((child) => node.append(child instanceof Node ? child : String(child)));
 		else if (children instanceof Node)
 			node.append(children);
 		else if (children != null)
-			throw new Error('LuCI would parse this as HTML: ' + children);
+			node.innerHTML = String(children);
 	},
 
 	content(node, children) {
@@ -69,6 +67,14 @@ const E = (tag, attributes, children) => {
 	}
 	dom.append(node, children);
 	return node;
+};
+
+// E() for the app.
+const strict = (tag, attributes, children) => {
+	for (const content of [ attributes, children ])
+		if (typeof(content) == 'string')
+			throw new Error('LuCI would parse this as HTML: ' + content);
+	return E(tag, attributes, children);
 };
 
 const poll = {
@@ -209,12 +215,14 @@ const view = Base.extend({
 		const target = document.getElementById('view');
 		Promise.resolve(this.load ? this.load() : null).then((data) => this.render(data)).then((nodes) => {
 			dom.content(target, [ nodes ]);
+			// The buttons are there for all, and of no use to those who may only look.
+			const readonly = [ ...document.querySelectorAll('.cbi-map') ].some((node) => dom.instances.get(node).readonly);
 			const buttons = [
 				[ 'handleSaveApply', 'cbi-button-apply important', _('Save & Apply') ],
 				[ 'handleSave', 'cbi-button-save', _('Save') ],
 				[ 'handleReset', 'cbi-button-reset', _('Reset') ]
 			].filter(([ handler ]) => this[handler]).map(([ handler, style, title ]) =>
-				E('button', { 'class': 'btn cbi-button ' + style, 'click': () => this[handler]().catch(() => null) }, [ title ]));
+				E('button', { 'class': 'btn cbi-button ' + style, 'disabled': readonly ? '' : null, 'click': () => this[handler]().catch(() => null) }, [ title ]));
 			if (buttons.length)
 				target.append(E('div', { 'class': 'cbi-page-actions' }, buttons));
 		}).catch((error) => {
@@ -243,7 +251,7 @@ const L = {
 			const modules = await Promise.all(wanted.map(([ , module ]) => this.require(module)));
 			const names = wanted.map(([ , module, alias ]) => alias || module.split('.').pop());
 			const factory = new Function('_', 'E', 'L', ...names, source + '\n//# sourceURL=' + name);
-			return new (factory(_, E, this, ...modules))();
+			return new (factory(_, /^(cheaproute|view)\./.test(name) ? strict : E, this, ...modules))();
 		});
 	}
 };

@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require dom';
 
 // What the pages use of LuCI's ui.js.
 
@@ -14,7 +15,7 @@ return baseclass.extend({
 	showModal(title, children) {
 		this.hideModal();
 		document.body.append(E('div', { 'id': 'modal_overlay' }, [
-			E('div', { 'class': 'modal cbi-modal', 'role': 'dialog' }, [ E('h4', {}, [ title ]) ].concat(children))
+			E('div', { 'class': 'modal cbi-modal', 'role': 'dialog' }, [ E('h4', {}, title) ].concat(children))
 		]));
 	},
 
@@ -26,6 +27,7 @@ return baseclass.extend({
 
 	addNotification(title, children, style) {
 		document.getElementById('maincontent').prepend(
-			E('div', { 'class': 'alert-message ' + style }, [ title ? E('h4', {}, [ title ]) : '', children ]));
+			E('div', { 'class': 'alert-message ' + style }, title == null ? [] : [ E('h4', {}, title) ]));
+		dom.append(document.getElementById('maincontent').firstElementChild, children);
 	}
 });

@@ -24,16 +24,43 @@ const ipv4 = (text) => {
 	return parts.length == 4 && parts.every(fits) ? parts.map(Number) : null;
 };
 
-// An address that a host elsewhere can have.
-const host4 = (text) => {
+// Whose an address is; null if it is none.
+const sort4 = (text) => {
 	const parts = ipv4(text);
-	const none = parts && (parts.every((part) => part == 0) || parts.every((part) => part == 255));
-	return parts != null && !none && parts[0] != 127 && (parts[0] < 224 || parts[0] > 239);
+	if (parts == null)
+		return null;
+	if (parts.every((part) => part == 0))
+		return 'unspecified';
+	if (parts.every((part) => part == 255))
+		return 'broadcast';
+	if (parts[0] == 127)
+		return 'loopback';
+	if (parts[0] == 169 && parts[1] == 254)
+		return 'linklocal';
+	return parts[0] >= 224 && parts[0] <= 239 ? 'multicast' : 'host';
 };
 
-const host6 = (text) => {
+const sort6 = (text) => {
 	const address = ipv6(text);
-	return address != null && address != '::' && address != '::1' && !/^ff[0-9a-f]{2}:/.test(address);
+	if (address == null)
+		return null;
+	if (/^ff[0-9a-f]{2}:/.test(address))
+		return 'multicast';
+	if (/^fe[89ab][0-9a-f]:/.test(address))
+		return 'linklocal';
+	return ({ '::': 'unspecified', '::1': 'loopback' })[address] || 'host';
+};
+
+// An address that a host elsewhere can have.
+const ELSEWHERE = [ 'host', 'linklocal' ];
+const host4 = (text) => ELSEWHERE.includes(sort4(text));
+const host6 = (text) => ELSEWHERE.includes(sort6(text));
+
+// An address and a port, as { sort, host, port }, with IPv6 in brackets; null if it is none.
+const socket = (text) => {
+	const [ , six, four, digits ] = text.match(/^(?:\[(.*)\]|([^:]*)):(\d+)$/) || [];
+	const sort = digits == null ? null : six != null ? sort6(six) : sort4(four);
+	return sort && count(digits, 65535) > 0 ? { sort, host: six ?? four, port: +digits } : null;
 };
 
 const prefix = (text, families, least) => {
@@ -42,38 +69,90 @@ const prefix = (text, families, least) => {
 	return more == null && bits != null && (length == null || (count(length, bits) ?? -1) >= least);
 };
 
+// The bits of a prefix that count, after its family: one prefix holds another if the other one's begin with its own. Null if
+// it is none.
+const bits = (text) => {
+	if (!prefix(text, [ 4, 6 ], 0))
+		return null;
+	const [ address, length ] = text.split('/');
+	const digits = (numbers, width) => numbers.map((number) => number.toString(2).padStart(width, '0')).join('');
+	const four = ipv4(address);
+	if (four)
+		return '4:' + digits(four, 8).slice(0, length);
+	const [ head, tail ] = ipv6(address).split('::').map((part) => part ? part.split(':') : []);
+	const zeros = tail ? Array(8 - head.length - tail.length).fill('0') : [];
+	return '6:' + digits([ ...head, ...zeros, ...(tail || []) ].map((group) => parseInt(group, 16)), 16).slice(0, length);
+};
+
+// A name that can be looked up, for probes; for peers, below, there is neither an underscore nor a hyphen at the end.
+const named = (text) => text.length <= 253 && !/(^|\.)\d*$/.test(text)
+	&& text.split('.').every((label) => /^[a-z0-9_][a-z0-9_-]{0,62}$/i.test(label));
+
+const peerNamed = (text) => {
+	const name = text.replace(/\.$/, '');
+	return name.length <= 253 && !/^[\d.]*$/.test(name)
+		&& name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(label));
+};
+
+const server = (text) => host4(text) || host6(text.replace(/^\[(.*)\]$/, '$1')) || ELSEWHERE.includes((socket(text) || {}).sort);
+
+const page = (text) => {
+	const [ , authority, path ] = text.match(/^(?:\/\/)?([^/]*)(.*)$/);
+	const [ , name, port ] = authority.match(/^([^:]*)(?::(\d+))?$/) || [];
+	return /^(\/[!"$-~]{0,255})?$/.test(path)
+		&& (server(authority) || (name != null && named(name) && (port == null || count(port, 65535) > 0)));
+};
+
+const targets = {
+	icmp: (text) => host4(text) || host6(text.replace(/^\[(.*)\]$/, '$1')),
+	tcp: (text) => ELSEWHERE.includes((socket(text) || {}).sort),
+	dns: (text) => {
+		const [ , address, name ] = text.match(/^([^/]*)(?:\/(.*))?$/);
+		return server(address) && (!name || named(name));
+	},
+	http: page
+};
+
 const UNITS = { '': 1000, ms: 1, s: 1000, m: 60000, h: 3600000, d: 86400000 };
+const RATES = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+
+// In milliseconds; NaN if it is none.
+const time = (text) => {
+	const [ , digits, unit ] = text.match(/^(\d+)(ms|s|m|h|d)?$/) || [];
+	return digits == null ? NaN : digits * UNITS[unit || ''];
+};
+
+const YES = [ '1', 'on', 'yes', 'true', 'enabled' ];
+const NO = [ '0', 'off', 'no', 'false', 'disabled' ];
+
+// Null if it is neither.
+const truth = (text) => YES.includes(text) ? true : NO.includes(text) ? false : null;
 
 const shapes = {
-	bool: (text) => /^([01]|on|off|yes|no|true|false|enabled|disabled)$/.test(text),
+	bool: (text) => truth(text) != null,
 	integer: (text, { min, max }) => (count(text, max) ?? -1) >= min,
-	time: (text, { min, max }) => {
-		const [ , digits, unit ] = text.match(/^(\d+)(ms|s|m|h|d)?$/) || [];
-		const time = digits == null ? NaN : digits * UNITS[unit || ''];
-		return time >= min && time <= max;
-	},
+	time: (text, { min, max }) => time(text) >= min && time(text) <= max,
 	choice: (text, { words }) => words.includes(text),
 	name: (text) => /^[a-z0-9_-]{1,255}$/i.test(text),
 	device: (text) => /^[a-z0-9_.@+~-]{1,15}$/i.test(text) && text != '.' && text != '..',
+	local: (text) => shapes.name(text) || shapes.device(text),
 	ipv4: host4,
 	ipv6: host6,
 	prefix: (text) => prefix(text, [ 4, 6 ], 0),
 	prefix6: (text) => prefix(text, [ 6 ], 1),
+	own: (text) => {
+		const [ address ] = text.split('/');
+		const sort = sort4(address) || sort6(address);
+		return prefix(text, [ 4, 6 ], 1) && ![ 'unspecified', 'multicast', 'loopback' ].includes(sort);
+	},
 	ports: (text) => {
 		const [ first, last, more ] = text.split('-').map((port) => count(port, 65535));
 		return more === undefined && first > 0 && (last === undefined || last >= first);
 	},
 	protocol: (text) => /^(all|tcp|udp|icmp)$/i.test(text) || count(text, 255) > 0,
 	target: (text) => {
-		const [ , scheme, rest ] = text.match(/^([a-z]+):(\S+)$/) || [];
-		switch (scheme) {
-		case 'icmp':
-			return host4(rest) || host6(rest.replace(/^\[(.*)\]$/, '$1'));
-		case 'tcp':
-			const [ , six, four, port ] = rest.match(/^(?:\[(.*)\]|([^:]*)):(\d+)$/) || [];
-			return count(port || '', 65535) > 0 && (six != null ? host6(six) : host4(four));
-		}
-		return scheme == 'dns' || scheme == 'http';
+		const [ , scheme, rest ] = text.match(/^(icmp|tcp|dns|http):(\S+)$/) || [];
+		return scheme != null && targets[scheme](rest);
 	},
 	nftset: (text) => /^[a-z_][a-z0-9_.-]{0,254}$/i.test(text),
 	mask: (text) => {
@@ -82,12 +161,37 @@ const shapes = {
 			bits /= 2;
 		return bits == 0x3F;
 	},
-	path: (text) => text.startsWith('/')
+	path: (text) => /^\/([^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f/])$/.test(text) && new Blob([ text ]).size < 4096,
+	endpoint: (text) => (socket(text) || {}).sort == 'host',
+	ratio: (text) => {
+		const [ first, second, more ] = text.split(':').map((part) => count(part, 65535));
+		return more === undefined && first > 0 && second > 0;
+	},
+	// 32 bytes: of the last but one character, two bits are left over.
+	key: (text) => /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(text),
+	host: (text) => {
+		const [ , name, port ] = text.match(/^(.*):(\d+)$/) || [];
+		if (!(count(port || '', 65535) > 0))
+			return false;
+		const sort = name.startsWith('[') ? sort6(name.replace(/^\[(.*)\]$/, '$1')) : sort4(name);
+		return sort ? sort != 'unspecified' && sort != 'multicast' : peerNamed(name);
+	},
+	// A group's address is no station's.
+	mac: (text) => /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(text) && /[1-9a-f]/i.test(text),
+	rate: (text) => {
+		const [ , digits, unit ] = text.match(/^(\d+)(kbit|mbit|gbit)$/) || [];
+		const rate = digits == null ? 0 : digits * RATES[unit];
+		return rate >= 64e3 && rate <= 100e9;
+	}
 };
 
 return baseclass.extend({
+	time,
+	bits,
+	socket,
+	truth,
+
 	fits(option, text) {
-		const shape = shapes[option.shape];
-		return shape ? !!shape(text, option) : true;
+		return !!shapes[option.shape](text, option);
 	}
 });

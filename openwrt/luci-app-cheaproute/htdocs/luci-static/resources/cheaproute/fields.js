@@ -1,7 +1,9 @@
 'use strict';
 'require baseclass';
 'require form';
+'require uci';
 'require cheaproute.check as check';
+'require cheaproute.together as together';
 
 // Fields of LuCI's forms for options of the daemon's table.
 
@@ -76,38 +78,23 @@ const titles = {
 	masquerade: _('Masquerade')
 };
 
-const YES = [ '1', 'on', 'yes', 'true', 'enabled' ];
-const NO = [ '0', 'off', 'no', 'false', 'disabled' ];
-
 // LuCI takes descriptions for HTML; the table's are text.
 const escaped = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 
-// What only shows when two options are seen together; keyed by what is checked: what it depends on, and the fault, if any.
-const together = {
-	device: [ [ 'interface' ], (other) => other.interface ? _('Give either an interface or a device, not both.') : null ],
-	gateway: [ [ 'device' ], (other) => other.device ? null : _('Only a link that is given by its device has one: netifd knows those of interfaces.') ],
-	gateway6: [ [ 'device' ], (other) => other.device ? null : _('Only a link that is given by its device has one: netifd knows those of interfaces.') ],
-	reliability: [ [ 'probe' ], (other, value) => L.toArray(other.probe).length && +value > L.toArray(other.probe).length ? _('There are fewer hosts to probe.') : null ],
-	src_port: [ [ 'proto' ], (other) => ported(other.proto) ],
-	dest_port: [ [ 'proto' ], (other) => ported(other.proto) ]
-};
-
-const ported = (protocols) => {
-	const list = L.toArray(protocols);
-	return list.length && list.every((name) => /^(tcp|udp|6|17)$/i.test(name)) ? null : _('Only TCP and UDP have ports: name one of them or both under Protocols.');
-};
-
 return baseclass.extend({
+	escaped,
+
 	title(option) {
 		return titles[option.name] || option.name;
 	},
 
-	// Adds a field to a section, on `tab` if there is one. `choices` tells the values to offer; `only` those will do. Whether
-	// it has a `column` in the table of sections.
-	add(section, option, { tab, choices, only, column }) {
+	// Adds a field to a section, on `tab` if there is one. `choices` tells the values to offer; `only` those will do, and
+	// `select` shows no others. Whether it has a `column` in the table of sections.
+	add(section, option, { tab, choices, only, select, column }) {
+		const kind = section.sectiontype;
 		const widget = option.shape == 'bool' ? form.Flag
 			: option.list ? form.DynamicList
-			: option.shape == 'choice' || only ? form.ListValue : form.Value;
+			: option.shape == 'choice' || only || select ? form.ListValue : form.Value;
 		const words = option.shape == 'choice' ? () => option.words : choices;
 		// Help texts name options as the configuration's file does.
 		const help = '%s (%s)'.format(option.doc, _('option %s').format(option.name));
@@ -136,9 +123,9 @@ return baseclass.extend({
 				if (widget === form.ListValue && value && !(this.keylist || []).includes(value))
 					this.value(value);
 				if (option.shape == 'bool')
-					return YES.includes(value) ? '1' : NO.includes(value) ? '0' : value;
+					return ({ true: '1', false: '0' })[check.truth(value)] || value;
 				// A list may be one option, with blanks or commas.
-				return option.list && typeof(value) == 'string' ? value.split(/[\s,]+/).filter((item) => item) : value;
+				return option.list && value != null ? together.words(value) : value;
 			});
 		};
 
@@ -148,36 +135,37 @@ return baseclass.extend({
 				return value == option.usual[0] ? this.remove(section_id) : widget.prototype.write.call(this, section_id, value);
 			};
 
-		// In the table of sections.
+		// In the table of sections, where LuCI would take a text for HTML.
 		field.textvalue = function(section_id) {
 			const value = this.cfgvalue(section_id);
 			if (option.shape == 'bool')
-				return (value ?? field.default) == '1' ? _('Yes') : _('No');
+				return E('span', {}, [ (value ?? field.default) == '1' ? _('Yes') : _('No') ]);
 			const values = L.toArray(value == null || value === '' ? option.usual : value);
-			return values.length ? escaped(values.join(', ')) : E('em', {}, [ option.otherwise || _('none') ]);
+			return values.length ? E('span', {}, [ values.join(', ') ]) : E('em', {}, [ option.otherwise || _('none') ]);
 		};
 
-		// `this` is not the field but its clone, where a dialogue shows it.
+		// `this` is not the field but its clone, where a dialogue shows it. LuCI checks all fields of a section whenever one
+		// changes; a list as a whole, without a value, and what is about to be added to it.
 		field.validate = function(section_id, value) {
-			if (value == null || value === '')
-				return true;
-			if (!check.fits(option, value))
-				return _('Must be %s.').format(option.must);
-			if (only && !words().includes(value))
-				return _('There is no %s.').format(value);
-			const [ others, fault ] = together[option.name] || [ [], () => null ];
-			return fault(Object.fromEntries(others.map((name) => [ name, this.section.formvalue(section_id, name) ])), value) || true;
+			const get = (name) => this.section.formvalue(section_id, name);
+			const items = value ? [ value ] : option.list ? L.toArray(get(option.name)) : [];
+			for (const item of items) {
+				if (!check.fits(option, item))
+					return (value ? '' : item + ': ') + _('Must be %s.').format(option.must);
+				if (only && !words().includes(item))
+					return _('There is no %s.').format(item);
+			}
+			const fault = option.list && value ? null
+				: together.fault(kind, option.name, section_id, get, (kind) => uci.sections('cheaproute', kind));
+			return fault || true;
 		};
 
-		const dependents = Object.keys(together).filter((name) => together[name][0].includes(option.name));
-		if (dependents.length)
-			field.onchange = function(event, section_id) {
-				dependents.forEach((name) => {
-					const element = this.section.getUIElement(section_id, name);
-					if (element)
-						element.triggerValidation();
-				});
-			};
+		// LuCI would take what is sound beside what is not, and save it with whatever is saved next, though the dialogue was
+		// dismissed.
+		field.parse = function(section_id) {
+			const sound = (field) => !field.isActive(section_id) || field.isValid(section_id);
+			return this.section.children.every(sound) || !sound(this) ? widget.prototype.parse.call(this, section_id) : Promise.resolve();
+		};
 		return field;
 	}
 });

@@ -1,12 +1,17 @@
 'use strict';
 'require view';
+'require dom';
 'require form';
+'require poll';
 'require rpc';
 'require ui';
 'require uci';
+'require cheaproute.check as check';
 'require cheaproute.client as client';
 'require cheaproute.fields as fields';
+'require cheaproute.format as format';
 'require cheaproute.options as options';
+'require cheaproute.together as together';
 
 const interfaces = rpc.declare({ object: 'network.interface', method: 'dump', expect: { 'interface': [] } });
 
@@ -30,6 +35,11 @@ const tabs = {
 
 const names = (kind) => uci.sections('cheaproute', kind).map((section) => section['.name']);
 
+const peers = (role) => uci.sections('cheaproute', 'peer').filter((peer) => (peer.role || 'client') == role).map((peer) => peer['.name']);
+
+// Seconds between two looks at what the daemon makes of the configuration: it takes it a moment after it was applied.
+const INTERVAL = 5;
+
 // Sections without a name have one of UCI's making.
 const called = (section_id) => /^(cfg[0-9a-f]{6}|new[0-9a-f]{6})$/.test(section_id) ? _('(unnamed)') : section_id;
 
@@ -37,29 +47,37 @@ const refuse = (text) => {
 	ui.addNotification(null, E('p', {}, [ text ]), 'warning');
 };
 
-// Which sections name this one, by kind.
-const users = (kind, name) => {
-	const [ by, option ] = ({ link: [ 'policy', 'link' ], policy: [ 'rule', 'policy' ], peer: [ 'policy', 'peer' ] })[kind] || [];
-	const named = (value) => typeof(value) == 'string' ? value.split(/[\s,]+/) : L.toArray(value);
-	return by ? uci.sections('cheaproute', by).filter((section) => named(section[option]).includes(name)) : [];
+// Options that name sections: whose they are, and what they name.
+const references = [
+	[ 'policy', 'link', 'link' ], [ 'peer', 'link', 'link' ], [ 'rule', 'policy', 'policy' ], [ 'policy', 'peer', 'peer' ], [ 'client', 'peer', 'peer' ]
+];
+
+// Which sections name this one.
+const users = (kind, name) => references.filter(([ , , named ]) => named == kind).flatMap(([ by, option ]) =>
+	uci.sections('cheaproute', by).filter((section) => together.words(section[option]).includes(name)));
+
+// What the other end must have.
+const shared = {
+	private_key: (keys) => _('The other end needs this public key: %s').format(keys.public_key),
+	preshared_key: () => _('The other end needs the same key: show it, and copy it there.')
 };
 
-// Private keys are not shown; a button makes one, and tells the public one that the other end needs. The key comes from the
-// router, over the session that will save it.
+// Secret keys are not shown; a button makes one. The key comes from the router, over the session that will save it.
 const addKeys = (section, field, option) => {
-	if (option.name.endsWith('_key') && option.name != 'public_key')
-		field.password = true;
-	if (option.name != 'private_key')
+	const say = shared[option.name];
+	if (!say)
 		return;
-	const button = section.option(form.Button, '_genkey', _('New key'));
+	field.password = true;
+	const button = section.option(form.Button, '_' + option.name, _('New key'));
 	button.modalonly = true;
 	button.inputtitle = _('Generate');
 	button.onclick = function(event, section_id) {
 		return client.genkey().then((keys) => {
-			this.section.getUIElement(section_id, 'private_key').setValue(keys.private_key);
-			this.section.getUIElement(section_id, 'private_key').triggerValidation();
+			const element = this.section.getUIElement(section_id, option.name);
+			element.setValue(keys.private_key);
+			element.triggerValidation();
 			const said = event.target.closest('.cbi-value-field').querySelector('.cr-key') || E('p', { 'class': 'cr-key', 'role': 'status' });
-			said.textContent = _('The other end needs this public key: %s').format(keys.public_key);
+			said.textContent = say(keys);
 			event.target.closest('.cbi-value-field').appendChild(said);
 		}).catch((error) => refuse(_('No key was made: %s').format(error.message || error)));
 	};
@@ -67,14 +85,10 @@ const addKeys = (section, field, option) => {
 
 return view.extend({
 	load() {
-		return Promise.all([
-			L.resolveDefault(interfaces(), []),
-			L.resolveDefault(client.status(), null),
-			uci.load('cheaproute')
-		]);
+		return Promise.all([ L.resolveDefault(interfaces(), []), uci.load('cheaproute') ]);
 	},
 
-	render([ known, status ]) {
+	render([ known ]) {
 		const map = new form.Map('cheaproute', _('Cheaproute'),
 			_('New connections race over all links, and the link that answers first carries them.'));
 		map.tabbed = true;
@@ -85,32 +99,52 @@ return view.extend({
 
 		options.kinds.forEach((kind) => kind.name == 'cheaproute' ? this.addMain(map, kind) : this.addGrid(map, kind));
 
-		const faults = L.isObject(status) ? L.toArray(status.config_error) : [];
-		return map.render().then((nodes) => E('div', { 'class': 'cr-form' }, [
+		this.notes = E('div', { 'class': 'cr-notes' });
+		poll.add(() => this.refresh(), INTERVAL);
+		return Promise.all([ map.render(), this.refresh() ]).then(([ nodes ]) => E('div', { 'class': 'cr-form' }, [
 			E('link', { 'rel': 'stylesheet', 'href': L.resource('cheaproute/cheaproute.css') }),
-			faults.length ? E('div', { 'class': 'alert-message warning' }, [
-				E('p', {}, [ _('The daemon refused what was applied last, and goes on with what it had:') ]),
-				E('pre', {}, [ faults.join('\n') ])
-			]) : '',
+			this.notes,
 			nodes
 		]));
 	},
 
+	// Never fails: says what the daemon makes of the configuration, where that is not all well.
+	refresh() {
+		const off = uci.sections('cheaproute', 'cheaproute').some((main) => check.truth(main.enabled) === false);
+		return client.status().then((status) => {
+			const faults = L.toArray(status.config_error);
+			return faults.length ? [ 'pre', _('The daemon refused what was applied last, and goes on with what it had:'), faults.join('\n') ] : [];
+		}, (error) => [ 'p', format.failure(error), off ? _('It is not enabled: see General.')
+			: _('The system log says why. It does not start while the configuration has faults.') ]
+		).then(([ tag, text, more ]) => {
+			// What has not changed stays, and so does what somebody marked in it.
+			if (this.said == text + more)
+				return;
+			this.said = text + more;
+			dom.content(this.notes, tag ? [ E('div', { 'class': 'alert-message warning' }, [ E('p', {}, [ text ]), E(tag, {}, [ more ]) ]) ] : []);
+		});
+	},
+
 	addMain(map, kind) {
-		const section = map.section(form.TypedSection, kind.name, kinds[kind.name].title, kind.doc);
+		const section = map.section(form.TypedSection, kind.name, kinds[kind.name].title, fields.escaped(kind.doc));
 		section.anonymous = true;
 		section.addremove = names(kind.name).length == 0;
-		kind.options.forEach((option) => fields.add(section, option, this.choices(option)));
+		// The daemon knows it by this name alone.
+		section.handleAdd = function(event) {
+			return form.TypedSection.prototype.handleAdd.call(this, event, 'main');
+		};
+		kind.options.forEach((option) => fields.add(section, option, this.choices(kind, option)));
 	},
 
 	addGrid(map, kind) {
 		const { title = kind.name, columns = kind.options.slice(0, 3).map((option) => option.name) } = kinds[kind.name] || {};
-		const section = map.section(form.GridSection, kind.name, title, kind.doc);
+		const section = map.section(form.GridSection, kind.name, title, fields.escaped(kind.doc));
 		section.addremove = true;
 		section.sortable = true;
 		section.nodescriptions = true;
 		section.sectiontitle = called;
-		section.modaltitle = (section_id) => '%s: %s'.format(title, called(section_id));
+		// LuCI takes it for HTML.
+		section.modaltitle = (section_id) => '%s: %h'.format(title, called(section_id));
 
 		// Sections of all kinds share their names.
 		section.handleAdd = function(event, name) {
@@ -130,17 +164,16 @@ return view.extend({
 			Object.keys(tabs).forEach((tab) => section.tab(tab, tabs[tab][0]));
 		kind.options.forEach((option) => {
 			const tab = tabbed ? Object.keys(tabs).find((tab) => tabs[tab][1].includes(option.name)) || 'more' : null;
-			const field = fields.add(section, option, { ...this.choices(option), tab, column: columns.includes(option.name) });
-			if (kind.name == 'peer')
-				addKeys(section, field, option);
+			const field = fields.add(section, option, { ...this.choices(kind, option), tab, column: columns.includes(option.name) });
+			addKeys(section, field, option);
 			// A link stands for an interface, if need be that of its own name, or for a device.
 			if (tabbed && option.name == 'interface')
-				field.textvalue = (section_id) => uci.get('cheaproute', section_id, 'interface')
-					|| uci.get('cheaproute', section_id, 'device') || section_id;
+				field.textvalue = (section_id) => E('span', {}, [ uci.get('cheaproute', section_id, 'interface')
+					|| uci.get('cheaproute', section_id, 'device') || section_id ]);
 		});
 	},
 
-	choices(option) {
+	choices(kind, option) {
 		switch (option.name) {
 		case 'interface':
 			return { choices: () => this.interfaces };
@@ -148,7 +181,7 @@ return view.extend({
 			// With transport ethernet a peer's are devices.
 			return { choices: () => option.shape == 'name' ? names('link') : [ ...names('link'), ...this.devices ], only: option.shape == 'name' };
 		case 'peer':
-			return { choices: () => names('peer'), only: true };
+			return { choices: () => peers(kind.name == 'client' ? 'server' : 'client'), select: true };
 		case 'policy':
 			// Without any, the daemon has one of this name.
 			return { choices: () => names('policy').length ? names('policy') : [ 'fastest' ], only: true };

@@ -6,6 +6,7 @@
 'require cheaproute.client as client';
 'require cheaproute.format as format';
 'require cheaproute.card as card';
+'require cheaproute.meter as meter';
 
 // Seconds between two looks at links and races, and how many of those pass from one look at the rest to the next.
 const INTERVAL = 2;
@@ -58,13 +59,13 @@ const happened = (event) => {
 	return event.event;
 };
 
-// A line for each path: its state or round trip, what it carries at most, what it lost.
-const paths = (remote) => L.toArray(remote.paths).map((path) => E('div', { 'class': 'cr-path', 'data-path': path.name }, [
-	path.state == 'up'
-		? '%s: %s · %s · ↓ %s ↑ %s'.format(path.name, format.time(path.rtt_us), format.loss(path.loss_permille),
-			format.rate(path.down_bps == null ? null : path.down_bps / 8), format.rate(path.up_bps == null ? null : path.up_bps / 8))
-		: '%s: %s'.format(path.name, format.state(path.state))
-]));
+// A blank that does not break keeps an arrow with its figure.
+const both = (down, up) => '↓\u00a0%s ↑\u00a0%s'.format(down, up);
+const rates = ({ down, up }) => both(format.rate(down), format.rate(up));
+
+// What a path was seen to carry, in bits a second.
+const capacity = (path) => path.down_bps == null && path.up_bps == null ? null
+	: _('at most %s').format(rates({ down: path.down_bps == null ? null : path.down_bps / 8, up: path.up_bps == null ? null : path.up_bps / 8 }));
 
 const ways = {
 	local: _('stays on the router'),
@@ -84,6 +85,7 @@ return view.extend({
 	render(may) {
 		this.may = may;
 		this.cards = new Map();
+		this.meters = new Map();
 		this.turn = 0;
 		this.notes = E('div', { 'class': 'cr-notes' });
 		this.summary = E('p', { 'class': 'cr-summary' });
@@ -210,18 +212,37 @@ return view.extend({
 	},
 
 	renderPeers(peers) {
+		const now = performance.now();
+		const meters = new Map();
+		const rate = (key, counted) => {
+			const one = this.meters.get(key) || new meter.Meter();
+			meters.set(key, one);
+			return rates(one.look(now, counted.rx_bytes, counted.tx_bytes));
+		};
+		// A line for each path: its state or round trip, loss and rates.
+		const path = (name, path) => E('div', { 'class': 'cr-path', 'data-path': path.name }, [
+			path.name + ': ' + (path.state == 'up' ? [ format.time(path.rtt_us), format.loss(path.loss_permille), rate(name + '/' + path.name, path), capacity(path) ]
+				.filter((text) => text).join(' · ') : format.state(path.state))
+		]);
 		const row = (remote, name) => [
 			name,
-			'%s, %s'.format(format.state(remote.state), _('for %s').format(format.span(remote.since_s))),
+			[
+				'%s, %s'.format(format.state(remote.state), _('for %s').format(format.span(remote.since_s))),
+				remote.state != 'up' && remote.reason ? E('div', { 'class': 'cr-reason' }, [ remote.reason ]) : ''
+			],
 			remote.endpoint || '–',
-			'↓ %s ↑ %s'.format(format.bytes(remote.rx_bytes), format.bytes(remote.tx_bytes)),
+			[
+				rate(name, remote),
+				E('div', { 'class': 'cr-reason' }, [ _('%s in all').format(both(format.bytes(remote.rx_bytes), format.bytes(remote.tx_bytes))) ])
+			],
 			_('%d repaired, %d reordered, %d given up').format(remote.repaired, remote.reordered, remote.given_up),
-			paths(remote)
+			L.toArray(remote.paths).map((one) => path(name, one))
 		];
-		return table('peers', [ _('Peer'), _('State'), _('Server'), _('Traffic'), _('Packets'), _('Paths') ], peers.flatMap((peer) => [
+		const rows = peers.flatMap((peer) => [
 			row(peer, '%s (%s)'.format(peer.name, peer.device))
-		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name))))),
-			_('No peer is configured.'));
+		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name)))));
+		this.meters = meters;
+		return table('peers', [ _('Peer'), _('State'), _('Other end'), _('Traffic'), _('Packets'), _('Paths') ], rows, _('No peer is configured.'));
 	},
 
 	renderEvents(events) {
