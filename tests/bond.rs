@@ -306,6 +306,8 @@ fn a_metered_link_without_a_limit_is_a_reserve() {
     eventually("an answer", || answers(lab.router(), THERE));
     lab.wire(1).blackhole(false);
     eventually("and is let go", || peers(&client, lab.router()).contains(r#""reason":"overwan1""#));
+    // The server's, its client's and one path's: it would ask the other one after 25 seconds only, and send by it until then.
+    eventually("the server lets it go", || peers(&server, lab.internet()).matches(r#""state":"up""#).count() == 3);
     drop(server);
 }
 

@@ -5,7 +5,7 @@ use crate::time::{Span, Time};
 /// The least delay is that of the last ten seconds: routes change, and clocks drift apart.
 pub const MEMORY: Span = Span::from_secs(10);
 
-/// The least of what was seen within one to two halves of [`MEMORY`].
+/// The least of what was seen within one to two lengths of a memory; if nothing was for longer, of the last two values.
 #[derive(Clone, Copy, Debug)]
 pub struct Least {
     now: i64,
@@ -25,7 +25,12 @@ impl Least {
 
     /// Sees a value; the least with it.
     pub fn see(&mut self, value: i64, now: Time) -> i64 {
-        if now.since(self.since) >= MEMORY {
+        self.see_for(value, now, MEMORY)
+    }
+
+    /// The same with another memory than [`MEMORY`].
+    pub fn see_for(&mut self, value: i64, now: Time, memory: Span) -> i64 {
+        if now.since(self.since) >= memory {
             (self.before, self.now, self.since) = (self.now, value, now);
         }
         self.now = self.now.min(value);

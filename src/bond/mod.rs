@@ -39,6 +39,7 @@ pub mod hub;
 pub mod item;
 pub mod jitter;
 pub mod keys;
+pub mod latency;
 pub mod least;
 pub mod mtu;
 pub mod noise;

@@ -7,10 +7,15 @@ use crate::time::{Span, Time};
 use super::Via;
 use super::control::{MAP, Report};
 use super::frame::PathId;
+use super::latency::Latency;
 use super::mtu::{self, Search};
 use super::parity::Giver;
 use super::rate::{Heard, Rate};
 use super::store::Slot;
+
+mod probing;
+
+pub use probing::Probing;
 
 /// The most packets that a path remembers: a window's worth of full ones, and its small ones.
 const MOST: usize = 16_384;
@@ -22,10 +27,10 @@ const LATE: Span = Span::from_millis(15);
 /// ... and not before this, though it is near: longer than its reports may go by a path that is dead (`LIVELY` in `peer::receiving`).
 const LEAST_DUE: Span = Span::from_millis(40);
 const MOST_DUE: Span = Span::from_millis(1_000);
+/// Small packets do not wait for the large one before them where a cap is kept: they are so much ahead of it at most.
+const AHEAD: Span = Span::from_millis(20);
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
-/// The longest that an answer to a probe may take, whatever they took so far: by two satellites, or through a full queue.
-const LATEST: Span = Span::from_secs(4);
 
 /// Whether data may take a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +94,7 @@ pub struct Path {
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,
     feedback: Span,
+    pub latency: Latency,
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
     pub probing: Probing,
@@ -96,21 +102,6 @@ pub struct Path {
     pub search: Search,
     pub parity: Giver,
     pub counts: Counts,
-}
-
-/// A path's probes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Probing {
-    /// A probe's token is the time that it left at, behind this: then any of them can be known by its answer.
-    pub key: u32,
-    /// The size that the last one tried; 0: none.
-    pub size: u16,
-    pub asked: Option<Time>,
-    pub answered: Option<Time>,
-    pub unanswered: u32,
-    pub next: Time,
-    /// Smoothed, and its mean deviation; microseconds.
-    pub rtt: Option<(u64, u64)>,
 }
 
 /// Totals since the path exists.
@@ -141,6 +132,7 @@ impl Path {
             progress: Time(0),
             is_doubtful: false,
             feedback: Span::from_millis(100),
+            latency: Latency::default(),
             disorder: Span::ZERO,
             probing: Probing::default(),
             search: Search::new(mtu::MOST),
@@ -200,10 +192,13 @@ impl Path {
         fits.then_some(self.next)
     }
 
-    /// Whether a small packet may leave now, before all others: a quarter of the window is for such alone.
-    pub fn takes_express(&self, size: usize) -> bool {
+    /// When a small packet may leave, before all others: a quarter of the window is for such alone. `None`: not before something
+    /// arrives.
+    pub fn opens_express(&self, size: usize) -> Option<Time> {
         let window = self.rate.window();
-        self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST
+        let fits = self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST;
+        // Somebody pays for what is above a cap, whatever its size.
+        fits.then_some(if self.rate.cap() == 0 { Time(0) } else { self.next - AHEAD })
     }
 
     /// Whether there is room for second copies: they are worth something only where they take it from nobody.
@@ -289,6 +284,7 @@ impl Path {
         if heard.feedback != Span::ZERO {
             let feedback = heard.feedback.as_micros();
             self.feedback = Span::from_micros((self.feedback.as_micros() * 7 + feedback) / 8);
+            self.latency.reported(heard.feedback, now);
             self.rate.heard(&heard, now);
         }
         self.forget(now);
@@ -366,6 +362,13 @@ impl Path {
         self.flying = 0;
     }
 
+    /// Others carry its packets from now on: what was wrong with it has to show again. It is asked then.
+    pub fn rest(&mut self, ask: Time) {
+        self.rate.forget_loss();
+        self.latency = Latency::default();
+        self.probing.next = self.probing.next.min(ask);
+    }
+
     /// An answer to a probe came that left then: maybe not the last one.
     pub fn answered(&mut self, asked: Time, now: Time) {
         let rtt = now.since(asked).as_micros();
@@ -381,9 +384,12 @@ impl Path {
             self.progress = now;
         }
         if matches!(self.state, State::Trying | State::Silent) {
+            // How it was before says nothing.
+            self.latency = Latency::default();
             self.state = State::Up;
             self.progress = now;
         }
+        self.latency.answered(now.since(asked), now);
         self.compare(now);
     }
 
@@ -399,18 +405,5 @@ impl Path {
         self.probing.asked = None;
         self.probing.unanswered = self.probing.unanswered.saturating_add(1);
         self.state == State::Up && self.probing.unanswered >= UNANSWERED
-    }
-}
-
-impl Probing {
-    /// That of a probe that leaves now.
-    pub fn token(&self, now: Time) -> u32 {
-        self.key ^ now.0 as u32
-    }
-
-    /// When the probe with this token left; `None`: it was none of ours, or is too long ago.
-    pub fn left(&self, token: u32, now: Time) -> Option<Time> {
-        let ago = Span::from_micros(u64::from((now.0 as u32).wrapping_sub(token ^ self.key)));
-        (ago <= LATEST && ago.0 <= now.0).then(|| now - ago)
     }
 }

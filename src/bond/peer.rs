@@ -6,7 +6,7 @@ use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::acks::Acks;
-use super::control::Control;
+use super::control::{Control, Terms};
 use super::fair::Fair;
 use super::flow::Flows;
 use super::frame::{MAX_PATHS, PathId};
@@ -42,6 +42,10 @@ const URGENT: Span = Span::from_millis(100);
 /// ... until it has been silent for so long; then once a second.
 const GIVEN_UP: Span = Span::from_secs(10);
 const CALM: Span = Span::from_secs(1);
+/// A server asks no more who has been silent for so long: it is the client who calls.
+const STRANGE: Span = Span::from_secs(30);
+/// Never, unless something happens.
+const STOPPED: Time = Time(u64::MAX);
 /// Without a word for this long, another endpoint may do better.
 const SILENCE: Span = Span::from_secs(2);
 /// A handshake is repeated after this, each time twice as long, up to [`CALM`].
@@ -122,6 +126,8 @@ pub struct Peer {
     greet: Time,
     retry: Span,
     pub totals: Totals,
+    /// A link had other terms than the usual ones: the server is told of all from then on.
+    has_terms: bool,
     scratch: Vec<u8>,
     parities: [Vec<u8>; 2],
 }
@@ -171,13 +177,14 @@ impl Peer {
             greet: now,
             retry: RETRY,
             totals: Totals::default(),
+            has_terms: false,
             scratch: Vec::new(),
             parities: Default::default(),
         }
     }
 
-    /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
-    /// largest UDP payload that the link itself takes.
+    /// Sets where a client's path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
+    /// largest UDP payload that the link itself takes. The server is told of weight and cap, and sends by them as well.
     #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
     pub fn set_path(
         &mut self,
@@ -190,9 +197,14 @@ impl Peer {
         out: &mut dyn Output,
     ) {
         let Some(via) = via else { return self.close_path(id, now, out) };
+        let terms = Terms { weight: weight.max(1), cap };
+        self.has_terms |= terms != Terms::USUAL;
         let path = self.path(id, now);
-        path.weight = weight;
-        path.rate.set_cap(cap);
+        if path.terms() != terms {
+            path.set_terms(terms);
+            // By a probe the server hears of it.
+            path.probing.next = now;
+        }
         if path.address != Some(via) {
             path.address = Some(via);
             path.state = State::Trying;
@@ -223,6 +235,10 @@ impl Peer {
     }
 
     fn close_path(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        if let Some(via) = self.paths[id.index()].as_ref().and_then(|path| path.address) {
+            // Or the server would send by it until it misses our reports.
+            self.say(id, &via, &Control::Probe { token: 0, terms: Some(Terms::GIVEN_UP) }, 0, now, out);
+        }
         self.abandon(id, State::Down, out);
         self.paths[id.index()] = None;
         self.update(now, out);
@@ -276,10 +292,16 @@ impl Peer {
         let named = session.remote_index() as u8;
         for path in self.paths.iter_mut().flatten() {
             path.session(named, session.next(path.id));
-            path.probing.next = now;
+            if path.probing.next != STOPPED {
+                path.probing.next = now;
+            }
         }
         if self.instance != Some(instance) {
             if self.instance.is_some() {
+                if !self.settings.client {
+                    // It speaks of them again if they are others.
+                    self.paths.iter_mut().flatten().for_each(|path| path.set_terms(Terms::USUAL));
+                }
                 // Or copies of what has passed would pass again: the order knows none of it any more.
                 self.sessions.forget_others();
                 self.deliver(now, out, |order, each| order.reset(each));

@@ -143,6 +143,10 @@ impl Rate {
         self.follow();
     }
 
+    pub fn cap(&self) -> u64 {
+        self.cap
+    }
+
     /// Bytes that may be in flight.
     pub fn window(&self) -> u64 {
         self.window
@@ -193,6 +197,11 @@ impl Rate {
     /// Permille of packets lost of late.
     pub fn loss(&self) -> u32 {
         (self.loss + 32) / 64
+    }
+
+    /// It is to be found out anew whether the path loses packets: nothing is sent by it that would tell.
+    pub fn forget_loss(&mut self) {
+        (self.loss, self.lost) = (0, 0);
     }
 
     /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,

@@ -31,8 +31,12 @@ pub struct Load {
     pub waited: Span,
 }
 
-/// A path that `failover` left is not returned to before this.
+/// A path that `failover` left is not returned to before this, and not before an answer that is quick.
 const RESPITE: Span = Span::from_secs(5);
+/// ... which it is asked for after this.
+const ASKED: Span = Span::from_secs(4);
+/// The one in use is asked so often: it does not wait for `keepalive` to be known for slow.
+const WATCHED: Span = Span::from_secs(1);
 /// Permille of losses at which `failover` leaves a path.
 const LOSSY: u32 = 100;
 
@@ -72,14 +76,15 @@ impl Schedule {
         if self.mode != Scheduler::Adaptive {
             return self.choose(paths, load, now);
         }
-        let (mut first, mut second, mut wait) = (None, None, false);
+        let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
         let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let this = Some((path.arrival(load.size, now), path.id.number()));
             // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
-            if !path.takes_express(load.size) {
-                path.rate.delays(true);
-                wait = true;
+            let at = path.opens_express(load.size);
+            if at.is_none_or(|at| at > now) {
+                path.rate.delays(at.is_none());
+                (waits, opens) = (true, earlier(opens, at));
             } else if first.is_none() || this < first {
                 (first, second) = (this, first);
             } else if second.is_none() || this < second {
@@ -89,14 +94,18 @@ impl Schedule {
         let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
         let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
         match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
-            0 if wait => Choice::Wait(None),
+            0 if waits => Choice::Wait(opens),
             0 => Choice::Nowhere,
             paths => Choice::Take(paths),
         }
     }
 
-    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler.
+    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler. But what
+    /// `failover` left it left for these as well: by a slow path, reports would come too late and leave all others in doubt.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
+        if self.mode == Scheduler::Failover {
+            return take(paths, self.preferred(paths, size, now), size, now);
+        }
         self.adaptive(paths, Load { size, urgent: false, waited: self.limit }, now)
     }
 
@@ -143,17 +152,20 @@ impl Schedule {
     }
 
     fn weighted(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + i64::from(path.weight.max(1));
-        let best = up(paths, load.size).max_by_key(|path| credit(&self.credit, path));
-        let Some(number) = best.map(|path| path.id.index()) else {
+        // By bytes: of packets alone, one path might get the large ones and another the acknowledgments between them.
+        let share = |path: &Path| i64::from(path.weight.max(1)) * load.size as i64;
+        let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + share(path);
+        let Some(number) =
+            up(paths, load.size).max_by_key(|path| credit(&self.credit, path)).map(|path| path.id.index())
+        else {
             return Choice::Nowhere;
         };
         let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
         match path.opens(load.size) {
             Some(opens) if opens <= now => {
-                let total: i64 = up(paths, load.size).map(|path| i64::from(path.weight.max(1))).sum();
+                let total: i64 = up(paths, load.size).map(share).sum();
                 for path in up(paths, load.size) {
-                    self.credit[path.id.index()] += i64::from(path.weight.max(1));
+                    self.credit[path.id.index()] += share(path);
                 }
                 self.credit[number] -= total;
                 Choice::Take(1 << number)
@@ -166,27 +178,40 @@ impl Schedule {
     }
 
     fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let mut choice = None;
-        for path in up(paths, load.size) {
-            let slow = path.probing.rtt.is_some_and(|(rtt, _)| rtt > self.limit.as_micros());
-            if slow || path.rate.loss() > LOSSY {
-                self.left[path.id.index()] = now + RESPITE;
+        let fit = fit(paths, load.size);
+        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
+            let left = &mut self.left[path.id.index()];
+            if *left <= now && (path.latency.passes(self.limit) || path.rate.loss() > LOSSY) {
+                *left = now + RESPITE;
+                path.rest(now + ASKED);
             }
-            if self.left[path.id.index()] <= now {
-                choice = Some(path.id.index());
+            if *left <= now {
                 break;
             }
         }
-        // Where none is well, the one that was left longest ago.
-        let choice =
-            choice.or_else(|| up(paths, load.size).map(|path| path.id.index()).min_by_key(|at| self.left[*at]));
-        let Some(path) = choice.and_then(|at| paths[at].as_mut()) else { return Choice::Nowhere };
-        match path.opens(load.size) {
-            Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
-            opens => {
-                path.rate.delays(opens.is_none());
-                Choice::Wait(opens)
-            }
+        let preferred = self.preferred(paths, load.size, now);
+        let probing = preferred.and_then(|at| paths[at].as_mut()).map(|path| &mut path.probing);
+        if let Some(probing) = probing.filter(|probing| probing.asked.is_none()) {
+            probing.next = probing.next.min(probing.answered.map_or(now, |at| at + WATCHED));
+        }
+        take(paths, preferred, load.size, now)
+    }
+
+    /// The first path that is well; where none is, the one that was left longest ago.
+    fn preferred(&self, paths: &Paths, size: usize, now: Time) -> Option<usize> {
+        let rests = |path: &usize| Some(self.left[*path]).filter(|left| *left > now);
+        up(paths, size).map(|path| path.id.index()).min_by_key(rests)
+    }
+}
+
+/// By this path and no other.
+fn take(paths: &mut Paths, path: Option<usize>, size: usize, now: Time) -> Choice {
+    let Some(path) = path.and_then(|path| paths[path].as_mut()) else { return Choice::Nowhere };
+    match path.opens(size) {
+        Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
+        opens => {
+            path.rate.delays(opens.is_none());
+            Choice::Wait(opens)
         }
     }
 }
@@ -233,3 +258,7 @@ fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ const LATEST: Span = Span::from_millis(5);
 const PACKETS: u32 = 12;
 const CLOSEST: Span = Span::from_millis(1);
 /// ... and where the way back is slow, they are this far apart at most.
-const FURTHEST: Span = Span::from_millis(20);
+pub const FURTHEST: Span = Span::from_millis(20);
 /// What a report takes on Ethernet over IPv4, as good as.
 const SIZE: u64 = 90;
 /// A gap is a loss once this many later packets came: paths are nearly first in, first out.

@@ -104,13 +104,13 @@ impl Peers<'_, '_> {
                         );
                     }
                 }
-                &["endpoint", "keepalive"]
+                &["endpoint", "keepalive", "metered_limit"]
             }
         };
         let unused = if known.is_sound("role") { unused } else { &[] };
         let of_transport: &[&str] = match udp {
             true => &["remote_mac"],
-            false => &["endpoint", "listen_port", "metered_limit"],
+            false => &["endpoint", "listen_port"],
         };
         // An endpoint of a server of transport ethernet is useless twice, and told once.
         let more = of_transport.iter().filter(|option| !unused.contains(option));

@@ -160,6 +160,7 @@ fn what_does_not_fit_is_said() {
         (server("option allowed_ips 10.0.0.0/8\nconfig client c\noption peer vps\noption allowed_ips 10.1.1.1\noption public_key ").trim_end().to_owned() + " " + b,
             "f:6: peer 'vps': option 'allowed_ips': needs 'public_key'"),
         (server(&format!("option public_key {a}\noption endpoint a:1")), "f:7: warning: peer 'vps': option 'endpoint': has no effect"),
+        (server(&format!("option public_key {a}\noption metered_limit 1mbit")), "f:7: warning: peer 'vps': option 'metered_limit': has no effect"),
         (server(&format!("option public_key {a}\nconfig client c\noption peer vpn\noption public_key {b}\noption allowed_ips 10.9.0.7")),
             "f:8: client 'c': option 'peer': there is no peer 'vpn'; did you mean 'vps'?"),
         (server(&format!("option public_key {a}\nconfig client c\noption peer vps\noption public_key {a}\noption allowed_ips 10.9.0.7")),

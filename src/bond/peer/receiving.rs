@@ -3,7 +3,7 @@
 use crate::config::Prefix;
 use crate::time::{Span, Time};
 
-use super::super::control::{self, Control, MAP, Report};
+use super::super::control::{self, Control, MAP, Report, Terms};
 use super::super::flow::Packet;
 use super::super::frame::{self, Kind, PathId};
 use super::super::item::{self, Form, Item};
@@ -44,6 +44,11 @@ impl Peer {
         let path = self.path(id, now);
         path.counts.received_packets += 1;
         path.counts.received_bytes += length as u64;
+        if !path.is_up() && path.address == Some(*via) {
+            // It is there again.
+            path.probing.silent = now;
+            path.probing.next = path.probing.next.min(now + URGENT);
+        }
         let is_control = control::is_control(item);
         let tally = self.tallies[id.index()].as_mut();
         if self.session == Some(session) && tally.as_ref().is_none_or(|tally| tally.session() != session) {
@@ -147,12 +152,16 @@ impl Peer {
         };
         let asked = known.map_or(now, |candidate| candidate.asked);
         *candidate = Some(Candidate { via: *via, token, asked, again: now });
-        self.say(id, via, &Control::Probe { token }, 0, now, out);
+        self.say(id, via, &Control::Probe { token, terms: None }, 0, now, out);
     }
 
     fn hear(&mut self, id: PathId, via: &Via, control: &Control, now: Time, out: &mut dyn Output) {
         match control {
-            Control::Probe { token } => {
+            // The links are the client's.
+            Control::Probe { terms: Some(Terms::GIVEN_UP), .. } if !self.settings.client => self.give_up(id, now, out),
+            Control::Probe { token, terms } => {
+                let path = self.paths[id.index()].as_mut().filter(|_| !self.settings.client);
+                path.zip(*terms).into_iter().for_each(|(path, terms)| path.set_terms(terms));
                 let answer = Control::Answer { token: *token, at: now.0 as u32 };
                 self.say(id, via, &answer, 0, now, out);
             }
@@ -166,6 +175,16 @@ impl Peer {
                 self.update(now, out);
             }
         }
+    }
+
+    /// The client has no use for the path any more.
+    fn give_up(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+        self.abandon(id, State::Down, out);
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            path.address = None;
+        }
+        self.candidates[id.index()] = None;
+        self.update(now, out);
     }
 
     fn answered(&mut self, id: PathId, via: &Via, token: u32, now: Time, out: &mut dyn Output) {
@@ -196,7 +215,7 @@ impl Peer {
         } else {
             return;
         }
-        if !was_up {
+        if !was_up && path.is_up() {
             out.event(self.number, Event::PathUp(id));
         }
         self.set_wait();

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
-use super::super::control::{self, Control};
+use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item;
 use super::super::mtu::LEAST;
 use super::super::path::{Outcome, Path, State};
 use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
-use super::{CALM, GIVEN_UP, Peer, RETRY, URGENT, sending};
+use super::{CALM, GIVEN_UP, Peer, RETRY, STOPPED, STRANGE, URGENT, sending};
 
 impl Peer {
     /// Probes a path, and finds it silent.
@@ -40,6 +40,7 @@ impl Peer {
                     self.resized(id, now, out);
                 }
             } else if path.missed() {
+                path.probing.silent = now;
                 self.abandon(id, State::Silent, out);
                 self.update(now, out);
             } else if path.is_up() && (path.is_doubtful || path.probing.unanswered == 1) {
@@ -71,7 +72,11 @@ impl Peer {
             } else {
                 URGENT
             };
-        let probe = Control::Probe { token: path.probing.token(now) };
+        let terms = self.has_terms.then(|| path.terms());
+        if !self.settings.client && !path.is_up() && now.since(path.probing.silent) > STRANGE {
+            path.probing.next = STOPPED;
+        }
+        let probe = Control::Probe { token: path.probing.token(now), terms };
         let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
         self.say(id, &via, &probe, fill, now, out);
     }
@@ -160,6 +165,16 @@ fn again(outcome: Outcome, store: &mut Store, repairs: &mut VecDeque<Slot>) {
 }
 
 impl Path {
+    /// What the link's owner allows.
+    pub fn terms(&self) -> Terms {
+        Terms { weight: self.weight, cap: self.rate.cap() }
+    }
+
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.weight = terms.weight;
+        self.rate.set_cap(terms.cap);
+    }
+
     /// How long an answer to a probe may take.
     pub fn probing_patience(&self) -> Span {
         if self.is_doubtful || self.search.is_suspect() {

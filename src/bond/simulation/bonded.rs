@@ -20,6 +20,8 @@ const MOST: u16 = 1_472;
 
 pub struct Bonded {
     hub: Hub,
+    choice: Choice,
+    gone: Option<(u8, Time)>,
     links: u8,
     begun: bool,
 }
@@ -31,16 +33,31 @@ pub struct Choice {
     pub limit: Span,
     pub repair: bool,
     pub keepalive: Span,
+    /// The client's links' weights and caps, bytes a second.
+    pub weights: [u16; LINKS],
+    pub caps: [u64; LINKS],
+    /// A link that the client loses, and when.
+    pub gone: Option<(u8, Span)>,
+}
+
+/// The most links of these worlds.
+pub const LINKS: usize = 4;
+
+impl Choice {
+    pub const USUAL: Choice = Choice {
+        scheduler: Scheduler::Adaptive,
+        limit: Span::from_millis(150),
+        repair: true,
+        keepalive: Span::from_secs(1),
+        weights: [1; LINKS],
+        caps: [0; LINKS],
+        gone: None,
+    };
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Choice {
-            scheduler: Scheduler::Adaptive,
-            limit: Span::from_millis(150),
-            repair: true,
-            keepalive: Span::from_secs(1),
-        }
+        Self::USUAL
     }
 }
 
@@ -68,6 +85,11 @@ impl Bonded {
         };
         Bonded {
             hub: Hub::new(vec![member], Time(0) + plan.clocks[side]),
+            choice,
+            gone: choice
+                .gone
+                .filter(|_| side == CLIENT)
+                .map(|(path, after)| (path, Time(0) + plan.clocks[side] + after)),
             links: plan.links.len() as u8,
             begun: side != CLIENT,
         }
@@ -76,6 +98,11 @@ impl Bonded {
     /// With its defaults.
     pub fn usual(side: Side, plan: &Plan) -> Box<dyn End> {
         Box::new(Bonded::new(side, plan, Choice::default(), side as u16 + 1))
+    }
+
+    /// Both ends as chosen.
+    pub fn chosen(choice: Choice) -> impl Fn(Side, &Plan) -> Box<dyn End> {
+        move |side, plan| Box::new(Bonded::new(side, plan, choice, side as u16 + 1))
     }
 
     pub fn redundant(side: Side, plan: &Plan) -> Box<dyn End> {
@@ -104,14 +131,19 @@ impl End for Bonded {
             for path in 0..self.links {
                 let Some(id) = PathId::new(path) else { continue };
                 let via = Via { socket: u16::from(path), to: Address::udp(SERVER_ADDRESS) };
-                self.hub.set_path(0, id, Some(via), 1, 0, MOST, now, out);
+                let (weight, cap) = (self.choice.weights[id.index()], self.choice.caps[id.index()]);
+                self.hub.set_path(0, id, Some(via), weight, cap, MOST, now, out);
             }
+        }
+        if let Some((path, _)) = self.gone.take_if(|(_, at)| *at <= now) {
+            self.hub.set_path(0, PathId::new(path).unwrap(), None, 1, 0, MOST, now, out);
         }
         self.hub.tick(now, out);
     }
 
     fn deadline(&self) -> Time {
-        if self.begun { self.hub.deadline().unwrap_or(NEVER) } else { Time(0) }
+        let gone = self.gone.map_or(NEVER, |(_, at)| at);
+        if self.begun { self.hub.deadline().unwrap_or(NEVER).min(gone) } else { Time(0) }
     }
 
     fn ready(&self, now: Time) -> bool {

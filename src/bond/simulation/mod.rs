@@ -18,6 +18,7 @@ mod random;
 mod receiver;
 mod report;
 mod scenario;
+mod schedulers;
 mod sender;
 mod soak;
 mod streams;

@@ -209,8 +209,9 @@ pub fn redundant_paths_lose_nothing(make: Make) {
 
 /// The bond itself, in random worlds.
 mod bond {
-    use super::super::bonded::Bonded;
+    use super::super::bonded::{Bonded, Choice, LINKS};
     use super::*;
+    use crate::bond::schedule::Scheduler;
 
     /// What an end may hold: the sender's and the receiver's limits.
     const MOST_MEMORY: usize = 16 << 20;
@@ -221,6 +222,17 @@ mod bond {
         #[test]
         fn the_bond_keeps_its_promises_in_any_world(world in plan()) {
             keeps_its_promises(&world, &Bonded::usual, MOST_MEMORY);
+        }
+
+        #[test]
+        fn other_schedulers_keep_them_too(
+            world in plan(),
+            scheduler in prop_oneof![Just(Scheduler::Redundant), Just(Scheduler::Weighted), Just(Scheduler::Failover)],
+            weights in proptest::array::uniform4(1..5u16),
+        ) {
+            let weights: [u16; LINKS] = weights;
+            let choice = Choice { scheduler, weights, ..Choice::USUAL };
+            keeps_its_promises(&world, &Bonded::chosen(choice), MOST_MEMORY);
         }
     }
 

@@ -48,8 +48,8 @@ pub(super) const OPTIONS: &[Spec] = &[
         "The largest packet inside. TCP connections are told of it by their MSS."),
     one(Peer, "scheduler", OneOf(&["adaptive", "redundant", "weighted", "failover"]), Default(&["adaptive"]),
         "adaptive: each packet over the link where it arrives first; redundant: every packet over every link; weighted: by the \
-         links' weights; failover: the first link that works well, by the links' metrics or else the order of link. Each end \
-         decides for what it sends."),
+         weights of the client's links; failover: the first link that works well, by their metrics or else the order of link. \
+         Each end decides for what it sends."),
     one(Peer, "latency_limit", time(Span::from_millis(5), Span::from_secs(2)), Default(&["150ms"]),
         "A packet that is later than this is not waited for and not sent again; scheduler failover leaves a link that is slower."),
     one(Peer, "repair", Bool, Default(&["1"]),
@@ -57,7 +57,7 @@ pub(super) const OPTIONS: &[Spec] = &[
     one(Peer, "keepalive", time(Span::ZERO, Span::from_secs(300)), Default(&["10s"]),
         "How often an idle link says that it is there, so that no NAT on the way forgets it. 0: never. Only of role client."),
     one(Peer, "metered_limit", Shape::Rate, otherwise("metered links only while no other is up", &["2mbit"]),
-        "The rate that each metered link may carry all the time."),
+        "The rate that each metered link may carry all the time, in each direction. Only of role client."),
     one(Peer, "masquerade", Bool, Default(&["0"]),
         "Whether clients reach other networks, such as the Internet, by this server's own addresses; forwarding is switched on for \
          it. Only of role server."),

@@ -13,7 +13,7 @@ use crate::time::Time;
 
 use super::device::Device;
 use super::orders::Way;
-use super::outlet::Purpose;
+use super::outlet::{Port, Purpose};
 use super::section::{ALONE, RETRY, Section};
 
 impl Section {
@@ -131,11 +131,13 @@ impl Section {
                 }),
                 _ => None,
             };
-            let port = self.out.ports.get_mut(at).filter(|port| port.purpose.is_some());
-            if let Some(port) = port.filter(|port| port.purpose != purpose) {
-                port.close();
-                self.rewired = true;
+            let port = self.out.ports.get(at).filter(|port| port.purpose.is_some());
+            if port.is_some_and(|port| port.purpose != purpose) {
+                // By this socket the far end hears of it.
                 self.set_path(id, None, None, now);
+                self.out.flush();
+                self.out.ports.get_mut(at).into_iter().for_each(Port::close);
+                self.rewired = true;
             }
             let Some(purpose) = purpose else { continue };
             if let Err(error) = self.open(at, purpose) {
