@@ -1,8 +1,7 @@
 //! All peers of a daemon: which datagram and which packet is whose, and the handshakes.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::config::Prefix;
 use crate::time::Time;
 
 use super::flow::Packet;
@@ -10,6 +9,7 @@ use super::frame::{self, Kind, MAX_INDEX, PathId};
 use super::handshake::{Identity, Initiator, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
+use super::routes::{Routes, Sources};
 use super::sealing::Task;
 use super::sorted::Sorted;
 use super::{Output, Via};
@@ -44,42 +44,28 @@ pub struct Hub {
     responders: Vec<Responder>,
     /// Which peer's a session's index is.
     indexes: Sorted<u32, usize>,
-    /// Which peer's a destination is, by device and prefix; and the lengths in use, longest first.
-    routes: Sorted<(u16, IpAddr, u8), usize>,
-    lengths: Vec<u8>,
+    routes: Arc<Routes>,
 }
 
 impl Hub {
     pub fn new(members: Vec<Member>, now: Time) -> Self {
-        let mut hub = Hub {
-            places: Vec::new(),
-            responders: Vec::new(),
-            indexes: Sorted::default(),
-            routes: Sorted::default(),
-            lengths: Vec::new(),
-        };
-        for (number, member) in members.into_iter().take(MOST).enumerate() {
+        let members: Vec<Member> = members.into_iter().take(MOST).collect();
+        let mut routes = Routes::default();
+        for (number, member) in members.iter().enumerate() {
+            routes.add(member.device, &member.settings.allowed, number);
+        }
+        let routes = Arc::new(routes);
+        let mut hub =
+            Hub { places: Vec::new(), responders: Vec::new(), indexes: Sorted::default(), routes: routes.clone() };
+        for (number, member) in members.into_iter().enumerate() {
             let public = member.identity.public();
             if !member.settings.client && !hub.responders.iter().any(|responder| responder.public() == public) {
                 hub.responders.push(Responder::new(member.identity.clone()));
             }
-            let any = [([0; 4].into(), 0), ([0; 16].into(), 0)].into_iter();
-            let any = any.filter_map(|(ip, length)| Prefix::new(ip, length));
-            let allowed: Vec<Prefix> = member.settings.allowed.clone();
-            let all = if allowed.is_empty() { any.collect() } else { allowed };
-            for prefix in all {
-                let route = (member.device, prefix.address(), prefix.length());
-                if hub.routes.get(&route).is_none() {
-                    hub.routes.insert(route, number);
-                }
-                if !hub.lengths.contains(&prefix.length()) {
-                    hub.lengths.push(prefix.length());
-                }
-            }
-            let peer = Peer::new(number, member.settings.clone(), now);
+            let sources = Sources::new(routes.clone(), member.device, number);
+            let peer = Peer::new(number, member.settings.clone(), sources, now);
             hub.places.push(Place { peer, member, greeting: None, changes: 0, deadline: now });
         }
-        hub.lengths.sort_unstable_by(|one, other| other.cmp(one));
         hub
     }
 
@@ -92,7 +78,7 @@ impl Hub {
         let peers: usize = self.peers().map(Peer::held).sum();
         let places = self.places.capacity() * (size_of::<Place>() - size_of::<Peer>());
         let indexes = self.indexes.len() * size_of::<(u32, usize)>();
-        peers + places + indexes + self.routes.len() * size_of::<((u16, IpAddr, u8), usize)>()
+        peers + places + indexes + self.routes.held()
     }
 
     /// As [`Peer::set_path`].
@@ -116,18 +102,11 @@ impl Hub {
     /// A packet from a device.
     pub fn packet(&mut self, device: u16, packet: Packet, now: Time, out: &mut dyn Output) {
         let Some(to) = destination(packet.head) else { return };
-        let Some(number) = self.route(device, to) else { return };
+        let Some(number) = self.routes.find(device, to) else { return };
         if let Some(place) = self.places.get_mut(number) {
             place.peer.packet(packet, now, out);
         }
         self.touched(number, now);
-    }
-
-    fn route(&self, device: u16, to: IpAddr) -> Option<usize> {
-        self.lengths.iter().find_map(|length| {
-            let prefix = Prefix::new(to, *length)?;
-            self.routes.get(&(device, prefix.address(), *length)).copied()
-        })
     }
 
     /// How a datagram from the network is to be opened, which may be done before [`Hub::datagram`] is told of it. `None`: it is
@@ -272,3 +251,7 @@ impl Hub {
 fn send(via: &Via, message: &[u8], out: &mut dyn Output) {
     out.slot(via, message.len()).bytes.copy_from_slice(message);
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -51,6 +51,7 @@ pub mod peer;
 pub mod pieces;
 pub mod rate;
 pub mod replay;
+pub mod routes;
 pub mod schedule;
 pub mod sealing;
 pub mod session;

@@ -15,6 +15,7 @@ use super::order::Order;
 use super::parity::Taker;
 use super::path::{Path, State};
 use super::pieces::Pieces;
+use super::routes::Sources;
 use super::schedule::{Paths, Schedule, Scheduler};
 use super::session::{Session, Sessions};
 use super::squeeze::{Expander, Name, Squeezer};
@@ -59,7 +60,7 @@ pub struct Settings {
     pub keepalive: Span,
     /// It is up to us to begin.
     pub client: bool,
-    /// Source addresses that the peer's packets may have; empty: any.
+    /// Source addresses that the peer's packets may have, unless a longer prefix is another peer's; empty: any.
     pub allowed: Vec<Prefix>,
 }
 
@@ -84,6 +85,7 @@ pub struct Totals {
 pub struct Peer {
     pub(super) number: usize,
     pub(super) settings: Settings,
+    sources: Sources,
     pub(super) sessions: Sessions,
     pub(super) paths: Paths,
     searches: [Option<Search>; MAX_PATHS],
@@ -138,12 +140,13 @@ struct Candidate {
 
 impl Peer {
     /// `number`: what [`Output`] calls it.
-    pub fn new(number: usize, settings: Settings, now: Time) -> Self {
+    pub fn new(number: usize, settings: Settings, sources: Sources, now: Time) -> Self {
         Peer {
             number,
             schedule: Schedule::new(settings.scheduler, settings.limit),
             order: Order::new(settings.limit),
             settings,
+            sources,
             sessions: Sessions::default(),
             paths: Default::default(),
             searches: Default::default(),

@@ -1,6 +1,5 @@
 //! From the paths to the device.
 
-use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::super::control::{self, Control, MAP, Report};
@@ -11,6 +10,7 @@ use super::super::order::Order;
 use super::super::parity::{self, Taker};
 use super::super::path::{Outcome, State};
 use super::super::pieces::{Piece, Pieces};
+use super::super::routes::Sources;
 use super::super::schedule::Choice;
 use super::super::sealing::Task;
 use super::super::squeeze::Expander;
@@ -115,7 +115,7 @@ impl Peer {
             expander: &self.expander,
             pieces: &mut self.pieces,
             totals: &mut self.totals,
-            allowed: &self.settings.allowed,
+            sources: &mut self.sources,
             head: std::mem::take(&mut self.scratch),
             peer: self.number,
             now,
@@ -282,7 +282,7 @@ struct Delivery<'p> {
     expander: &'p Expander,
     pieces: &'p mut Pieces,
     totals: &'p mut Totals,
-    allowed: &'p [Prefix],
+    sources: &'p mut Sources,
     head: Vec<u8>,
     peer: usize,
     now: Time,
@@ -312,9 +312,7 @@ impl Delivery<'_> {
                 packet = Packet { head: &self.head, body: &[], pending };
             }
         }
-        if !self.allowed.is_empty()
-            && !source(packet.head).is_some_and(|ip| self.allowed.iter().any(|p| p.contains(ip)))
-        {
+        if !source(packet.head).is_some_and(|source| self.sources.admit(source)) {
             self.totals.dropped += 1;
             return;
         }

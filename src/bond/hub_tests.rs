@@ -1,0 +1,166 @@
+//! A server and its clients, without links between them: what one says the other hears at once.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::super::address::Address;
+use super::super::{Event, Slot};
+use super::*;
+use crate::bond::schedule::Scheduler;
+use crate::config::Prefix;
+use crate::time::Span;
+
+const SERVER: u8 = 100;
+const HERE: &str = "192.0.2.1:7420";
+
+/// What a hub wants done.
+#[derive(Default)]
+struct Out {
+    datagrams: Vec<(Via, Vec<u8>)>,
+    /// Source addresses of packets for a peer's device.
+    sources: Vec<(usize, Ipv4Addr)>,
+    events: Vec<(usize, Event)>,
+    seed: u64,
+}
+
+impl Output for Out {
+    fn slot(&mut self, via: &Via, length: usize) -> Slot<'_> {
+        self.datagrams.push((*via, vec![0; length]));
+        let bytes = self.datagrams.last_mut().map(|datagram| datagram.1.as_mut_slice()).unwrap_or_default();
+        Slot { bytes, later: None }
+    }
+
+    fn deliver(&mut self, peer: usize, packet: Packet) {
+        self.sources.push((peer, <[u8; 4]>::try_from(&packet.head[12..16]).unwrap().into()));
+    }
+
+    fn event(&mut self, peer: usize, event: Event) {
+        self.events.push((peer, event));
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.seed >> 56) as u8;
+        }
+    }
+}
+
+fn secret(number: u8) -> Secret {
+    Secret::private([number; 32])
+}
+
+fn udp(address: &str) -> Via {
+    Via { socket: 0, to: Address::udp(address.parse().unwrap()) }
+}
+
+/// Where the server sees a client.
+fn outer(client: usize) -> Via {
+    Via { socket: 0, to: Address::udp(SocketAddr::from(([198, 51, 100, client as u8], 4_000))) }
+}
+
+fn member(own: u8, remote: u8, instance: u16, allowed: &[&str]) -> Member {
+    Member {
+        identity: Identity::new(&secret(own), instance),
+        remote: secret(remote).public(),
+        psk: Secret::new([0; 32]),
+        device: 0,
+        settings: Settings {
+            scheduler: Scheduler::Adaptive,
+            limit: Span::from_millis(150),
+            repair: true,
+            keepalive: Span::from_secs(1),
+            client: own != SERVER,
+            allowed: allowed.iter().map(|text| text.parse::<Prefix>().unwrap()).collect(),
+        },
+    }
+}
+
+/// A UDP packet.
+fn packet(from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    let mut packet = vec![0; 100];
+    packet[..10].copy_from_slice(&[0x45, 0, 0, 100, 0, 0, 0x40, 0, 64, 17]);
+    packet[12..16].copy_from_slice(&from);
+    packet[16..20].copy_from_slice(&to);
+    packet[20..24].copy_from_slice(&[0x10, 0, 0x10, 1]);
+    packet
+}
+
+struct Net {
+    server: Hub,
+    clients: Vec<Hub>,
+    out: Out,
+    now: Time,
+}
+
+impl Net {
+    /// By client, what it may use.
+    fn new(allowed: &[&[&str]]) -> Self {
+        let now = Time(1_000_000);
+        let members = (0..).zip(allowed).map(|(client, allowed)| member(SERVER, client, 1, allowed));
+        let server = Hub::new(members.collect(), now);
+        let clients = (0..allowed.len() as u8).map(|client| Hub::new(vec![member(client, SERVER, 2, &[])], now));
+        let mut net = Net { server, clients: clients.collect(), out: Out::default(), now };
+        for client in 0..allowed.len() {
+            net.call(client);
+        }
+        net
+    }
+
+    fn call(&mut self, client: usize) {
+        let hub = &mut self.clients[client];
+        hub.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, self.now, &mut self.out);
+        self.tick(client);
+    }
+
+    fn tick(&mut self, client: usize) {
+        self.clients[client].tick(self.now, &mut self.out);
+        self.settle(Some(client));
+    }
+
+    /// Carries to the other end what this client said, or the server, and then the answers.
+    fn settle(&mut self, by: Option<usize>) {
+        let said = |out: &mut Out, by| core::mem::take(&mut out.datagrams).into_iter().map(move |said| (by, said));
+        let mut under_way: VecDeque<_> = said(&mut self.out, by).collect();
+        while let Some((by, (via, mut datagram))) = under_way.pop_front() {
+            let to = match by {
+                Some(client) => {
+                    self.server.datagram(&outer(client), &mut datagram, None, self.now, &mut self.out);
+                    None
+                }
+                None => {
+                    let Some(client) = (0..self.clients.len()).find(|client| outer(*client) == via) else { continue };
+                    self.clients[client].datagram(&udp(HERE), &mut datagram, None, self.now, &mut self.out);
+                    Some(client)
+                }
+            };
+            under_way.extend(said(&mut self.out, to));
+        }
+    }
+
+    fn up(&self) -> Vec<bool> {
+        self.server.peers().map(Peer::is_up).collect()
+    }
+
+    /// The source addresses of those packets that come out at the server, of these.
+    fn send(&mut self, client: usize, sources: &[[u8; 4]]) -> Vec<[u8; 4]> {
+        self.out.sources.clear();
+        for source in sources {
+            let packet = packet(*source, [10, 74, 20, 1]);
+            let packet = Packet { head: &packet, body: &[], pending: false };
+            self.clients[client].packet(0, packet, self.now, &mut self.out);
+            self.settle(Some(client));
+        }
+        self.out.sources.iter().map(|(_, source)| source.octets()).collect()
+    }
+}
+
+/// As in the sample: the first client has no networks of its own in the configuration, and gets the device's.
+#[test]
+fn a_client_uses_no_address_that_is_anothers() {
+    let mut net = Net::new(&[&["10.74.20.0/24"], &["10.74.20.3", "192.168.3.0/24"]]);
+    assert_eq!(net.up(), [true, true]);
+    let sources = [[10, 74, 20, 2], [10, 74, 20, 3], [10, 74, 20, 4], [192, 168, 3, 9], [192, 0, 2, 1]];
+    assert_eq!(net.send(0, &sources), [[10, 74, 20, 2], [10, 74, 20, 4]]);
+    assert_eq!(net.send(1, &sources), [[10, 74, 20, 3], [192, 168, 3, 9]]);
+}
