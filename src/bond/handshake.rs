@@ -15,6 +15,7 @@
 //! when it boots: an initiation may be replayed, and makes a session that nobody can use. No answer is longer than what it
 //! answers, and who does not know the responder's public key gets none.
 
+use super::address::Address;
 use super::frame::{self, Kind, PREFIX};
 use super::keys::{PublicKey, Secret};
 use super::noise::{self, Pair};
@@ -209,14 +210,14 @@ impl Responder {
         self.identity.public()
     }
 
-    /// `from` is the source's address as bytes, without the port. With `busy`, as with many initiations a second, sources must
+    /// `from` is the source. With `busy`, as with many initiations a second, sources must
     /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) of
     /// whoever may have a session. `index` is what the other end is to write to us, if there is an answer.
     #[expect(clippy::too_many_arguments, reason = "each is another fact from outside")]
     pub fn receive(
         &mut self,
         message: &[u8],
-        from: &[u8],
+        from: &Address,
         now: Time,
         busy: bool,
         peer: &dyn Fn(&PublicKey) -> Option<Secret>,
@@ -230,7 +231,7 @@ impl Responder {
     fn consider(
         &mut self,
         message: &[u8],
-        from: &[u8],
+        from: &Address,
         now: Time,
         busy: bool,
         peer: &dyn Fn(&PublicKey) -> Option<Secret>,
@@ -250,7 +251,8 @@ impl Responder {
             return Some(verdict);
         }
         if busy || self.limits.busy(now) {
-            let cookie = seal::mac(self.secret(now, random), &[from]);
+            let (bytes, length) = from.bytes();
+            let cookie = seal::mac(self.secret(now, random), &[bytes.get(..length).unwrap_or(&bytes)]);
             if !seal::equal(mac2, &seal::mac(&cookie, &[body, mac1])) {
                 return Some(Verdict::Cookie(self.cookie_reply(theirs, cookie, mac1, random)));
             }

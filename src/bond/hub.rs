@@ -154,8 +154,6 @@ impl Hub {
 
     fn initiation(&mut self, via: &Via, message: &[u8], now: Time, out: &mut dyn Output) {
         let index = self.free_index(out);
-        let (from, length) = via.to.bytes();
-        let from = from.get(..length).unwrap_or(&from);
         for at in 0..self.responders.len() {
             let places = &self.places;
             let Some(responder) = self.responders.get_mut(at) else { return };
@@ -164,7 +162,7 @@ impl Hub {
                 let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
                 places.iter().find(known).map(|place| place.member.psk.clone())
             };
-            let verdict = responder.receive(message, from, now, false, &psk, index, &mut |bytes| out.random(bytes));
+            let verdict = responder.receive(message, &via.to, now, false, &psk, index, &mut |bytes| out.random(bytes));
             match verdict {
                 Verdict::Answer { peer, message, session } => {
                     let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;

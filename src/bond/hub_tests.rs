@@ -164,3 +164,33 @@ fn a_client_uses_no_address_that_is_anothers() {
     assert_eq!(net.send(0, &sources), [[10, 74, 20, 2], [10, 74, 20, 4]]);
     assert_eq!(net.send(1, &sources), [[10, 74, 20, 3], [192, 168, 3, 9]]);
 }
+
+/// Whoever knows the server's public key gets as far as this.
+#[test]
+fn many_ports_of_one_host_do_not_use_up_everybodys_handshakes() {
+    let mut net = Net::new(&[]);
+    net.server = Hub::new(vec![member(SERVER, 0, 1, &["10.74.20.2"])], net.now);
+    net.clients = vec![Hub::new(vec![member(0, SERVER, 2, &[])], net.now)];
+    let greets = |net: &mut Net, from: SocketAddr| {
+        let (identity, psk) = (Identity::new(&secret(50), 0), Secret::new([0; 32]));
+        let via = Via { socket: 0, to: Address::udp(from) };
+        let random = &mut |bytes: &mut [u8]| net.out.random(bytes);
+        let (mut initiator, mut message) =
+            Initiator::begin(&identity, &secret(SERVER).public(), &psk, 1, random).expect("a key");
+        net.server.datagram(&via, &mut message, None, net.now, &mut net.out);
+        // It is busy, and asks for a proof.
+        let Some((_, cookie)) = net.out.datagrams.pop() else { return false };
+        let mut proven = initiator.cookie(&cookie).expect("a cookie");
+        net.server.datagram(&via, &mut proven, None, net.now, &mut net.out);
+        true
+    };
+    for number in 0..=255 {
+        greets(&mut net, SocketAddr::from(([203, 0, 113, number], 4_000)));
+    }
+    assert!(greets(&mut net, SocketAddr::from(([203, 0, 114, 1], 4_000))), "it is busy by now");
+    for port in 1..=250 {
+        greets(&mut net, SocketAddr::from(([203, 0, 114, 1], port)));
+    }
+    net.call(0);
+    assert_eq!(net.up(), [true]);
+}
