@@ -212,7 +212,7 @@ impl Responder {
 
     /// `from` is the source. With `busy`, as with many initiations a second, sources must
     /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) of
-    /// whoever may have a session. `index` is what the other end is to write to us, if there is an answer.
+    /// whoever may have a session. `index` finds what the other end is to write to us, once it is known that there is an answer.
     #[expect(clippy::too_many_arguments, reason = "each is another fact from outside")]
     pub fn receive(
         &mut self,
@@ -221,7 +221,7 @@ impl Responder {
         now: Time,
         busy: bool,
         peer: &dyn Fn(&PublicKey) -> Option<Secret>,
-        index: u32,
+        index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Verdict {
         self.consider(message, from, now, busy, peer, index, random).unwrap_or(Verdict::Ignore)
@@ -235,7 +235,7 @@ impl Responder {
         now: Time,
         busy: bool,
         peer: &dyn Fn(&PublicKey) -> Option<Secret>,
-        index: u32,
+        index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Option<Verdict> {
         let Kind::Initiation { index: theirs } = frame::kind(message)? else { return None };
@@ -272,11 +272,12 @@ impl Responder {
         let (hello, _) = read_hello(&received.payload)?;
         let peer = PublicKey(received.remote);
         let [a, b, c, d] = self.identity.hello();
+        let index = index(random) & frame::MAX_INDEX;
         let [_, high, middle, low] = index.to_be_bytes();
         let payload = [a, b, c, d, 0, high, middle, low];
         let (body, split) = noise::write_second(received, &ephemeral(random), psk?.bytes(), &payload)?;
         let message = with_macs(&frame::prefix(Kind::Response { index: theirs }), &body, &peer);
-        let session = Session::new((split.second, split.first), (index & frame::MAX_INDEX, theirs), false, hello);
+        let session = Session::new((split.second, split.first), (index, theirs), false, hello);
         if self.answered.len() >= ANSWERS {
             self.answered.remove(0);
         }

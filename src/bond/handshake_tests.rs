@@ -41,7 +41,7 @@ fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, bu
     let known = |key: &PublicKey| (*key == identity(A).public()).then(|| psk(9));
     static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1 << 31);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    responder.receive(message, from, now, busy, &known, 2, &mut numbers(seed.into()))
+    responder.receive(message, from, now, busy, &known, &|_: Random| 2, &mut numbers(seed.into()))
 }
 
 fn answer(verdict: Verdict) -> (Vec<u8>, Session) {
@@ -72,7 +72,7 @@ pub(in super::super) fn handshake(from: u8, to: u8, index: u32, other: u32) -> (
         Time(0),
         false,
         &known,
-        other,
+        &|_: Random| other,
         &mut random,
     );
     let (message, session) = answer(verdict);

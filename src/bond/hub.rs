@@ -6,7 +6,7 @@ use crate::time::Time;
 
 use super::flow::Packet;
 use super::frame::{self, Kind, MAX_INDEX, PathId};
-use super::handshake::{Identity, Initiator, Responder, Verdict};
+use super::handshake::{Identity, Initiator, Random, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
 use super::routes::{Routes, Sources};
@@ -42,8 +42,9 @@ struct Place {
 pub struct Hub {
     places: Vec<Place>,
     responders: Vec<Responder>,
-    /// Which peer's a session's index is.
+    /// Which peer's a session's index is, and that of a handshake of ours.
     indexes: Sorted<u32, usize>,
+    greetings: Sorted<u32, usize>,
     routes: Arc<Routes>,
 }
 
@@ -55,8 +56,13 @@ impl Hub {
             routes.add(member.device, &member.settings.allowed, number);
         }
         let routes = Arc::new(routes);
-        let mut hub =
-            Hub { places: Vec::new(), responders: Vec::new(), indexes: Sorted::default(), routes: routes.clone() };
+        let mut hub = Hub {
+            places: Vec::new(),
+            responders: Vec::new(),
+            indexes: Sorted::default(),
+            greetings: Sorted::default(),
+            routes: routes.clone(),
+        };
         for (number, member) in members.into_iter().enumerate() {
             let public = member.identity.public();
             if !member.settings.client && !hub.responders.iter().any(|responder| responder.public() == public) {
@@ -77,7 +83,7 @@ impl Hub {
     pub fn held(&self) -> usize {
         let peers: usize = self.peers().map(Peer::held).sum();
         let places = self.places.capacity() * (size_of::<Place>() - size_of::<Peer>());
-        let indexes = self.indexes.len() * size_of::<(u32, usize)>();
+        let indexes = (self.indexes.len() + self.greetings.len()) * size_of::<(u32, usize)>();
         peers + places + indexes + self.routes.held()
     }
 
@@ -132,6 +138,8 @@ impl Hub {
                 let session = place.greeting.as_mut().and_then(|greeting| greeting.finish(datagram));
                 if let Some(session) = session {
                     place.greeting = None;
+                    self.greetings.remove(&index);
+                    let Some(place) = self.places.get_mut(number) else { return };
                     place.peer.adopt(session, now, out);
                     place.peer.tick(now, out);
                     self.touched(number, now);
@@ -148,21 +156,21 @@ impl Hub {
     }
 
     fn greeting(&mut self, index: u32) -> Option<(usize, &mut Place)> {
-        let ours = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
-        self.places.iter_mut().enumerate().find(|(_, place)| ours(place))
+        let number = *self.greetings.get(&index)?;
+        Some((number, self.places.get_mut(number)?))
     }
 
     fn initiation(&mut self, via: &Via, message: &[u8], now: Time, out: &mut dyn Output) {
-        let index = self.free_index(out);
         for at in 0..self.responders.len() {
-            let places = &self.places;
+            let (places, indexes, greetings) = (&self.places, &self.indexes, &self.greetings);
+            let index = |random: Random| free_index(indexes, greetings, random);
             let Some(responder) = self.responders.get_mut(at) else { return };
             let public = responder.public();
             let psk = |remote: &PublicKey| {
                 let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
                 places.iter().find(known).map(|place| place.member.psk.clone())
             };
-            let verdict = responder.receive(message, &via.to, now, false, &psk, index, &mut |bytes| out.random(bytes));
+            let verdict = responder.receive(message, &via.to, now, false, &psk, &index, &mut |bytes| out.random(bytes));
             match verdict {
                 Verdict::Answer { peer, message, session } => {
                     let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;
@@ -207,13 +215,15 @@ impl Hub {
         let Some(place) = self.places.get_mut(number) else { return };
         place.peer.tick(now, out);
         if place.peer.greets(now) {
-            let index = self.free_index(out);
-            let Some(place) = self.places.get_mut(number) else { return };
             let member = &place.member;
             let random = &mut |bytes: &mut [u8]| out.random(bytes);
+            let index = free_index(&self.indexes, &self.greetings, random);
             let begun = Initiator::begin(&member.identity, &member.remote, &member.psk, index, random);
             if let Some((initiator, message)) = begun {
-                place.greeting = Some(initiator);
+                if let Some(former) = place.greeting.replace(initiator) {
+                    self.greetings.remove(&former.index());
+                }
+                self.greetings.insert(index, number);
                 place.peer.addresses().for_each(|via| send(&via, &message, out));
             }
         }
@@ -231,17 +241,16 @@ impl Hub {
             place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
         }
     }
+}
 
-    /// An index that names no session yet.
-    fn free_index(&self, out: &mut dyn Output) -> u32 {
-        loop {
-            let mut bytes = [0; 4];
-            out.random(&mut bytes);
-            let index = u32::from_be_bytes(bytes) & MAX_INDEX;
-            let greets = |place: &Place| place.greeting.as_ref().is_some_and(|greeting| greeting.index() == index);
-            if self.indexes.get(&index).is_none() && !self.places.iter().any(greets) {
-                return index;
-            }
+/// An index that names no session yet.
+fn free_index(indexes: &Sorted<u32, usize>, greetings: &Sorted<u32, usize>, random: Random) -> u32 {
+    loop {
+        let mut bytes = [0; 4];
+        random(&mut bytes);
+        let index = u32::from_be_bytes(bytes) & MAX_INDEX;
+        if indexes.get(&index).is_none() && greetings.get(&index).is_none() {
+            return index;
         }
     }
 }

@@ -21,6 +21,8 @@ struct Out {
     sources: Vec<(usize, Ipv4Addr)>,
     events: Vec<(usize, Event)>,
     seed: u64,
+    /// How often random bytes were asked for.
+    asked: usize,
 }
 
 impl Output for Out {
@@ -39,6 +41,7 @@ impl Output for Out {
     }
 
     fn random(&mut self, bytes: &mut [u8]) {
+        self.asked += 1;
         for byte in bytes {
             self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *byte = (self.seed >> 56) as u8;
@@ -193,4 +196,20 @@ fn many_ports_of_one_host_do_not_use_up_everybodys_handshakes() {
     }
     net.call(0);
     assert_eq!(net.up(), [true]);
+}
+
+/// A flood of what merely looks like a handshake is as cheap as can be.
+#[test]
+fn no_random_numbers_are_drawn_for_what_is_no_handshake() {
+    let mut net = Net::new(&[&["10.74.20.2"]]);
+    let before = net.out.asked;
+    for first in [0x11, 0x21, 0x31] {
+        for length in [4, 20, 60, 92, 136, 512] {
+            let mut datagram = vec![7; length];
+            datagram[0] = first;
+            net.server.datagram(&outer(0), &mut datagram, None, net.now, &mut net.out);
+            net.clients[0].datagram(&udp(HERE), &mut datagram, None, net.now, &mut net.out);
+        }
+    }
+    assert_eq!((net.out.asked, net.out.datagrams.len()), (before, 0));
 }
