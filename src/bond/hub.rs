@@ -12,7 +12,7 @@ use super::peer::{Peer, Settings, destination};
 use super::routes::{Routes, Sources};
 use super::sealing::Task;
 use super::sorted::Sorted;
-use super::{Output, Via};
+use super::{Event, Output, Via};
 
 /// The most peers: each costs 25 KB, 100 KB when it is busy, and a handshake every two minutes.
 pub const MOST: usize = 1024;
@@ -33,6 +33,8 @@ struct Place {
     peer: Peer,
     member: Member,
     greeting: Option<Initiator>,
+    /// The other end's version was told of since it was called.
+    told: bool,
     /// As the peer's, when `indexes` was filled.
     changes: u32,
     deadline: Time,
@@ -70,7 +72,7 @@ impl Hub {
             }
             let sources = Sources::new(routes.clone(), member.device, number);
             let peer = Peer::new(number, member.settings.clone(), sources, now);
-            hub.places.push(Place { peer, member, greeting: None, changes: 0, deadline: now });
+            hub.places.push(Place { peer, member, greeting: None, told: false, changes: 0, deadline: now });
         }
         hub
     }
@@ -151,7 +153,18 @@ impl Hub {
                     send(via, &message, out);
                 }
             }
-            None => {}
+            None => self.other_version(via, datagram, out),
+        }
+    }
+
+    /// What strangers say is of no interest, and of whom we call we want to know it once.
+    fn other_version(&mut self, via: &Via, datagram: &[u8], out: &mut dyn Output) {
+        let Some(version) = frame::other_version(datagram).filter(|_| !self.greetings.is_empty()) else { return };
+        for (number, place) in self.places.iter_mut().enumerate() {
+            let calls = place.greeting.is_some() && place.peer.addresses().any(|called| called == *via);
+            if calls && !core::mem::replace(&mut place.told, true) {
+                out.event(number, Event::Version(version));
+            }
         }
     }
 
@@ -224,6 +237,7 @@ impl Hub {
                     self.greetings.remove(&former.index());
                 }
                 self.greetings.insert(index, number);
+                place.told = false;
                 place.peer.addresses().for_each(|via| send(&via, &message, out));
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use super::super::Slot;
 use super::super::address::Address;
-use super::super::{Event, Slot};
 use super::*;
 use crate::bond::schedule::Scheduler;
 use crate::config::Prefix;
@@ -212,4 +212,28 @@ fn no_random_numbers_are_drawn_for_what_is_no_handshake() {
         }
     }
     assert_eq!((net.out.asked, net.out.datagrams.len()), (before, 0));
+}
+
+#[test]
+fn of_whom_we_call_another_version_is_told() {
+    let mut net = Net::new(&[&["10.74.20.2"]]);
+    let mut newer = [0x22, 0, 0, 1];
+    let mut client = Hub::new(vec![member(7, SERVER, 2, &[])], net.now);
+    let mut hears = |client: &mut Hub, from: &Via, times: usize| {
+        net.out.events.clear();
+        (0..times).for_each(|_| client.datagram(from, &mut newer, None, net.now, &mut net.out));
+        core::mem::take(&mut net.out.events)
+    };
+    let told = [(0, Event::Version(2))];
+    assert_eq!(hears(&mut client, &udp(HERE), 1), [], "nobody was called");
+    let mut silent = Out::default();
+    client.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, net.now, &mut silent);
+    client.tick(net.now, &mut silent);
+    assert_eq!(hears(&mut client, &outer(3), 1), [], "a stranger");
+    assert_eq!(hears(&mut client, &udp(HERE), 3), told, "once");
+    client.tick(net.now + Span::from_secs(1), &mut silent);
+    assert_eq!(hears(&mut client, &udp(HERE), 3), told, "and once more");
+    // Servers call nobody; nor do clients whose server has answered.
+    assert_eq!(hears(&mut net.server, &outer(0), 1), []);
+    assert_eq!(hears(&mut net.clients[0], &udp(HERE), 1), []);
 }

@@ -86,6 +86,8 @@ pub enum Event {
     Mtu(u16),
     /// Nothing came for two seconds: another of its endpoints may do better.
     Silent,
+    /// Where we call it, somebody answers in another version of the handshake. Once for each call.
+    Version(u8),
 }
 
 /// Room for a datagram.

@@ -195,6 +195,10 @@ impl Peer {
         out: &mut dyn Output,
     ) {
         let Some(via) = via else { return self.close_path(id, now, out) };
+        if self.paths.iter().flatten().next().is_none() {
+            // Nobody could be heard before.
+            self.told = now;
+        }
         let path = self.path(id, now);
         path.weight = weight;
         path.rate.set_cap(cap);

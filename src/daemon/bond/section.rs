@@ -21,7 +21,7 @@ use super::device::Device;
 use super::endpoints::{Endpoints, Found};
 use super::orders::{Wanted, Way};
 use super::outlet::Outlet;
-use super::telling::{Chatter, Standing};
+use super::telling::{Chatter, Standing, no_answer};
 
 /// Packets read from the device, and system calls that take datagrams, before the other side has its turn.
 const TURNS: usize = 8;
@@ -36,7 +36,7 @@ const BLOCKED: Span = Span::from_millis(1);
 /// A server asks idle paths itself so seldom: it is up to clients to keep their NAT awake, or to save their bytes.
 const SERVERS: Span = Span::from_secs(25);
 /// Silences of a server before a person is asked to have a look, and between two such lines.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
 const MANY_TRIES: u32 = 300;
 
 pub struct Section {
@@ -56,6 +56,8 @@ pub struct Section {
     pub all: Standing,
     /// Silences in a row.
     pub tries: u32,
+    /// That of the peer's handshakes, if it is another than ours.
+    pub version: Option<u8>,
     chatter: Chatter,
     /// Paths, sockets or the device are to be looked at.
     stale: bool,
@@ -88,6 +90,7 @@ impl Section {
             remotes: wanted.config.remotes.iter().map(|_| Standing::new(now)).collect(),
             all: Standing::new(now),
             tries: 0,
+            version: None,
             chatter: Chatter::default(),
             stale: true,
             ticked: Time(0),
@@ -127,7 +130,7 @@ impl Section {
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
         let alone = self.alone.filter(|_| !self.reserve).map(|since| since + ALONE);
-        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.retry])
+        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.endpoints.leave(), self.retry])
     }
 
     /// Whether the device may be read.
@@ -157,6 +160,9 @@ impl Section {
         }
         self.out.flush();
         self.take_events(now);
+        if self.endpoints.leave().is_some_and(|at| at <= now) {
+            self.silent(now);
+        }
         if self.endpoints.again.is_some_and(|at| at <= now) {
             let name = self.wanted.config.name.clone();
             self.stale |= self.endpoints.turn(&name, shared, now);
@@ -232,7 +238,8 @@ impl Section {
         for (peer, event) in core::mem::take(&mut self.out.events) {
             self.changed = true;
             match event {
-                Event::Up => self.tries = 0,
+                Event::Up => (self.tries, self.version) = (0, None),
+                Event::Version(version) => self.version = Some(version),
                 Event::Down => {}
                 Event::PathUp(id) | Event::PathDown(id) => {
                     let up = matches!(event, Event::PathUp(_));
@@ -266,31 +273,26 @@ impl Section {
         }
     }
 
+    /// It does not answer, or cannot be called: another endpoint may do better.
     fn silent(&mut self, now: Time) {
         self.tries = self.tries.saturating_add(1);
-        let before = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
-        self.endpoints.advance(now);
-        if self.endpoints.several() && self.chatter.may(now) {
-            let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
-            logging::info!("peer {}: no answer from {before}; trying {next}", self.name());
-        }
         if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
-            logging::warn!("peer {}: {}", self.name(), self.no_answer());
+            logging::warn!("peer {}: {}", self.name(), self.no_answer(self.tries));
+        }
+        let why = self.no_answer(1);
+        self.endpoints.advance(now);
+        if self.endpoints.several() {
+            self.version = None;
+            if self.chatter.may(now) {
+                let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
+                logging::info!("peer {}: {why}; trying {next}", self.name());
+            }
         }
     }
 
-    /// What a person may look at.
-    pub fn no_answer(&self) -> String {
-        let Some(endpoint) = self.endpoints.current() else { return "no answer: is the peer running?".into() };
-        let port = endpoint.to_string();
-        let port = port.rsplit(':').next().unwrap_or_default();
-        match self.tries {
-            0 => format!("calling {endpoint}"),
-            1..TRIES => format!("no answer from {endpoint}"),
-            _ => {
-                format!("no answer from {endpoint}: is the peer running, are both keys right, is UDP port {port} open?")
-            }
-        }
+    /// What a person may look at, after so many silences.
+    pub fn no_answer(&self, tries: u32) -> String {
+        self.endpoints.lack().unwrap_or_else(|| no_answer(self.endpoints.current(), tries, self.version))
     }
 }
 

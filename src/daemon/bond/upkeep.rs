@@ -112,6 +112,9 @@ impl Section {
         let is_client = self.is_client();
         let ethernet = matches!(self.wanted.config.transport, Transport::Ethernet { .. });
         let ways = self.wanted.ways.clone();
+        let carries = |way: &&Way| way.index != 0 && (!way.reserve || self.reserve);
+        let families: Vec<(bool, bool)> = ways.iter().filter(carries).map(|way| (way.ipv4, way.ipv6)).collect();
+        self.endpoints.see(&families, now);
         for (at, id) in PathId::all().enumerate() {
             let way = ways.get(at).filter(|way| way.index != 0 && (!way.reserve || self.reserve));
             let to = way.and_then(|way| match way.remote {
