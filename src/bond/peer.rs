@@ -47,6 +47,8 @@ const CALM: Span = Span::from_secs(1);
 const SILENCE: Span = Span::from_secs(2);
 /// A handshake is repeated after this, each time twice as long, up to [`CALM`].
 const RETRY: Span = Span::from_millis(250);
+/// Whoever sent packets for so long, and then nothing for so long, may have begun anew: a server does not know its clients then.
+const QUIET: Span = Span::from_secs(1);
 
 /// What the configuration says of a peer.
 #[derive(Clone, Debug)]
@@ -120,6 +122,8 @@ pub struct Peer {
     pub(super) is_up: bool,
     pub(super) since: Time,
     heard: Time,
+    /// The peer's packets that came without a pause: the first, and the last.
+    stream: Option<(Time, Time)>,
     told: Time,
     /// The next handshake, and the wait after it.
     greet: Time,
@@ -172,6 +176,7 @@ impl Peer {
             is_up: false,
             since: now,
             heard: now,
+            stream: None,
             told: now,
             greet: now,
             retry: RETRY,
@@ -324,6 +329,7 @@ impl Peer {
             self.sessions.expire(now);
         }
         self.follow_session(now, out);
+        self.wonder(now);
         for id in PathId::all() {
             self.tend(id, now, out);
         }
@@ -352,6 +358,7 @@ impl Peer {
             at(Some(self.greet));
         }
         if self.sessions.current(now).is_some() {
+            at(self.quiet());
             for path in self.paths.iter().flatten() {
                 at(path.overdue());
                 if path.address.is_some() {

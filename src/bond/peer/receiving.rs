@@ -16,7 +16,7 @@ use super::super::sealing::Task;
 use super::super::squeeze::Expander;
 use super::super::tally::Tally;
 use super::super::{Event, Output, Via};
-use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
+use super::{Candidate, Peer, QUIET, Scheduler, Search, Totals, URGENT, mtu};
 
 /// Reports go by a path that nothing came by for longer only if they are about it: shorter than the time in
 /// which a sender wants word (`LEAST_DUE` in `path`).
@@ -58,6 +58,10 @@ impl Peer {
             tally.received(counter, length, !is_control, now);
         }
         self.check_address(id, via, now, out);
+        if !is_control {
+            let first = self.stream.filter(|(_, last)| now.since(*last) < QUIET).map_or(now, |(first, _)| first);
+            self.stream = Some((first, now));
+        }
         if is_control {
             if let Some(control) = control::read(item) {
                 self.hear(id, via, &control, now, out);
