@@ -180,21 +180,36 @@ impl Section {
     }
 
     fn read_device(&mut self, buffer: &mut [u8]) {
-        let (Some(hub), out) = (self.hub.as_mut(), &mut self.out) else { return };
-        if !core::mem::take(&mut self.device_readable) {
-            return;
-        }
+        let readable = core::mem::take(&mut self.device_readable);
+        let Some(device) = self.out.device.as_ref().filter(|_| readable) else { return };
         let now = clock::now();
+        // Of a muted one no more is told than that it is gone.
+        let mut gone = device.muted;
+        let (hub, out) = (&mut self.hub, &mut self.out);
         for _ in 0..TURNS {
-            if out.is_blocked() || !hub.ready(0, now) {
-                break;
+            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(0, now)) else { break };
+            match out.device.as_ref().map(|device| device.tun.read(buffer)) {
+                Some(Ok(Some((header, packet)))) => {
+                    segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
+                }
+                Some(Err(_)) => gone = true,
+                _ => break,
             }
-            let Some(Ok(Some((header, packet)))) = out.device.as_ref().map(|device| device.tun.read(buffer)) else {
-                break;
-            };
-            segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
         }
         out.flush();
+        if gone {
+            self.lose_device(now);
+        }
+    }
+
+    /// Another one is made: at once, unless this one was there for a moment only.
+    fn lose_device(&mut self, now: Time) {
+        let Some(device) = self.out.device.take() else { return };
+        if self.chatter.may(now) {
+            logging::warn!("peer {}: somebody deleted device {}", self.name(), device.tun.name());
+        }
+        self.retry = Some(now.max(device.since + RETRY));
+        (self.rewired, self.changed) = (true, true);
     }
 
     fn receive(&mut self, arena: &mut Arena) {
@@ -262,7 +277,7 @@ impl Section {
     }
 
     /// The device takes what every remote takes that is there.
-    fn resize(&mut self, now: Time) {
+    pub fn resize(&mut self, now: Time) {
         if self.wanted.config.mtu.is_some() {
             return;
         }
