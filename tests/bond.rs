@@ -327,8 +327,9 @@ fn a_reload_touches_what_changed() {
     // A second client comes to the server, and the first is none the worse.
     let more = "config client 'more'\n option peer 'home'\n option public_key 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='\n list allowed_ips '10.74.20.9'";
     let text = server_config("list allowed_ips '10.74.20.2'\n list allowed_ips 'fd74:20::2'\n");
-    pair.server.reload(&(text + more), "reloaded");
-    eventually("an answer", || answers(there, HERE));
+    let server = &mut pair.server;
+    let went_on = support::bond::goes_on(there, HERE, || drop(server.reload(&(text + more), "reloaded")));
+    assert!(went_on, "it has a session of its own");
     assert!(pair.told(false).contains(r#""clients_total":2"#));
     pair.client.reload(&config(&["", ""], ""), "reloaded");
     eventually("no device", || !device_is_there(here));

@@ -60,7 +60,7 @@ pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 #[derive(Clone)]
 pub struct Identity {
     pair: Pair,
-    /// Another with each start of the program: the other end sees by it that all numbers begin anew.
+    /// Another with each beginning: the other end sees by it that all numbers begin anew.
     instance: u16,
 }
 
@@ -69,9 +69,8 @@ impl Identity {
         Identity { pair: Pair::new(private.bytes()), instance }
     }
 
-    fn hello(&self) -> [u8; HELLO.len()] {
-        let ([minor, features, ..], [high, low]) = (HELLO, self.instance.to_be_bytes());
-        [minor, features, high, low]
+    pub const fn instance(&self) -> u16 {
+        self.instance
     }
 
     pub const fn public(&self) -> PublicKey {
@@ -105,7 +104,7 @@ impl Initiator {
         let prefix = frame::prefix(Kind::Initiation { index });
         let prologue: &[&[u8]] = &[PROLOGUE, &prefix];
         let (sent, body) =
-            noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &identity.hello())?;
+            noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &our_hello(identity.instance))?;
         let message = with_macs(&prefix, &body, remote);
         let initiator = Initiator {
             identity: identity.clone(),
@@ -211,7 +210,7 @@ impl Responder {
     }
 
     /// `from` is the source. With `busy`, as with many initiations a second, sources must
-    /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) of
+    /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) and our instance for
     /// whoever may have a session. `index` finds what the other end is to write to us, once it is known that there is an answer.
     #[expect(clippy::too_many_arguments, reason = "each is another fact from outside")]
     pub fn receive(
@@ -220,7 +219,7 @@ impl Responder {
         from: &Address,
         now: Time,
         busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<Secret>,
+        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
         index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Verdict {
@@ -234,7 +233,7 @@ impl Responder {
         from: &Address,
         now: Time,
         busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<Secret>,
+        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
         index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Option<Verdict> {
@@ -264,18 +263,19 @@ impl Responder {
             return None;
         }
         let (prefix, body) = body.split_first_chunk::<PREFIX>()?;
-        let mut psk = None;
+        let mut known = None;
         let received = noise::read_first(&self.identity.pair, &[PROLOGUE, prefix], body, |remote| {
-            psk = peer(&PublicKey(*remote));
-            psk.is_some()
+            known = peer(&PublicKey(*remote));
+            known.is_some()
         })?;
         let (hello, _) = read_hello(&received.payload)?;
         let peer = PublicKey(received.remote);
-        let [a, b, c, d] = self.identity.hello();
+        let (psk, instance) = known?;
+        let [a, b, c, d] = our_hello(instance);
         let index = index(random) & frame::MAX_INDEX;
         let [_, high, middle, low] = index.to_be_bytes();
         let payload = [a, b, c, d, 0, high, middle, low];
-        let (body, split) = noise::write_second(received, &ephemeral(random), psk?.bytes(), &payload)?;
+        let (body, split) = noise::write_second(received, &ephemeral(random), psk.bytes(), &payload)?;
         let message = with_macs(&frame::prefix(Kind::Response { index: theirs }), &body, &peer);
         let session = Session::new((split.second, split.first), (index, theirs), false, hello);
         if self.answered.len() >= ANSWERS {
@@ -320,6 +320,11 @@ fn ephemeral(random: Random) -> Pair {
     let pair = Pair::new(&private);
     seal::wipe(&mut private);
     pair
+}
+
+const fn our_hello(instance: u16) -> [u8; HELLO.len()] {
+    let ([minor, features, ..], [high, low]) = (HELLO, instance.to_be_bytes());
+    [minor, features, high, low]
 }
 
 fn read_hello(payload: &[u8]) -> Option<(Hello, &[u8])> {

@@ -38,7 +38,7 @@ fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, bu
     let mut ip = [0; 4];
     ip.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
     let from = &Address::udp((ip, 9).into());
-    let known = |key: &PublicKey| (*key == identity(A).public()).then(|| psk(9));
+    let known = |key: &PublicKey| (*key == identity(A).public()).then(|| (psk(9), 2));
     static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1 << 31);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
     responder.receive(message, from, now, busy, &known, &|_: Random| 2, &mut numbers(seed.into()))
@@ -63,7 +63,7 @@ fn is_ignored(verdict: &Verdict) -> bool {
 /// Two ends of a session, the initiator's first.
 pub(in super::super) fn handshake(from: u8, to: u8, index: u32, other: u32) -> (Session, Session) {
     let (mut initiator, message) = begin(from, to, index);
-    let known = |key: &PublicKey| (*key == identity(from).public()).then(|| psk(9));
+    let known = |key: &PublicKey| (*key == identity(from).public()).then(|| (psk(9), u16::from(to)));
     let mut responder = Responder::new(identity(to));
     let mut random = numbers(u64::from(other) << 32 | u64::from(message[10]));
     let verdict = responder.receive(

@@ -29,6 +29,15 @@ pub struct Member {
     pub settings: Settings,
 }
 
+impl Member {
+    /// Whether it is the same peer: it may have other networks, and we another instance.
+    fn is_same(&self, other: &Member) -> bool {
+        let of = |member: &Member| (member.identity.public(), member.remote, *member.psk.bytes(), member.device);
+        let settings = Settings { allowed: other.settings.allowed.clone(), ..self.settings.clone() };
+        of(self) == of(other) && settings == other.settings
+    }
+}
+
 struct Place {
     peer: Peer,
     member: Member,
@@ -52,29 +61,61 @@ pub struct Hub {
 
 impl Hub {
     pub fn new(members: Vec<Member>, now: Time) -> Self {
-        let members: Vec<Member> = members.into_iter().take(MOST).collect();
-        let mut routes = Routes::default();
-        for (number, member) in members.iter().enumerate() {
-            routes.add(member.device, &member.settings.allowed, number);
-        }
-        let routes = Arc::new(routes);
         let mut hub = Hub {
             places: Vec::new(),
             responders: Vec::new(),
             indexes: Sorted::default(),
             greetings: Sorted::default(),
-            routes: routes.clone(),
+            routes: Arc::default(),
         };
+        hub.replace(members, now);
+        hub
+    }
+
+    /// Takes over what the configuration says now. Who was there before goes on, by another number and with other networks;
+    /// who is gone is told so.
+    pub fn set_members(&mut self, members: Vec<Member>, now: Time, out: &mut dyn Output) {
+        for mut gone in self.replace(members, now) {
+            gone.peer.close(now, out);
+        }
+    }
+
+    /// Those that are gone.
+    fn replace(&mut self, mut members: Vec<Member>, now: Time) -> Vec<Place> {
+        members.truncate(MOST);
+        let mut old: Vec<Option<Place>> = core::mem::take(&mut self.places).into_iter().map(Some).collect();
+        let (mut known, mut routes) = (Sorted::default(), Routes::default());
+        for (at, place) in old.iter().enumerate() {
+            place.iter().for_each(|place| known.insert(place.member.remote.0, at));
+        }
+        for (number, member) in members.iter().enumerate() {
+            routes.add(member.device, &member.settings.allowed, number);
+        }
+        self.routes = Arc::new(routes);
+        (self.indexes, self.greetings) = Default::default();
         for (number, member) in members.into_iter().enumerate() {
             let public = member.identity.public();
-            if !member.settings.client && !hub.responders.iter().any(|responder| responder.public() == public) {
-                hub.responders.push(Responder::new(member.identity.clone()));
+            if !member.settings.client && !self.responders.iter().any(|responder| responder.public() == public) {
+                self.responders.push(Responder::new(member.identity.clone()));
             }
-            let sources = Sources::new(routes.clone(), member.device, number);
-            let peer = Peer::new(number, member.settings.clone(), sources, now);
-            hub.places.push(Place { peer, member, greeting: None, told: false, changes: 0, deadline: now });
+            let sources = Sources::new(self.routes.clone(), member.device, number);
+            let before = known.get(&member.remote.0).and_then(|at| old.get_mut(*at));
+            let place = match before.and_then(|place| place.take_if(|place| place.member.is_same(&member))) {
+                Some(mut place) => {
+                    place.peer.renumber(number, sources);
+                    place.member.settings = member.settings;
+                    place
+                }
+                None => {
+                    let peer = Peer::new(number, member.settings.clone(), sources, now);
+                    Place { peer, member, greeting: None, told: false, changes: 0, deadline: now }
+                }
+            };
+            place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
+            place.greeting.iter().for_each(|greeting| self.greetings.insert(greeting.index(), number));
+            self.places.push(place);
         }
-        hub
+        old.into_iter().flatten().collect()
     }
 
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
@@ -179,11 +220,11 @@ impl Hub {
             let index = |random: Random| free_index(indexes, greetings, random);
             let Some(responder) = self.responders.get_mut(at) else { return };
             let public = responder.public();
-            let psk = |remote: &PublicKey| {
+            let who = |remote: &PublicKey| {
                 let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
-                places.iter().find(known).map(|place| place.member.psk.clone())
+                places.iter().find(known).map(|place| (place.member.psk.clone(), place.member.identity.instance()))
             };
-            let verdict = responder.receive(message, &via.to, now, false, &psk, &index, &mut |bytes| out.random(bytes));
+            let verdict = responder.receive(message, &via.to, now, false, &who, &index, &mut |bytes| out.random(bytes));
             match verdict {
                 Verdict::Answer { peer, message, session } => {
                     let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;

@@ -237,3 +237,46 @@ fn of_whom_we_call_another_version_is_told() {
     assert_eq!(hears(&mut net.server, &outer(0), 1), []);
     assert_eq!(hears(&mut net.clients[0], &udp(HERE), 1), []);
 }
+
+#[test]
+fn members_come_and_go_and_the_others_go_on() {
+    let [first, second, third] = [["10.74.20.2"], ["10.74.20.3"], ["10.74.20.4"]];
+    let mut net = Net::new(&[&first, &second, &third]);
+    let set = |net: &mut Net, members: &[(u8, &[&str])], instance: u16| {
+        let members = members.iter().map(|(client, allowed)| member(SERVER, *client, instance, allowed)).collect();
+        net.server.set_members(members, net.now, &mut net.out);
+        net.settle(None);
+    };
+    let keys = |net: &Net, client: usize| net.clients[client].peers().map(|peer| peer.sessions.changes()).sum::<u32>();
+    // The second one leaves, is told, and the third gets its number, and other networks.
+    let before = [keys(&net, 0), keys(&net, 2)];
+    set(&mut net, &[(0, &first), (2, &["10.74.20.0/24"])], 5);
+    assert_eq!(net.up(), [true, true]);
+    assert!(!net.clients[1].peers().any(Peer::is_up));
+    let sources = [[10, 74, 20, 2], [10, 74, 20, 3], [10, 74, 20, 4]];
+    assert_eq!(net.send(0, &sources), [[10, 74, 20, 2]]);
+    assert_eq!(net.send(2, &sources), [[10, 74, 20, 3], [10, 74, 20, 4]]);
+    assert!(net.out.sources.iter().all(|(peer, _)| *peer == 1), "by its new number: {:?}", net.out.sources);
+    net.now = net.now + Span::from_millis(300);
+    net.tick(1);
+    assert_eq!(net.up(), [true, true], "nobody knows it any more");
+    // It comes back, as the first one; another pre-shared key makes the first one another.
+    set(&mut net, &[(1, &second), (0, &first), (2, &third)], 6);
+    assert_eq!(net.up(), [false, true, true]);
+    net.now = net.now + Span::from_secs(1);
+    net.tick(1);
+    assert_eq!(net.up(), [true, true, true]);
+    assert_eq!([keys(&net, 0), keys(&net, 2)], before, "they had no other session");
+    // Numbers begin anew at the server, and at the client that goes on as well, since our instance for it is another.
+    let instance = |net: &Net, client: usize| {
+        let peer = net.clients[client].peers().next().expect("a server");
+        peer.sessions.current(net.now).map(|session| session.hello().instance)
+    };
+    assert_eq!([0, 1, 2].map(|client| instance(&net, client)), [Some(1), Some(6), Some(1)]);
+    let mut other = member(SERVER, 0, 7, &first);
+    other.psk = Secret::new([9; 32]);
+    net.server.set_members(vec![other], net.now, &mut net.out);
+    net.settle(None);
+    assert_eq!(net.up(), [false]);
+    assert!(!net.clients.iter().any(|client| client.peers().any(Peer::is_up)));
+}

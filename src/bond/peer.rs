@@ -51,7 +51,7 @@ const RETRY: Span = Span::from_millis(250);
 const QUIET: Span = Span::from_secs(1);
 
 /// What the configuration says of a peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     pub scheduler: Scheduler,
     /// A packet older than this is not sent again, and no path may lag further behind.
@@ -184,6 +184,11 @@ impl Peer {
             scratch: Vec::new(),
             parities: Default::default(),
         }
+    }
+
+    /// It is called by another number, and may have other sources.
+    pub(super) fn renumber(&mut self, number: usize, sources: Sources) {
+        (self.number, self.sources) = (number, sources);
     }
 
     /// Sets where a path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the

@@ -9,7 +9,7 @@ use crate::bond::keys::{KEY, PublicKey, Secret};
 use crate::bond::offload::segments;
 use crate::bond::peer::Settings;
 use crate::bond::{Event, Output, Via};
-use crate::config::{Key, PeerConfig, Role};
+use crate::config::{Key, PeerConfig, Remote, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
 use crate::logging;
@@ -113,6 +113,30 @@ impl Section {
     pub fn set_ways(&mut self, ways: Vec<Way>) {
         self.stale |= self.wanted.ways != ways;
         self.wanted.ways = ways;
+    }
+
+    /// A server's clients are others now. Those that stay do not notice.
+    pub fn set_remotes(&mut self, remotes: Vec<Remote>, now: Time) {
+        if self.wanted.config.remotes == remotes {
+            return;
+        }
+        // They go by the old numbers.
+        self.take_events(now);
+        let old = core::mem::replace(&mut self.wanted.config.remotes, remotes);
+        if let Some((hub, key)) = self.hub.as_mut().zip(self.wanted.key.as_ref().ok()) {
+            let members = members(&self.wanted.config, key, &mut self.out);
+            hub.set_members(members, now, &mut self.out);
+        }
+        let sizes = core::mem::take(&mut self.sizes).into_iter();
+        let mut known: Vec<_> = old.iter().zip(sizes.zip(core::mem::take(&mut self.remotes))).collect();
+        for remote in &self.wanted.config.remotes {
+            let at = known.iter().position(|(old, _)| old.public_key == remote.public_key);
+            let (size, standing) = at.map_or_else(|| (None, Standing::new(now)), |at| known.swap_remove(at).1);
+            self.sizes.push(size);
+            self.remotes.push(standing);
+        }
+        self.resize(now);
+        self.changed = true;
     }
 
     /// Says goodbye. The device is left for a successor.
