@@ -203,12 +203,14 @@ fn a_restarted_end_is_back_within_two_seconds() {
     pair.server = start_server(there, &server_config(""));
     let since = Instant::now();
     eventually("the server is back", || answers(here, THERE));
-    assert!(since.elapsed() < ms(3_000), "{:?}", since.elapsed());
+    let first = since.elapsed();
+    assert!(first < ms(2_000), "{first:?}");
     pair.client.process.kill();
     pair.client = Daemon::start(here, &client_config(""));
     let since = Instant::now();
     eventually("the client is back", || answers(there, HERE));
-    assert!(since.elapsed() < ms(3_000), "{:?}", since.elapsed());
+    let second = since.elapsed();
+    assert!(second < ms(2_000), "{second:?}");
     fetch(here, there, THERE, MEGABYTE);
 }
 
@@ -327,8 +329,9 @@ fn a_reload_touches_what_changed() {
     // A second client comes to the server, and the first is none the worse.
     let more = "config client 'more'\n option peer 'home'\n option public_key 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk='\n list allowed_ips '10.74.20.9'";
     let text = server_config("list allowed_ips '10.74.20.2'\n list allowed_ips 'fd74:20::2'\n");
-    pair.server.reload(&(text + more), "reloaded");
-    eventually("an answer", || answers(there, HERE));
+    let server = &mut pair.server;
+    let went_on = support::bond::goes_on(there, HERE, || drop(server.reload(&(text + more), "reloaded")));
+    assert!(went_on, "it has a session of its own");
     assert!(pair.told(false).contains(r#""clients_total":2"#));
     pair.client.reload(&config(&["", ""], ""), "reloaded");
     eventually("no device", || !device_is_there(here));

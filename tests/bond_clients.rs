@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lab::{Dual, Namespace, Server};
 use support::bond::{
-    MEGABYTE, THERE, answers, await_paths, client_section, fetch, inside, peers, server_text, start_server,
+    MEGABYTE, THERE, answers, await_paths, client_section, fetch, goes_on, inside, peers, server_text, start_server,
 };
 use support::{Daemon, datagrams, eventually, ms, raw_packets};
 
@@ -82,6 +82,28 @@ fn one_client_goes_and_comes_without_the_others() {
     homes.clients[0] = Daemon::start(homes.lab.client(), &client_text(1));
     eventually("both are there", || peers(&homes.server, &there).contains(r#""clients_up":2"#));
     eventually("an answer", || answers(&there, inside(1)));
+}
+
+#[test]
+fn clients_that_come_and_go_by_a_reload_are_not_noticed_by_others() {
+    need_lab!();
+    let mut homes = Homes::new(2);
+    let there = homes.lab.internet().clone();
+    let [first, second] = [&homes.lab.clients()[0], &homes.lab.clients()[1]];
+    fetch(second, &there, THERE, MEGABYTE);
+    let server = &mut homes.server;
+    let went_on = goes_on(first, THERE, || drop(server.reload(&server_text(&[""], ""), "reloaded")));
+    assert!(went_on, "while another left");
+    homes.clients[1].says(0, "peer vps is down");
+    assert!(peers(&homes.server, &there).contains(r#""clients_total":1"#));
+    let server = &mut homes.server;
+    let went_on = goes_on(first, THERE, || {
+        server.reload(&server_text(&["", ""], ""), "reloaded");
+        // It goes on, and the server's part begins anew.
+        fetch(second, &there, THERE, MEGABYTE);
+    });
+    assert!(went_on, "while another came");
+    fetch(&there, second, inside(2), MEGABYTE);
 }
 
 #[test]

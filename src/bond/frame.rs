@@ -21,7 +21,7 @@ pub const MAX_PATHS: usize = 16;
 pub const MAX_INDEX: u32 = 0xFF_FFFF;
 
 /// Changes when an older program could not read a newer one's handshake at all.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// One link to a peer, as both ends number it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -82,6 +82,13 @@ pub fn kind(datagram: &[u8]) -> Option<Kind> {
     }
 }
 
+/// The version of a handshake message that is of another than ours.
+pub fn other_version(datagram: &[u8]) -> Option<u8> {
+    let [first, ..] = *datagram.first_chunk::<PREFIX>()?;
+    let (kind, version) = (first >> 4, first & 0xF);
+    (matches!(kind, INITIATION | RESPONSE | COOKIE) && version != VERSION).then_some(version)
+}
+
 const INITIATION: u8 = 1;
 const RESPONSE: u8 = 2;
 const COOKIE: u8 = 3;
@@ -130,6 +137,9 @@ mod tests {
             assert_eq!(kind(&long(first)), None, "{first:#x}");
         }
         assert!(kind(&long(0x40)).is_some());
+        let versions = [0x22, 0x3F, 0x10, 0x21, 0x42, 0x02].map(|first| other_version(&long(first)));
+        assert_eq!(versions, [Some(2), Some(15), Some(0), None, None, None]);
+        assert_eq!(other_version(&[0x22, 0, 0]), None);
         assert_eq!(kind(&long(0x40)[..HEADER + TAG - 1]), None);
         assert_eq!(kind(&[0x11, 0, 0]), None);
     }

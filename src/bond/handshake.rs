@@ -15,6 +15,7 @@
 //! when it boots: an initiation may be replayed, and makes a session that nobody can use. No answer is longer than what it
 //! answers, and who does not know the responder's public key gets none.
 
+use super::address::Address;
 use super::frame::{self, Kind, PREFIX};
 use super::keys::{PublicKey, Secret};
 use super::noise::{self, Pair};
@@ -59,7 +60,7 @@ pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 #[derive(Clone)]
 pub struct Identity {
     pair: Pair,
-    /// Another with each start of the program: the other end sees by it that all numbers begin anew.
+    /// Another with each beginning: the other end sees by it that all numbers begin anew.
     instance: u16,
 }
 
@@ -68,9 +69,8 @@ impl Identity {
         Identity { pair: Pair::new(private.bytes()), instance }
     }
 
-    fn hello(&self) -> [u8; HELLO.len()] {
-        let ([minor, features, ..], [high, low]) = (HELLO, self.instance.to_be_bytes());
-        [minor, features, high, low]
+    pub const fn instance(&self) -> u16 {
+        self.instance
     }
 
     pub const fn public(&self) -> PublicKey {
@@ -104,7 +104,7 @@ impl Initiator {
         let prefix = frame::prefix(Kind::Initiation { index });
         let prologue: &[&[u8]] = &[PROLOGUE, &prefix];
         let (sent, body) =
-            noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &identity.hello())?;
+            noise::write_first(&identity.pair, ephemeral(random), &remote.0, prologue, &our_hello(identity.instance))?;
         let message = with_macs(&prefix, &body, remote);
         let initiator = Initiator {
             identity: identity.clone(),
@@ -209,18 +209,18 @@ impl Responder {
         self.identity.public()
     }
 
-    /// `from` is the source's address as bytes, without the port. With `busy`, as with many initiations a second, sources must
-    /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) of
-    /// whoever may have a session. `index` is what the other end is to write to us, if there is an answer.
+    /// `from` is the source. With `busy`, as with many initiations a second, sources must
+    /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) and our instance for
+    /// whoever may have a session. `index` finds what the other end is to write to us, once it is known that there is an answer.
     #[expect(clippy::too_many_arguments, reason = "each is another fact from outside")]
     pub fn receive(
         &mut self,
         message: &[u8],
-        from: &[u8],
+        from: &Address,
         now: Time,
         busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<Secret>,
-        index: u32,
+        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
+        index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Verdict {
         self.consider(message, from, now, busy, peer, index, random).unwrap_or(Verdict::Ignore)
@@ -230,11 +230,11 @@ impl Responder {
     fn consider(
         &mut self,
         message: &[u8],
-        from: &[u8],
+        from: &Address,
         now: Time,
         busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<Secret>,
-        index: u32,
+        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
+        index: &dyn Fn(Random) -> u32,
         random: Random,
     ) -> Option<Verdict> {
         let Kind::Initiation { index: theirs } = frame::kind(message)? else { return None };
@@ -250,7 +250,8 @@ impl Responder {
             return Some(verdict);
         }
         if busy || self.limits.busy(now) {
-            let cookie = seal::mac(self.secret(now, random), &[from]);
+            let (bytes, length) = from.bytes();
+            let cookie = seal::mac(self.secret(now, random), &[bytes.get(..length).unwrap_or(&bytes)]);
             if !seal::equal(mac2, &seal::mac(&cookie, &[body, mac1])) {
                 return Some(Verdict::Cookie(self.cookie_reply(theirs, cookie, mac1, random)));
             }
@@ -262,19 +263,21 @@ impl Responder {
             return None;
         }
         let (prefix, body) = body.split_first_chunk::<PREFIX>()?;
-        let mut psk = None;
+        let mut known = None;
         let received = noise::read_first(&self.identity.pair, &[PROLOGUE, prefix], body, |remote| {
-            psk = peer(&PublicKey(*remote));
-            psk.is_some()
+            known = peer(&PublicKey(*remote));
+            known.is_some()
         })?;
         let (hello, _) = read_hello(&received.payload)?;
         let peer = PublicKey(received.remote);
-        let [a, b, c, d] = self.identity.hello();
+        let (psk, instance) = known?;
+        let [a, b, c, d] = our_hello(instance);
+        let index = index(random) & frame::MAX_INDEX;
         let [_, high, middle, low] = index.to_be_bytes();
         let payload = [a, b, c, d, 0, high, middle, low];
-        let (body, split) = noise::write_second(received, &ephemeral(random), psk?.bytes(), &payload)?;
+        let (body, split) = noise::write_second(received, &ephemeral(random), psk.bytes(), &payload)?;
         let message = with_macs(&frame::prefix(Kind::Response { index: theirs }), &body, &peer);
-        let session = Session::new((split.second, split.first), (index & frame::MAX_INDEX, theirs), false, hello);
+        let session = Session::new((split.second, split.first), (index, theirs), false, hello);
         if self.answered.len() >= ANSWERS {
             self.answered.remove(0);
         }
@@ -317,6 +320,11 @@ fn ephemeral(random: Random) -> Pair {
     let pair = Pair::new(&private);
     seal::wipe(&mut private);
     pair
+}
+
+const fn our_hello(instance: u16) -> [u8; HELLO.len()] {
+    let ([minor, features, ..], [high, low]) = (HELLO, instance.to_be_bytes());
+    [minor, features, high, low]
 }
 
 fn read_hello(payload: &[u8]) -> Option<(Hello, &[u8])> {

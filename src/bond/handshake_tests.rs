@@ -33,11 +33,15 @@ fn begin(from: u8, to: u8, index: u32) -> (Initiator, Vec<u8>) {
     Initiator::begin(&identity(from), &identity(to).public(), &psk(9), index, &mut numbers(seed.into())).unwrap()
 }
 
+/// `from`: an IPv4 address, or its first bytes.
 fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, busy: bool) -> Verdict {
-    let known = |key: &PublicKey| (*key == identity(A).public()).then(|| psk(9));
+    let mut ip = [0; 4];
+    ip.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
+    let from = &Address::udp((ip, 9).into());
+    let known = |key: &PublicKey| (*key == identity(A).public()).then(|| (psk(9), 2));
     static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1 << 31);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    responder.receive(message, from, now, busy, &known, 2, &mut numbers(seed.into()))
+    responder.receive(message, from, now, busy, &known, &|_: Random| 2, &mut numbers(seed.into()))
 }
 
 fn answer(verdict: Verdict) -> (Vec<u8>, Session) {
@@ -59,10 +63,18 @@ fn is_ignored(verdict: &Verdict) -> bool {
 /// Two ends of a session, the initiator's first.
 pub(in super::super) fn handshake(from: u8, to: u8, index: u32, other: u32) -> (Session, Session) {
     let (mut initiator, message) = begin(from, to, index);
-    let known = |key: &PublicKey| (*key == identity(from).public()).then(|| psk(9));
+    let known = |key: &PublicKey| (*key == identity(from).public()).then(|| (psk(9), u16::from(to)));
     let mut responder = Responder::new(identity(to));
     let mut random = numbers(u64::from(other) << 32 | u64::from(message[10]));
-    let verdict = responder.receive(&message, &[192, 0, 2, 1], Time(0), false, &known, other, &mut random);
+    let verdict = responder.receive(
+        &message,
+        &Address::udp(([192, 0, 2, 1], 9).into()),
+        Time(0),
+        false,
+        &known,
+        &|_: Random| other,
+        &mut random,
+    );
     let (message, session) = answer(verdict);
     (initiator.finish(&message).unwrap(), session)
 }

@@ -1,18 +1,18 @@
 //! All peers of a daemon: which datagram and which packet is whose, and the handshakes.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::config::Prefix;
 use crate::time::Time;
 
 use super::flow::Packet;
 use super::frame::{self, Kind, MAX_INDEX, PathId};
-use super::handshake::{Identity, Initiator, Responder, Verdict};
+use super::handshake::{Identity, Initiator, Random, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
+use super::routes::{Routes, Sources};
 use super::sealing::Task;
 use super::sorted::Sorted;
-use super::{Output, Via};
+use super::{Event, Output, Via};
 
 /// The most peers: each costs 25 KB, 100 KB when it is busy, and a handshake every two minutes.
 pub const MOST: usize = 1024;
@@ -33,11 +33,22 @@ pub struct Member {
     pub settings: Settings,
 }
 
+impl Member {
+    /// Whether it is the same peer: it may have other networks, and we another instance.
+    fn is_same(&self, other: &Member) -> bool {
+        let of = |member: &Member| (member.identity.public(), member.remote, *member.psk.bytes(), member.device);
+        let settings = Settings { allowed: other.settings.allowed.clone(), ..self.settings.clone() };
+        of(self) == of(other) && settings == other.settings
+    }
+}
+
 struct Place {
     peer: Peer,
     member: Member,
     /// The last ones, the latest at the end.
     greetings: Vec<Initiator>,
+    /// The other end's version was told of since it was called.
+    told: bool,
     /// As the peer's, when `indexes` was filled.
     changes: u32,
     deadline: Time,
@@ -47,11 +58,10 @@ struct Place {
 pub struct Hub {
     places: Vec<Place>,
     responders: Vec<Responder>,
-    /// Which peer's a session's index is.
+    /// Which peer's a session's index is, and that of a handshake of ours.
     indexes: Sorted<u32, usize>,
-    /// Which peer's a destination is, by device and prefix; and the lengths in use, longest first.
-    routes: Sorted<(u16, IpAddr, u8), usize>,
-    lengths: Vec<u8>,
+    greetings: Sorted<u32, usize>,
+    routes: Arc<Routes>,
 }
 
 impl Hub {
@@ -60,32 +70,57 @@ impl Hub {
             places: Vec::new(),
             responders: Vec::new(),
             indexes: Sorted::default(),
-            routes: Sorted::default(),
-            lengths: Vec::new(),
+            greetings: Sorted::default(),
+            routes: Arc::default(),
         };
-        for (number, member) in members.into_iter().take(MOST).enumerate() {
-            let public = member.identity.public();
-            if !member.settings.client && !hub.responders.iter().any(|responder| responder.public() == public) {
-                hub.responders.push(Responder::new(member.identity.clone()));
-            }
-            let any = [([0; 4].into(), 0), ([0; 16].into(), 0)].into_iter();
-            let any = any.filter_map(|(ip, length)| Prefix::new(ip, length));
-            let allowed: Vec<Prefix> = member.settings.allowed.clone();
-            let all = if allowed.is_empty() { any.collect() } else { allowed };
-            for prefix in all {
-                let route = (member.device, prefix.address(), prefix.length());
-                if hub.routes.get(&route).is_none() {
-                    hub.routes.insert(route, number);
-                }
-                if !hub.lengths.contains(&prefix.length()) {
-                    hub.lengths.push(prefix.length());
-                }
-            }
-            let peer = Peer::new(number, member.settings.clone(), now);
-            hub.places.push(Place { peer, member, greetings: Vec::new(), changes: 0, deadline: now });
-        }
-        hub.lengths.sort_unstable_by(|one, other| other.cmp(one));
+        hub.replace(members, now);
         hub
+    }
+
+    /// Takes over what the configuration says now. Who was there before goes on, by another number and with other networks;
+    /// who is gone is told so.
+    pub fn set_members(&mut self, members: Vec<Member>, now: Time, out: &mut dyn Output) {
+        for mut gone in self.replace(members, now) {
+            gone.peer.close(now, out);
+        }
+    }
+
+    /// Those that are gone.
+    fn replace(&mut self, mut members: Vec<Member>, now: Time) -> Vec<Place> {
+        members.truncate(MOST);
+        let mut old: Vec<Option<Place>> = core::mem::take(&mut self.places).into_iter().map(Some).collect();
+        let (mut known, mut routes) = (Sorted::default(), Routes::default());
+        for (at, place) in old.iter().enumerate() {
+            place.iter().for_each(|place| known.insert(place.member.remote.0, at));
+        }
+        for (number, member) in members.iter().enumerate() {
+            routes.add(member.device, &member.settings.allowed, number);
+        }
+        self.routes = Arc::new(routes);
+        (self.indexes, self.greetings) = Default::default();
+        for (number, member) in members.into_iter().enumerate() {
+            let public = member.identity.public();
+            if !member.settings.client && !self.responders.iter().any(|responder| responder.public() == public) {
+                self.responders.push(Responder::new(member.identity.clone()));
+            }
+            let sources = Sources::new(self.routes.clone(), member.device, number);
+            let before = known.get(&member.remote.0).and_then(|at| old.get_mut(*at));
+            let place = match before.and_then(|place| place.take_if(|place| place.member.is_same(&member))) {
+                Some(mut place) => {
+                    place.peer.renumber(number, sources);
+                    place.member.settings = member.settings;
+                    place
+                }
+                None => {
+                    let peer = Peer::new(number, member.settings.clone(), sources, now);
+                    Place { peer, member, greetings: Vec::new(), told: false, changes: 0, deadline: now }
+                }
+            };
+            place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
+            place.greetings.iter().for_each(|greeting| self.greetings.insert(greeting.index(), number));
+            self.places.push(place);
+        }
+        old.into_iter().flatten().collect()
     }
 
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
@@ -96,8 +131,8 @@ impl Hub {
     pub fn held(&self) -> usize {
         let peers: usize = self.peers().map(Peer::held).sum();
         let places = self.places.capacity() * (size_of::<Place>() - size_of::<Peer>());
-        let indexes = self.indexes.len() * size_of::<(u32, usize)>();
-        peers + places + indexes + self.routes.len() * size_of::<((u16, IpAddr, u8), usize)>()
+        let indexes = (self.indexes.len() + self.greetings.len()) * size_of::<(u32, usize)>();
+        peers + places + indexes + self.routes.held()
     }
 
     /// As [`Peer::set_path`].
@@ -121,18 +156,11 @@ impl Hub {
     /// A packet from a device.
     pub fn packet(&mut self, device: u16, packet: Packet, now: Time, out: &mut dyn Output) {
         let Some(to) = destination(packet.head) else { return };
-        let Some(number) = self.route(device, to) else { return };
+        let Some(number) = self.routes.find(device, to) else { return };
         if let Some(place) = self.places.get_mut(number) {
             place.peer.packet(packet, now, out);
         }
         self.touched(number, now);
-    }
-
-    fn route(&self, device: u16, to: IpAddr) -> Option<usize> {
-        self.lengths.iter().find_map(|length| {
-            let prefix = Prefix::new(to, *length)?;
-            self.routes.get(&(device, prefix.address(), *length)).copied()
-        })
     }
 
     /// How a datagram from the network is to be opened, which may be done before [`Hub::datagram`] is told of it. `None`: it is
@@ -157,7 +185,7 @@ impl Hub {
                 let Some((number, greeting)) = self.greeting(index) else { return };
                 let Some(session) = greeting.finish(datagram) else { return };
                 if let Some(place) = self.places.get_mut(number) {
-                    place.greetings.clear();
+                    place.greetings.drain(..).for_each(|greeting| _ = self.greetings.remove(&greeting.index()));
                     place.peer.adopt(session, now, out);
                     place.peer.tick(now, out);
                     self.touched(number, now);
@@ -169,7 +197,18 @@ impl Hub {
                     send(via, &message, out);
                 }
             }
-            None => {}
+            None => self.other_version(via, datagram, out),
+        }
+    }
+
+    /// What strangers say is of no interest, and of whom we call we want to know it once.
+    fn other_version(&mut self, via: &Via, datagram: &[u8], out: &mut dyn Output) {
+        let Some(version) = frame::other_version(datagram).filter(|_| !self.greetings.is_empty()) else { return };
+        for (number, place) in self.places.iter_mut().enumerate() {
+            let calls = !place.greetings.is_empty() && place.peer.addresses().any(|called| called == *via);
+            if calls && !core::mem::replace(&mut place.told, true) {
+                out.event(number, Event::Version(version));
+            }
         }
     }
 
@@ -183,25 +222,22 @@ impl Hub {
     }
 
     fn greeting(&mut self, index: u32) -> Option<(usize, &mut Initiator)> {
-        let all = self.places.iter_mut().enumerate();
-        let mut all =
-            all.flat_map(|(number, place)| place.greetings.iter_mut().map(move |greeting| (number, greeting)));
-        all.find(|(_, greeting)| greeting.index() == index)
+        let number = *self.greetings.get(&index)?;
+        let mut greetings = self.places.get_mut(number)?.greetings.iter_mut();
+        Some((number, greetings.find(|greeting| greeting.index() == index)?))
     }
 
     fn initiation(&mut self, via: &Via, message: &[u8], now: Time, out: &mut dyn Output) {
-        let index = self.free_index(out);
-        let (from, length) = via.to.bytes();
-        let from = from.get(..length).unwrap_or(&from);
         for at in 0..self.responders.len() {
-            let places = &self.places;
+            let (places, indexes, greetings) = (&self.places, &self.indexes, &self.greetings);
+            let index = |random: Random| free_index(indexes, greetings, random);
             let Some(responder) = self.responders.get_mut(at) else { return };
             let public = responder.public();
-            let psk = |remote: &PublicKey| {
+            let who = |remote: &PublicKey| {
                 let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
-                places.iter().find(known).map(|place| place.member.psk.clone())
+                places.iter().find(known).map(|place| (place.member.psk.clone(), place.member.identity.instance()))
             };
-            let verdict = responder.receive(message, from, now, false, &psk, index, &mut |bytes| out.random(bytes));
+            let verdict = responder.receive(message, &via.to, now, false, &who, &index, &mut |bytes| out.random(bytes));
             match verdict {
                 Verdict::Answer { peer, message, session } => {
                     let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;
@@ -246,16 +282,18 @@ impl Hub {
         let Some(place) = self.places.get_mut(number) else { return };
         place.peer.tick(now, out);
         if place.peer.greets(now) {
-            let index = self.free_index(out);
-            let Some(place) = self.places.get_mut(number) else { return };
             let member = &place.member;
             let random = &mut |bytes: &mut [u8]| out.random(bytes);
+            let index = free_index(&self.indexes, &self.greetings, random);
             let begun = Initiator::begin(&member.identity, &member.remote, &member.psk, index, random);
             if let Some((initiator, message)) = begun {
                 if place.greetings.len() >= GREETINGS {
-                    place.greetings.remove(0);
+                    let oldest = place.greetings.remove(0);
+                    self.greetings.remove(&oldest.index());
                 }
                 place.greetings.push(initiator);
+                self.greetings.insert(index, number);
+                place.told = false;
                 place.peer.addresses().for_each(|via| send(&via, &message, out));
             }
         }
@@ -273,16 +311,16 @@ impl Hub {
             place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
         }
     }
+}
 
-    /// An index that names no session yet.
-    fn free_index(&mut self, out: &mut dyn Output) -> u32 {
-        loop {
-            let mut bytes = [0; 4];
-            out.random(&mut bytes);
-            let index = u32::from_be_bytes(bytes) & MAX_INDEX;
-            if self.indexes.get(&index).is_none() && self.greeting(index).is_none() {
-                return index;
-            }
+/// An index that names no session yet.
+fn free_index(indexes: &Sorted<u32, usize>, greetings: &Sorted<u32, usize>, random: Random) -> u32 {
+    loop {
+        let mut bytes = [0; 4];
+        random(&mut bytes);
+        let index = u32::from_be_bytes(bytes) & MAX_INDEX;
+        if indexes.get(&index).is_none() && greetings.get(&index).is_none() {
+            return index;
         }
     }
 }
@@ -290,3 +328,7 @@ impl Hub {
 fn send(via: &Via, message: &[u8], out: &mut dyn Output) {
     out.slot(via, message.len()).bytes.copy_from_slice(message);
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

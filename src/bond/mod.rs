@@ -52,6 +52,7 @@ pub mod peer;
 pub mod pieces;
 pub mod rate;
 pub mod replay;
+pub mod routes;
 pub mod schedule;
 pub mod sealing;
 pub mod session;
@@ -88,6 +89,8 @@ pub enum Event {
     Narrow(PathId),
     /// Nothing came for two seconds: another of its endpoints may do better.
     Silent,
+    /// Where we call it, somebody answers in another version of the handshake. Once for each call.
+    Version(u8),
 }
 
 /// Room for a datagram.

@@ -15,6 +15,7 @@ use super::order::Order;
 use super::parity::Taker;
 use super::path::{Path, State};
 use super::pieces::Pieces;
+use super::routes::Sources;
 use super::schedule::{Paths, Schedule, Scheduler};
 use super::session::{Session, Sessions};
 use super::squeeze::{Expander, Name, Squeezer};
@@ -50,9 +51,11 @@ const STOPPED: Time = Time(u64::MAX);
 const SILENCE: Span = Span::from_secs(2);
 /// A handshake is repeated after this, each time twice as long, up to [`CALM`].
 const RETRY: Span = Span::from_millis(250);
+/// Whoever sent packets for so long, and then nothing for so long, may have begun anew: a server does not know its clients then.
+const QUIET: Span = Span::from_secs(1);
 
 /// What the configuration says of a peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     pub scheduler: Scheduler,
     /// A packet older than this is not sent again, and no path may lag further behind.
@@ -63,7 +66,7 @@ pub struct Settings {
     pub keepalive: Span,
     /// It is up to us to begin.
     pub client: bool,
-    /// Source addresses that the peer's packets may have; empty: any.
+    /// Source addresses that the peer's packets may have, unless a longer prefix is another peer's; empty: any.
     pub allowed: Vec<Prefix>,
 }
 
@@ -88,6 +91,7 @@ pub struct Totals {
 pub struct Peer {
     pub(super) number: usize,
     pub(super) settings: Settings,
+    sources: Sources,
     pub(super) sessions: Sessions,
     pub(super) paths: Paths,
     tallies: [Option<Box<Tally>>; MAX_PATHS],
@@ -121,6 +125,8 @@ pub struct Peer {
     pub(super) is_up: bool,
     pub(super) since: Time,
     heard: Time,
+    /// The peer's packets that came without a pause: the first, and the last.
+    stream: Option<(Time, Time)>,
     told: Time,
     /// The next handshake, and the wait after it.
     greet: Time,
@@ -143,12 +149,13 @@ struct Candidate {
 
 impl Peer {
     /// `number`: what [`Output`] calls it.
-    pub fn new(number: usize, settings: Settings, now: Time) -> Self {
+    pub fn new(number: usize, settings: Settings, sources: Sources, now: Time) -> Self {
         Peer {
             number,
             schedule: Schedule::new(settings.scheduler, settings.limit),
             order: Order::new(settings.limit),
             settings,
+            sources,
             sessions: Sessions::default(),
             paths: Default::default(),
             tallies: Default::default(),
@@ -173,6 +180,7 @@ impl Peer {
             is_up: false,
             since: now,
             heard: now,
+            stream: None,
             told: now,
             greet: now,
             retry: RETRY,
@@ -181,6 +189,11 @@ impl Peer {
             scratch: Vec::new(),
             parities: Default::default(),
         }
+    }
+
+    /// It is called by another number, and may have other sources.
+    pub(super) fn renumber(&mut self, number: usize, sources: Sources) {
+        (self.number, self.sources) = (number, sources);
     }
 
     /// Sets where a client's path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
@@ -199,6 +212,10 @@ impl Peer {
         let Some(via) = via else { return self.close_path(id, now, out) };
         let terms = Terms { weight: weight.max(1), cap };
         self.has_terms |= terms != Terms::USUAL;
+        if self.paths.iter().flatten().next().is_none() {
+            // Nobody could be heard before.
+            self.told = now;
+        }
         let path = self.path(id, now);
         if path.terms() != terms {
             path.set_terms(terms);
@@ -342,6 +359,7 @@ impl Peer {
             self.sessions.expire(now);
         }
         self.follow_session(now, out);
+        self.wonder(now);
         for id in PathId::all() {
             self.tend(id, now, out);
         }
@@ -370,6 +388,7 @@ impl Peer {
             at(Some(self.greet));
         }
         if self.sessions.current(now).is_some() {
+            at(self.quiet());
             for path in self.paths.iter().flatten() {
                 at(path.overdue());
                 if path.address.is_some() {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cheaproute::bond::keys::Secret;
 use lab::{Namespace, SERVER4, Server};
@@ -92,6 +93,23 @@ pub fn await_paths(client: &Daemon, host: &Namespace, paths: usize) {
 
 pub fn answers(host: &Namespace, address: IpAddr) -> bool {
     lab::ping(host, address, ms(500)).is_ok()
+}
+
+/// Whether one echo after the other comes back while something happens, and a moment longer.
+pub fn goes_on(host: &Namespace, address: IpAddr, happens: impl FnOnce()) -> bool {
+    let over = AtomicBool::new(false);
+    let limit = Instant::now() + Duration::from_secs(20);
+    let pings = || {
+        let mut row = std::iter::repeat_with(|| lab::ping(host, address, ms(1_000)).is_ok());
+        row.find(|answered| !answered || over.load(Ordering::Relaxed) || Instant::now() > limit) == Some(true)
+    };
+    std::thread::scope(|scope| {
+        let pings = scope.spawn(pings);
+        happens();
+        std::thread::sleep(ms(500));
+        over.store(true, Ordering::Relaxed);
+        pings.join().expect("the pings")
+    })
 }
 
 /// Fetches so many bytes from a server in `from`, and checks every one.

@@ -1,5 +1,6 @@
 //! How many handshakes are taken, in total and from each source.
 
+use super::super::address::Address;
 use crate::time::{Span, Time};
 
 /// Handshakes that cost key agreements: 50 a second are 10 ms of a server's time, 300 of a slow router's.
@@ -44,10 +45,8 @@ impl Limits {
     }
 
     /// For a source that has proven itself: forged ones would fill the table.
-    pub(super) fn source(&mut self, from: &[u8], now: Time) -> bool {
-        // An IPv6 site has a /64 at least: all of it is one source.
-        let mut key = [0; 8];
-        key.iter_mut().zip(from).for_each(|(key, byte)| *key = *byte);
+    pub(super) fn source(&mut self, from: &Address, now: Time) -> bool {
+        let key = key(from);
         let place = match self.sources.iter().position(|(known, _)| *known == key) {
             Some(place) => place,
             None => {
@@ -66,9 +65,27 @@ impl Limits {
     }
 }
 
+/// A host, or all of an IPv6 site, which has a /64 at least. Without its port: each has as many as it likes.
+fn key(from: &Address) -> [u8; 8] {
+    let length = match from {
+        Address::Udp { remote, .. } if remote.is_ipv4() => 4,
+        Address::Udp { .. } => 8,
+        Address::Ethernet(mac) => mac.len(),
+    };
+    let mut key = [0; 8];
+    key.iter_mut().zip(from.bytes().0).take(length).for_each(|(key, byte)| *key = byte);
+    key
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+
+    fn from(ip: impl Into<IpAddr>, port: u16) -> Address {
+        Address::udp((ip.into(), port).into())
+    }
 
     fn taken(mut take: impl FnMut() -> bool) -> u64 {
         (0..10_000).filter(|_| take()).count() as u64
@@ -84,34 +101,40 @@ mod tests {
         assert_eq!(taken(|| limits.total(now)), TOTAL.burst - FREE.burst);
         assert_eq!(taken(|| limits.total(now + Span::from_secs(1))), 50);
         assert!(!limits.busy(now + Span::from_secs(10)));
-        assert_eq!(taken(|| limits.source(&[1, 2, 3, 4], now)), SOURCE.burst);
-        assert_eq!(taken(|| limits.source(&[1, 2, 3, 5], now)), SOURCE.burst);
-        assert_eq!(taken(|| limits.source(&[1, 2, 3, 4], now + Span::from_secs(1))), 20);
+        let [one, other] = [4, 5].map(|last| from([1, 2, 3, last], 9));
+        assert_eq!(taken(|| limits.source(&one, now)), SOURCE.burst);
+        assert_eq!(taken(|| limits.source(&other, now)), SOURCE.burst);
+        assert_eq!(taken(|| limits.source(&one, now + Span::from_secs(1))), 20);
         // A clock that goes back is no way around.
-        assert_eq!(taken(|| limits.source(&[1, 2, 3, 5], Time(0))), 0);
+        assert_eq!(taken(|| limits.source(&other, Time(0))), 0);
     }
 
     #[test]
-    fn a_prefix_is_one_source() {
-        let mut limits = Limits::default();
-        let mut last = 0;
-        let mut from = || {
-            last += 1;
-            let [high, low] = u16::to_be_bytes(last);
-            [0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, high, low]
-        };
-        assert_eq!(taken(|| limits.source(&from(), Time(0))), SOURCE.burst);
-        assert_eq!(limits.sources.len(), 1);
+    fn a_site_is_one_source_and_a_host_by_all_of_its_ports() {
+        let site = |number: u16| from([0x2001, 0xdb8, 0, 1, 0, 0, 0, number], 9);
+        let host = |number: u16| from([192, 0, 2, 1], number);
+        let neighbour = |_| Address::Ethernet([2, 0, 0, 0, 0, 9]);
+        for of in [&site as &dyn Fn(u16) -> Address, &host, &neighbour] {
+            let mut limits = Limits::default();
+            let mut number = 0;
+            let mut next = || {
+                number += 1;
+                of(number)
+            };
+            assert_eq!(taken(|| limits.source(&next(), Time(0))), SOURCE.burst);
+            assert_eq!(limits.sources.len(), 1);
+        }
+        assert_ne!(key(&Address::Ethernet([2, 0, 0, 0, 0, 9])), key(&Address::Ethernet([2, 0, 0, 0, 0, 8])));
     }
 
     #[test]
     fn the_table_is_bounded_and_keeps_who_is_at_its_limit() {
         let mut limits = Limits::default();
-        let worst = [9, 9, 9, 9];
+        let worst = from([9, 9, 9, 9], 9);
         assert_eq!(taken(|| limits.source(&worst, Time(0))), SOURCE.burst);
         for number in 0..5_000u16 {
             let [high, low] = number.to_be_bytes();
-            limits.source(&[10, 0, high, low], Time(0));
+            limits.source(&from([10, 0, high, low], 9), Time(0));
         }
         assert_eq!(limits.sources.len(), SOURCES);
         assert!(!limits.source(&worst, Time(0)));

@@ -1,6 +1,5 @@
 //! From the paths to the device.
 
-use crate::config::Prefix;
 use crate::time::{Span, Time};
 
 use super::super::control::{self, Control, MAP, Report, Terms};
@@ -11,12 +10,13 @@ use super::super::order::Order;
 use super::super::parity::{self, Taker};
 use super::super::path::{Outcome, State};
 use super::super::pieces::{Piece, Pieces};
+use super::super::routes::Sources;
 use super::super::schedule::Choice;
 use super::super::sealing::Task;
 use super::super::squeeze::Expander;
 use super::super::tally::Tally;
 use super::super::{Event, Output, Via};
-use super::{Candidate, Peer, Scheduler, Search, Totals, URGENT, mtu};
+use super::{Candidate, Peer, QUIET, Scheduler, Search, Totals, URGENT, mtu};
 
 /// Reports go by a path that nothing came by for longer only if they are about it: shorter than the time in
 /// which a sender wants word (`LEAST_DUE` in `path`).
@@ -63,6 +63,10 @@ impl Peer {
             tally.received(counter, length, !is_control, now);
         }
         self.check_address(id, via, now, out);
+        if !is_control {
+            let first = self.stream.filter(|(_, last)| now.since(*last) < QUIET).map_or(now, |(first, _)| first);
+            self.stream = Some((first, now));
+        }
         if is_control {
             if let Some(control) = control::read(item) {
                 self.hear(id, via, &control, now, out);
@@ -120,7 +124,7 @@ impl Peer {
             expander: &self.expander,
             pieces: &mut self.pieces,
             totals: &mut self.totals,
-            allowed: &self.settings.allowed,
+            sources: &mut self.sources,
             head: std::mem::take(&mut self.scratch),
             peer: self.number,
             now,
@@ -301,7 +305,7 @@ struct Delivery<'p> {
     expander: &'p Expander,
     pieces: &'p mut Pieces,
     totals: &'p mut Totals,
-    allowed: &'p [Prefix],
+    sources: &'p mut Sources,
     head: Vec<u8>,
     peer: usize,
     now: Time,
@@ -331,9 +335,7 @@ impl Delivery<'_> {
                 packet = Packet { head: &self.head, body: &[], pending };
             }
         }
-        if !self.allowed.is_empty()
-            && !source(packet.head).is_some_and(|ip| self.allowed.iter().any(|p| p.contains(ip)))
-        {
+        if !source(packet.head).is_some_and(|source| self.sources.admit(source)) {
             self.totals.dropped += 1;
             return;
         }

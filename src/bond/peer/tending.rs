@@ -11,9 +11,27 @@ use super::super::mtu::LEAST;
 use super::super::path::{Outcome, Path, State};
 use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
-use super::{CALM, GIVEN_UP, Peer, RETRY, STOPPED, STRANGE, URGENT, sending};
+use super::{CALM, GIVEN_UP, Peer, QUIET, RETRY, STOPPED, STRANGE, URGENT, sending};
 
 impl Peer {
+    /// When a client that was receiving packets all the time will have heard nothing for too long.
+    pub(super) fn quiet(&self) -> Option<Time> {
+        let (first, last) = self.stream.filter(|_| self.settings.client && self.is_up)?;
+        (last.since(first) >= QUIET).then(|| self.heard + QUIET)
+    }
+
+    /// That a server began anew shows by packets of ours that get no word. Who only receives has none on their way: where a
+    /// stream of packets ends, all paths are asked, once.
+    pub(super) fn wonder(&mut self, now: Time) {
+        if self.quiet().is_none_or(|at| now < at) {
+            return;
+        }
+        let ended = self.stream.take().is_some_and(|(_, last)| self.heard.since(last) < QUIET);
+        for path in self.paths.iter_mut().flatten().filter(|path| ended && path.probing.asked.is_none()) {
+            path.probing.next = now;
+        }
+    }
+
     /// Probes a path, and finds it silent.
     pub(super) fn tend(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
         let at = id.index();

@@ -205,6 +205,45 @@ fn a_server_that_began_anew_is_missed_after_one_keepalive() {
     assert!(passed > Span::ZERO && passed < Span::from_millis(11_000), "{passed:?}: {:?}", world.said);
 }
 
+/// ... and sooner where its packets came all the time, though its client sends none.
+#[test]
+fn a_server_that_began_anew_is_missed_where_its_packets_are() {
+    use super::streams::Voice;
+    let choice = Choice { keepalive: Span::from_secs(10), ..Choice::default() };
+    let plan = Plan::new(&[(10, 10), (10, 20)]);
+    let make = |side, plan: &Plan| -> Box<dyn End> { Box::new(Bonded::new(side, plan, choice, side as u16 + 1)) };
+    let mut world = super::world::World::new(&plan, &make);
+    world.run_ms(1_000);
+    world.add(|app| Voice::new(app, super::SERVER));
+    world.run_ms(4_000);
+    world.restart(super::SERVER, Box::new(Bonded::new(super::SERVER, &plan, choice, 9)));
+    let start = world.now;
+    world.run_ms(5_000);
+    let back = world.said.iter().rfind(|(_, side, event)| (*side, *event) == (super::SERVER, Event::Up));
+    let passed = back.map(|(at, ..)| at.since(start)).expect("the server is up");
+    assert!(passed > Span::ZERO && passed < Span::from_millis(2_000), "{passed:?}: {:?}", world.said);
+}
+
+/// A stream that ends is no reason for more than one question.
+#[test]
+fn a_stream_that_ends_is_asked_for_once() {
+    use super::streams::Voice;
+    let choice = Choice { keepalive: Span::from_secs(60), ..Choice::default() };
+    let plan = Plan::new(&[(10, 10), (10, 20)]);
+    let make = |side, plan: &Plan| -> Box<dyn End> { Box::new(Bonded::new(side, plan, choice, side as u16 + 1)) };
+    let mut world = super::world::World::new(&plan, &make);
+    world.run_ms(1_000);
+    world.add(|app| Voice::new(app, super::SERVER));
+    world.run_ms(4_000);
+    world.stop();
+    world.run_ms(500);
+    let sent =
+        |world: &super::world::World| -> u64 { world.links.iter().map(|link| link.carried[CLIENT].datagrams).sum() };
+    let before = sent(&world);
+    world.run_ms(20_000);
+    assert_eq!(sent(&world) - before, 2, "one by each path");
+}
+
 #[test]
 fn a_radios_delay_is_not_taken_for_a_queue() {
     use super::congestion::Control;

@@ -29,17 +29,18 @@ pub struct Device {
     addresses: Vec<(IpAddr, u8)>,
     pub mtu: u16,
     next: Next,
-    /// The poll does not report it.
+    /// The poll reports nothing of it but errors.
     pub muted: bool,
+    pub since: Time,
 }
 
 impl Device {
-    pub fn open(name: &str) -> io::Result<Self> {
+    pub fn open(name: &str, now: Time) -> io::Result<Self> {
         let (tun, offload) = Tun::open_large(name, Offload::ALL, false)?;
         tun.set_queue(QUEUE)?;
         let index = tun.index()?;
         let (coalescer, addresses) = (Coalescer::new(offload), Vec::new());
-        Ok(Device { tun, index, coalescer, addresses, mtu: 0, next: Next::default(), muted: false })
+        Ok(Device { tun, index, coalescer, addresses, mtu: 0, next: Next::default(), muted: false, since: now })
     }
 
     /// Gives it its addresses, and the MTU if one is wanted, and sets it up.

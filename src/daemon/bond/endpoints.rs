@@ -12,6 +12,8 @@ use super::Shared;
 
 /// A name that nobody knows is asked for again after this.
 const AGAIN: Span = Span::from_secs(3);
+/// How long a link may take to get an address of the family that is wanted: as long as a silent server has.
+const PATIENCE: Span = Span::from_secs(2);
 /// Of the thread that asks: a message of a name server, and /etc/hosts.
 const STACK: usize = 128 * 1024;
 
@@ -28,6 +30,8 @@ pub struct Endpoints {
     at: usize,
     found: Vec<SocketAddr>,
     asked: bool,
+    /// Since when there are links, and none has the family of any address.
+    unfit: Option<Time>,
     /// Why there is no address.
     pub trouble: Option<String>,
     /// When to ask again.
@@ -36,12 +40,31 @@ pub struct Endpoints {
 
 impl Endpoints {
     pub fn new(list: Vec<Endpoint>, now: Time) -> Self {
-        Endpoints { list, at: 0, found: Vec::new(), asked: false, trouble: None, again: Some(now) }
+        Endpoints { list, at: 0, found: Vec::new(), asked: false, unfit: None, trouble: None, again: Some(now) }
     }
 
     /// Where it is, for a link that has these families.
     pub fn address(&self, ipv4: bool, ipv6: bool) -> Option<SocketAddr> {
         self.found.iter().copied().find(|address| if address.is_ipv4() { ipv4 } else { ipv6 })
+    }
+
+    /// Takes in which families the links have that there are.
+    pub fn see(&mut self, families: &[(bool, bool)], now: Time) {
+        let fits = families.iter().any(|(ipv4, ipv6)| self.address(*ipv4, *ipv6).is_some());
+        let unfit = !fits && !families.is_empty() && !self.found.is_empty();
+        self.unfit = unfit.then(|| self.unfit.unwrap_or(now));
+    }
+
+    /// When to go on to the next one, since no link can call this one.
+    pub fn leave(&self) -> Option<Time> {
+        self.unfit.map(|since| since + PATIENCE)
+    }
+
+    /// Why no link can call it.
+    pub fn lack(&self) -> Option<String> {
+        let endpoint = self.unfit.and(self.current())?;
+        let family = if self.found.iter().any(SocketAddr::is_ipv6) { "IPv6" } else { "IPv4" };
+        Some(format!("no link has {family} for {endpoint}"))
     }
 
     /// The one in use, as the configuration has it.
@@ -55,6 +78,7 @@ impl Endpoints {
 
     /// The one in use does not answer: the next, with its address found out anew.
     pub fn advance(&mut self, now: Time) {
+        self.unfit = None;
         if self.asked {
             return;
         }
@@ -150,6 +174,30 @@ mod tests {
             assert!(own.turn("a", &shared, Time(5)) && !own.turn("a", &shared, Time(5)));
             assert_eq!(port(&own), Some(expected));
         }
+    }
+
+    #[test]
+    fn one_that_no_link_can_call_is_left() {
+        let (mut own, shared) = endpoints(&["[2001:db8::1]:1", "192.0.2.1:2"]);
+        own.see(&[(true, false)], Time(0));
+        assert_eq!(own.leave(), None, "nobody knows yet");
+        assert!(own.turn("a", &shared, Time(1)));
+        own.see(&[], Time(1));
+        assert_eq!(own.leave(), None, "no link is up");
+        own.see(&[(true, false), (true, false)], Time(5));
+        own.see(&[(true, false)], Time(9));
+        assert_eq!(own.leave(), Some(Time(5) + PATIENCE));
+        assert_eq!(own.lack().as_deref(), Some("no link has IPv6 for [2001:db8::1]:1"));
+        own.see(&[(true, false), (true, true)], Time(10));
+        assert_eq!((own.leave(), own.lack()), (None, None), "one has an address now");
+        own.see(&[(true, false)], Time(11));
+        own.advance(Time(12));
+        assert_eq!((own.leave(), own.lack()), (None, None));
+        assert!(own.turn("a", &shared, Time(12)));
+        own.see(&[(true, false)], Time(12));
+        assert_eq!((port(&own), own.leave()), (Some(2), None));
+        own.see(&[(false, true)], Time(13));
+        assert_eq!(own.lack().as_deref(), Some("no link has IPv4 for 192.0.2.1:2"));
     }
 
     #[test]

@@ -16,6 +16,15 @@ pub struct Wanted {
     pub ways: Vec<Way>,
 }
 
+impl Wanted {
+    /// Whether it is the same peer, though its links may be others, and a server's clients.
+    pub fn is_same(&self, other: &Wanted) -> bool {
+        let of = if other.config.role == Role::Server { other } else { self };
+        let config = PeerConfig { remotes: of.config.remotes.clone(), ..self.config.clone() };
+        (&config, &self.key) == (&other.config, &other.key)
+    }
+}
+
 /// A link as a path sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Way {

@@ -152,11 +152,9 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes over what the main loop wants. A section stays if nothing but its links changed.
+    /// Takes over what the main loop wants. A section stays if nothing but its links changed, or a server's clients.
     fn follow(&mut self, wanted: Vec<Wanted>, at: Time) {
-        let same = |section: &Section, wanted: &Wanted| {
-            (&section.wanted.config, &section.wanted.key) == (&wanted.config, &wanted.key)
-        };
+        let same = |section: &Section, wanted: &Wanted| section.wanted.is_same(wanted);
         let old = core::mem::take(&mut self.sections);
         let (mut kept, gone): (Vec<Section>, Vec<Section>) =
             old.into_iter().partition(|section| wanted.iter().any(|wanted| same(section, wanted)));
@@ -168,6 +166,7 @@ impl Runner {
                 Some(place) => {
                     let mut section = kept.swap_remove(place);
                     section.set_ways(wanted.ways);
+                    section.set_remotes(wanted.config.remotes, at);
                     section
                 }
                 None => {

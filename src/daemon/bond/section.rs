@@ -10,7 +10,7 @@ use crate::bond::mtu;
 use crate::bond::offload::segments;
 use crate::bond::peer::Settings;
 use crate::bond::{Event, Output, Via};
-use crate::config::{Key, PeerConfig, Role};
+use crate::config::{Key, PeerConfig, Remote, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
 use crate::logging;
@@ -22,7 +22,7 @@ use super::device::Device;
 use super::endpoints::{Endpoints, Found};
 use super::orders::{Wanted, Way};
 use super::outlet::Outlet;
-use super::telling::{Chatter, Standing};
+use super::telling::{Chatter, Standing, no_answer};
 
 /// Packets read from the device, and system calls that take datagrams, before the other side has its turn.
 const TURNS: usize = 8;
@@ -37,7 +37,7 @@ const BLOCKED: Span = Span::from_millis(1);
 /// A server asks idle paths itself so seldom: it is up to clients to keep their NAT awake, or to save their bytes.
 const SERVERS: Span = Span::from_secs(25);
 /// Silences of a server before a person is asked to have a look, and between two such lines.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
 const MANY_TRIES: u32 = 300;
 
 pub struct Section {
@@ -57,6 +57,8 @@ pub struct Section {
     pub all: Standing,
     /// Silences in a row.
     pub tries: u32,
+    /// That of the peer's handshakes, if it is another than ours.
+    pub version: Option<u8>,
     chatter: Chatter,
     /// Paths, sockets or the device are to be looked at.
     stale: bool,
@@ -89,6 +91,7 @@ impl Section {
             remotes: wanted.config.remotes.iter().map(|_| Standing::new(now)).collect(),
             all: Standing::new(now),
             tries: 0,
+            version: None,
             chatter: Chatter::default(),
             stale: true,
             ticked: Time(0),
@@ -113,6 +116,30 @@ impl Section {
         self.wanted.ways = ways;
     }
 
+    /// A server's clients are others now. Those that stay do not notice.
+    pub fn set_remotes(&mut self, remotes: Vec<Remote>, now: Time) {
+        if self.wanted.config.remotes == remotes {
+            return;
+        }
+        // They go by the old numbers.
+        self.take_events(now);
+        let old = core::mem::replace(&mut self.wanted.config.remotes, remotes);
+        if let Some((hub, key)) = self.hub.as_mut().zip(self.wanted.key.as_ref().ok()) {
+            let members = members(&self.wanted.config, key, &mut self.out);
+            hub.set_members(members, now, &mut self.out);
+        }
+        let sizes = core::mem::take(&mut self.sizes).into_iter();
+        let mut known: Vec<_> = old.iter().zip(sizes.zip(core::mem::take(&mut self.remotes))).collect();
+        for remote in &self.wanted.config.remotes {
+            let at = known.iter().position(|(old, _)| old.public_key == remote.public_key);
+            let (size, standing) = at.map_or_else(|| (None, Standing::new(now)), |at| known.swap_remove(at).1);
+            self.sizes.push(size);
+            self.remotes.push(standing);
+        }
+        self.resize(now);
+        self.changed = true;
+    }
+
     /// Says goodbye. The device is left for a successor.
     pub fn close(mut self, now: Time) -> Option<Device> {
         if let Some(hub) = &mut self.hub {
@@ -128,7 +155,7 @@ impl Section {
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
         let alone = self.alone.filter(|_| !self.reserve).map(|since| since + ALONE);
-        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.retry])
+        earliest(&[hub, device, blocked, stale, alone, self.endpoints.again, self.endpoints.leave(), self.retry])
     }
 
     /// Whether the device may be read.
@@ -159,6 +186,9 @@ impl Section {
         self.out.flush();
         self.take_refusals(now);
         self.take_events(now);
+        if self.endpoints.leave().is_some_and(|at| at <= now) {
+            self.silent(now);
+        }
         if self.endpoints.again.is_some_and(|at| at <= now) {
             let name = self.wanted.config.name.clone();
             self.stale |= self.endpoints.turn(&name, shared, now);
@@ -176,21 +206,36 @@ impl Section {
     }
 
     fn read_device(&mut self, buffer: &mut [u8]) {
-        let (Some(hub), out) = (self.hub.as_mut(), &mut self.out) else { return };
-        if !core::mem::take(&mut self.device_readable) {
-            return;
-        }
+        let readable = core::mem::take(&mut self.device_readable);
+        let Some(device) = self.out.device.as_ref().filter(|_| readable) else { return };
         let now = clock::now();
+        // Of a muted one no more is told than that it is gone.
+        let mut gone = device.muted;
+        let (hub, out) = (&mut self.hub, &mut self.out);
         for _ in 0..TURNS {
-            if out.is_blocked() || !hub.ready(0, now) {
-                break;
+            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(0, now)) else { break };
+            match out.device.as_ref().map(|device| device.tun.read(buffer)) {
+                Some(Ok(Some((header, packet)))) => {
+                    segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
+                }
+                Some(Err(_)) => gone = true,
+                _ => break,
             }
-            let Some(Ok(Some((header, packet)))) = out.device.as_ref().map(|device| device.tun.read(buffer)) else {
-                break;
-            };
-            segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
         }
         out.flush();
+        if gone {
+            self.lose_device(now);
+        }
+    }
+
+    /// Another one is made: at once, unless this one was there for a moment only.
+    fn lose_device(&mut self, now: Time) {
+        let Some(device) = self.out.device.take() else { return };
+        if self.chatter.may(now) {
+            logging::warn!("peer {}: somebody deleted device {}", self.name(), device.tun.name());
+        }
+        self.retry = Some(now.max(device.since + RETRY));
+        (self.rewired, self.changed) = (true, true);
     }
 
     fn receive(&mut self, arena: &mut Arena) {
@@ -245,7 +290,8 @@ impl Section {
         for (peer, event) in core::mem::take(&mut self.out.events) {
             self.changed = true;
             match event {
-                Event::Up => self.tries = 0,
+                Event::Up => (self.tries, self.version) = (0, None),
+                Event::Version(version) => self.version = Some(version),
                 // One that is gone keeps nobody's packets small.
                 Event::Down => self.resize(now),
                 Event::PathUp(id) | Event::PathDown(id) => {
@@ -279,7 +325,7 @@ impl Section {
     }
 
     /// The device takes what every remote takes that is there.
-    fn resize(&mut self, now: Time) {
+    pub fn resize(&mut self, now: Time) {
         if self.wanted.config.mtu.is_some() {
             return;
         }
@@ -290,31 +336,26 @@ impl Section {
         }
     }
 
+    /// It does not answer, or cannot be called: another endpoint may do better.
     fn silent(&mut self, now: Time) {
         self.tries = self.tries.saturating_add(1);
-        let before = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
-        self.endpoints.advance(now);
-        if self.endpoints.several() && self.chatter.may(now) {
-            let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
-            logging::info!("peer {}: no answer from {before}; trying {next}", self.name());
-        }
         if self.tries == TRIES || self.tries.is_multiple_of(MANY_TRIES) {
-            logging::warn!("peer {}: {}", self.name(), self.no_answer());
+            logging::warn!("peer {}: {}", self.name(), self.no_answer(self.tries));
+        }
+        let why = self.no_answer(1);
+        self.endpoints.advance(now);
+        if self.endpoints.several() {
+            self.version = None;
+            if self.chatter.may(now) {
+                let next = self.endpoints.current().map(ToString::to_string).unwrap_or_default();
+                logging::info!("peer {}: {why}; trying {next}", self.name());
+            }
         }
     }
 
-    /// What a person may look at.
-    pub fn no_answer(&self) -> String {
-        let Some(endpoint) = self.endpoints.current() else { return "no answer: is the peer running?".into() };
-        let port = endpoint.to_string();
-        let port = port.rsplit(':').next().unwrap_or_default();
-        match self.tries {
-            0 => format!("calling {endpoint}"),
-            1..TRIES => format!("no answer from {endpoint}"),
-            _ => {
-                format!("no answer from {endpoint}: is the peer running, are both keys right, is UDP port {port} open?")
-            }
-        }
+    /// What a person may look at, after so many silences.
+    pub fn no_answer(&self, tries: u32) -> String {
+        self.endpoints.lack().unwrap_or_else(|| no_answer(self.endpoints.current(), tries, self.version))
     }
 }
 

@@ -1,12 +1,13 @@
 //! How peers are, for people.
 
-use crate::bond::frame::{MAX_PATHS, PathId};
+use crate::bond::frame::{self, MAX_PATHS, PathId};
 use crate::bond::peer::Peer;
 use crate::bond::status::{PathStatus, PeerStatus, RemoteStatus, State};
+use crate::config::Endpoint;
 use crate::text::commas;
 use crate::time::{Span, Time};
 
-use super::section::Section;
+use super::section::{Section, TRIES};
 
 /// A remote that is gone for less than this keeps its connections.
 const GRACE: Span = Span::from_secs(2);
@@ -158,10 +159,31 @@ impl Section {
         match errors {
             Some((port, way)) => {
                 let error = std::io::Error::from_raw_os_error(port.error);
-                format!("{}; sending over {} fails: {error}", self.no_answer(), way.name)
+                format!("{}; sending over {} fails: {error}", self.no_answer(self.tries), way.name)
             }
-            None => self.no_answer(),
+            None => self.no_answer(self.tries),
         }
+    }
+}
+
+/// Why a client hears nothing of its server, which it has called in vain so often. `version`: that of its answers, if it is
+/// another than ours; no `endpoint`: it is a neighbour.
+pub fn no_answer(endpoint: Option<&Endpoint>, tries: u32, version: Option<u8>) -> String {
+    let who = endpoint.map_or_else(|| "the peer".into(), ToString::to_string);
+    if let Some(version) = version {
+        let ours = frame::VERSION;
+        return format!(
+            "{who} answers in version {version} of the bond's protocol, not {ours}: update the older program"
+        );
+    }
+    let port = who.rsplit(':').next().filter(|_| endpoint.is_some());
+    match (port, tries) {
+        (_, 0) => format!("calling {who}"),
+        (_, 1..TRIES) => format!("no answer from {who}"),
+        (Some(port), _) => {
+            format!("no answer from {who}: is the peer running, are both keys right, is UDP port {port} open?")
+        }
+        (None, _) => format!("no answer from {who}: is it running, are both keys and remote_mac right?"),
     }
 }
 
@@ -249,6 +271,24 @@ mod tests {
         assert_eq!(meter.see(6_000_001, at(11)), Some(8_000_000), "too soon");
         assert_eq!(meter.see(6_000_001, at(12)), Some(7_500_000));
         assert_eq!(meter.see(0, at(13)), Some(7_031_250), "the path is new");
+    }
+
+    #[test]
+    fn a_silence_is_told_by_what_may_be_wrong() {
+        let endpoint: Endpoint = "[2001:db8::1]:7420".parse().unwrap();
+        let of = |tries| no_answer(Some(&endpoint), tries, None);
+        assert_eq!(of(0), "calling [2001:db8::1]:7420");
+        assert_eq!(of(TRIES - 1), "no answer from [2001:db8::1]:7420");
+        assert!(of(TRIES).ends_with("is the peer running, are both keys right, is UDP port 7420 open?"));
+        assert_eq!(no_answer(None, 1, None), "no answer from the peer");
+        assert!(no_answer(None, TRIES, None).ends_with("are both keys and remote_mac right?"));
+        for tries in [1, TRIES] {
+            let told = no_answer(Some(&endpoint), tries, Some(2));
+            assert!(
+                told.starts_with("[2001:db8::1]:7420 answers in version 2 of the bond's protocol, not 1"),
+                "{told}"
+            );
+        }
     }
 
     #[test]

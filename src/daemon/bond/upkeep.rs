@@ -23,7 +23,7 @@ impl Section {
         if let Err(why) = &self.wanted.key {
             self.fault = Some(why.clone());
         }
-        if let Err(why) = self.keep_device() {
+        if let Err(why) = self.keep_device(now) {
             self.fails(why, now);
         }
         self.call_reserve(now);
@@ -44,11 +44,11 @@ impl Section {
         self.retry = Some(now + RETRY);
     }
 
-    fn keep_device(&mut self) -> Result<(), String> {
+    fn keep_device(&mut self, now: Time) -> Result<(), String> {
         let config = &self.wanted.config;
         let name = &config.device;
         if self.out.device.is_none() {
-            let device = Device::open(name).map_err(|error| match error.kind() {
+            let device = Device::open(name, now).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => format!("cannot make device {name}: no TUN; install kmod-tun"),
                 io::ErrorKind::ResourceBusy | io::ErrorKind::InvalidInput => {
                     format!("cannot make device {name}: another program has one of that name")
@@ -59,7 +59,13 @@ impl Section {
             self.rewired = true;
         }
         let Some(device) = self.out.device.as_mut() else { return Ok(()) };
-        device.set(&config.address, config.mtu).map_err(|error| format!("cannot set up device {name}: {error}"))
+        let set = device.set(&config.address, config.mtu);
+        set.map_err(|error| format!("cannot set up device {name}: {error}"))?;
+        if device.since == now {
+            // What the paths carry is known, where it is not the first one.
+            self.resize(now);
+        }
+        Ok(())
     }
 
     /// Metered links without a limit, if no other does.
@@ -112,6 +118,9 @@ impl Section {
         let is_client = self.is_client();
         let ethernet = matches!(self.wanted.config.transport, Transport::Ethernet { .. });
         let ways = self.wanted.ways.clone();
+        let carries = |way: &&Way| way.index != 0 && (!way.reserve || self.reserve);
+        let families: Vec<(bool, bool)> = ways.iter().filter(carries).map(|way| (way.ipv4, way.ipv6)).collect();
+        self.endpoints.see(&families, now);
         for (at, id) in PathId::all().enumerate() {
             let way = ways.get(at).filter(|way| way.index != 0 && (!way.reserve || self.reserve));
             let to = way.and_then(|way| match way.remote {
