@@ -16,7 +16,7 @@ use crate::control::desk::Desk;
 use crate::control::queue::{Receiver, queue};
 use crate::control::server::Server;
 use crate::control::{Code, Exit};
-use crate::kernel::{Control, Failure};
+use crate::kernel::Failure;
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
 use crate::linux::file;
@@ -27,7 +27,7 @@ use crate::linux::sysctl;
 use crate::linux::system::System;
 use crate::logging;
 use crate::split::place::Place;
-use crate::steer::{Plan, Queueing, raced_policies};
+use crate::steer::Queueing;
 use crate::time::{Span, Time, earliest};
 use crate::ubus::follow::{Follower, Update};
 use crate::ubus::serve::Object;
@@ -48,12 +48,13 @@ pub mod racing;
 mod report;
 mod requests;
 mod settings;
+mod settle;
 mod start;
 mod telling;
 mod why;
 
 use admin::Asked;
-use attach::{Attached, Lack, Netifd, attach, direct, number, number_peers};
+use attach::{Attached, Lack, Netifd, number, number_peers};
 use bond::Bond;
 use events::{Event, Events, Kind};
 use flows::Flows;
@@ -81,9 +82,6 @@ const SETTLE: Span = Span::from_millis(50);
 
 /// What could not be loaded is tried again after this.
 const RETRY: Span = Span::from_secs(2);
-
-/// How often is looked whether our nft table stands.
-const LOOK: Span = Span::from_secs(5);
 
 /// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
 const REQUESTS: usize = 16;
@@ -311,12 +309,7 @@ impl Daemon {
                 self.settle = Some(now());
             }
             self.answer_asked();
-            if self.look <= now() {
-                self.look = now() + LOOK;
-                if !self.installation.stands() {
-                    self.settle = Some(now());
-                }
-            }
+            self.look();
             if self.settle.is_some_and(|at| at <= now()) {
                 let _ = self.settle();
             }
@@ -380,72 +373,5 @@ impl Daemon {
             self.happened(Event { peer: name, device, ..Event::of(kind, now(), reason) });
         }
         any
-    }
-
-    /// What connections can leave by, up or not: links and peers.
-    fn ways(&self) -> Vec<Link> {
-        self.attached.iter().map(|attached| attached.link.clone()).chain(self.peers.ways()).collect()
-    }
-
-    /// Looks at the kernel, and brings all in line; if that fails, again in a while.
-    fn settle(&mut self) -> Result<(), Failure> {
-        self.settle = None;
-        let done = self.refresh();
-        match &done {
-            Ok(()) if self.refused => logging::info!("all that was noted is in force"),
-            Ok(()) => {}
-            Err(why) => {
-                logging::error!("{why}; trying again in {RETRY}");
-                self.settle = Some(now() + RETRY);
-            }
-        }
-        self.refused = done.is_err();
-        done
-    }
-
-    /// Looks at the kernel's links and routes, and brings races, probes and rules in line.
-    fn refresh(&mut self) -> Result<(), Failure> {
-        let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
-        let at = now();
-        let before = self.used();
-        self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
-        for attached in &mut self.attached {
-            if self.taken_out.contains(&attached.link.name) {
-                attached.lacks = Some(Lack::Admin);
-            }
-        }
-        for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
-            probes.follow(attached, at);
-            attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
-        }
-        self.tell(&before);
-        self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
-        let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
-        let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
-        let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
-        // The race first: it knows its policies before the rules send it their packets.
-        self.racing.set_policies(&raced);
-        self.racing.set_links(&links);
-        let direct = direct(&snapshot, &self.config.splits, &tunnels);
-        self.place(&links, &snapshot);
-        let queueing = self.installation.queueing();
-        self.flows.note(&ways);
-        let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan {
-            config,
-            links: &ways,
-            lost,
-            queueing,
-            direct: &direct,
-            tunnels: &tunnels,
-            splits: Some(&self.place),
-            races: self.races,
-        };
-        let done = self.installation.apply(&plan);
-        if done.is_ok() {
-            self.flows.settle(&mut self.installation, &plan);
-        }
-        self.racing.beat();
-        done
     }
 }

@@ -1,0 +1,93 @@
+//! Brings races, probes and rules in line with the configuration and with what the kernel has.
+
+use crate::kernel::{Control, Failure};
+use crate::link::Link;
+use crate::linux::clock::now;
+use crate::logging;
+use crate::steer::{Plan, raced_policies};
+use crate::time::Span;
+
+use super::attach::{Lack, attach, direct};
+use super::{Daemon, RETRY};
+
+/// How often is looked whether our nft table stands.
+const LOOK: Span = Span::from_secs(5);
+
+impl Daemon {
+    /// Sees now and then whether somebody took our nft table away.
+    pub(super) fn look(&mut self) {
+        if self.look <= now() {
+            self.look = now() + LOOK;
+            if !self.installation.stands() {
+                self.settle = Some(now());
+            }
+        }
+    }
+
+    /// What connections can leave by, up or not: links and peers.
+    pub(super) fn ways(&self) -> Vec<Link> {
+        self.attached.iter().map(|attached| attached.link.clone()).chain(self.peers.ways()).collect()
+    }
+
+    /// Looks at the kernel, and brings all in line; if that fails, again in a while.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        self.settle = None;
+        let done = self.refresh();
+        match &done {
+            Ok(()) if self.refused => logging::info!("all that was noted is in force"),
+            Ok(()) => {}
+            Err(why) => {
+                logging::error!("{why}; trying again in {RETRY}");
+                self.settle = Some(now() + RETRY);
+            }
+        }
+        self.refused = done.is_err();
+        done
+    }
+
+    /// Looks at the kernel's links and routes, and brings races, probes and rules in line.
+    pub(super) fn refresh(&mut self) -> Result<(), Failure> {
+        let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
+        let at = now();
+        let before = self.used();
+        self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
+        for attached in &mut self.attached {
+            if self.taken_out.contains(&attached.link.name) {
+                attached.lacks = Some(Lack::Admin);
+            }
+        }
+        for (attached, probes) in self.attached.iter_mut().zip(&mut self.probes) {
+            probes.follow(attached, at);
+            attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
+        }
+        self.tell(&before);
+        self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
+        let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
+        let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
+        let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
+        // The race first: it knows its policies before the rules send it their packets.
+        self.racing.set_policies(&raced);
+        self.racing.set_links(&links);
+        let direct = direct(&snapshot, &self.config.splits, &tunnels);
+        self.place(&links, &snapshot);
+        let queueing = self.installation.queueing();
+        self.flows.note(&ways);
+        let (config, lost) = (&self.config, self.flows.lost());
+        let plan = Plan {
+            config,
+            links: &ways,
+            lost,
+            queueing,
+            direct: &direct,
+            tunnels: &tunnels,
+            splits: Some(&self.place),
+            races: self.races,
+        };
+        let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            self.flows.settle(&mut self.installation, &plan);
+        }
+        self.racing.beat();
+        done
+    }
+}
