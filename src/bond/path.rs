@@ -112,7 +112,6 @@ pub struct Counts {
     pub received_packets: u64,
     pub received_bytes: u64,
     pub lost: u64,
-    pub repaired: u64,
 }
 
 impl Path {

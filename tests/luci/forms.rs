@@ -211,7 +211,7 @@ pub fn refused(router: &Router, browser: &mut Browser) {
     router.bed.daemon.says(mark, "not reloaded");
     browser.until("!window.old && document.readyState == 'complete'");
     browser.value(TOOLS);
-    browser.until("text('.alert-message').includes('mark_mask changes only at a restart')");
+    browser.until("text('.alert-message').includes('mark_mask changes at a restart only')");
     pictures(browser, "config-refused");
     browser.value(&format!("fill({mask}, '')"));
     apply(router, browser);
