@@ -280,3 +280,18 @@ fn members_come_and_go_and_the_others_go_on() {
     assert_eq!(net.up(), [false]);
     assert!(!net.clients.iter().any(|client| client.peers().any(Peer::is_up)));
 }
+
+#[test]
+fn a_client_without_a_link_waits_for_one() {
+    let (mut out, mut now) = (Out::default(), Time(1_000_000));
+    let mut hub = Hub::new(vec![member(0, SERVER, 2, &[])], now);
+    for _ in 0..3 {
+        now = now + Span::from_secs(1);
+        hub.tick(now, &mut out);
+        let next = hub.deadline().expect("it has a peer");
+        assert!(next >= now + Span::from_millis(100), "{next:?} at {now:?}");
+    }
+    hub.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, now, &mut out);
+    hub.tick(now, &mut out);
+    assert_eq!(out.datagrams.len(), 1, "it calls at once");
+}

@@ -115,7 +115,7 @@ impl Search {
     fn below(&mut self, size: u16, now: Time) {
         self.trying = STEPS.into_iter().find(|step| *step < size).map(|step| (step, 0));
         if self.trying.is_none() {
-            self.confirmed = 0;
+            (self.confirmed, self.suspect) = (0, false);
             self.again = now + AGAIN;
         }
     }
@@ -229,6 +229,22 @@ mod tests {
         assert!(!search.compare(), "nothing large leaves now");
         settle(&mut search, 1_372, false, Time(2));
         assert_eq!(search.confirmed(), 1_372);
+    }
+
+    /// The path shrinks while it is asked again: what is asked next is a size all the same.
+    #[test]
+    fn a_suspicion_ends_with_what_it_is_of() {
+        let mut search = Search::new(MOST);
+        search.passed(MOST, Time(0));
+        let later = Time(0) + AGAIN;
+        while search.wanted(later) != Some(LEAST) {
+            let size = search.wanted(later).unwrap();
+            search.failed(size, later);
+        }
+        (0..ROW).for_each(|_| search.lost(1_400));
+        assert!(search.compare());
+        (0..TRIES).for_each(|_| search.failed(LEAST, later));
+        assert_eq!((search.confirmed(), search.is_suspect(), search.wanted(later)), (0, false, None));
     }
 
     #[test]

@@ -149,6 +149,11 @@ impl Path {
         size <= usize::from(self.search.confirmed())
     }
 
+    /// It is up, and takes the least that a peer's path has to.
+    pub fn is_usable(&self) -> bool {
+        self.is_up() && self.carries(mtu::LEAST.into())
+    }
+
     /// Bytes of memory.
     pub fn held(&self) -> usize {
         size_of::<Path>() + self.sent.capacity() * size_of::<Sent>() + self.parity.held()

@@ -261,9 +261,14 @@ impl Peer {
         self.update(now, out);
     }
 
+    /// It is for us to call, and there is a path to do so.
+    fn calls(&self) -> bool {
+        self.settings.client && self.paths.iter().flatten().next().is_some()
+    }
+
     /// Whether a handshake should begin now. Asked once for each.
     pub(super) fn greets(&mut self, now: Time) -> bool {
-        if !self.settings.client || now < self.greet || self.paths.iter().flatten().next().is_none() {
+        if !self.calls() || now < self.greet {
             return false;
         }
         let lost = self.sessions.current(now).is_none() || !self.is_up;
@@ -368,8 +373,7 @@ impl Peer {
             self.deliver(now, out, |order, each| order.expire(now, each));
         }
         self.pump(now, out);
-        let asks = self.settings.client && self.paths.iter().flatten().next().is_some();
-        if !self.is_up && asks && now.since(self.heard.max(self.told)) >= SILENCE {
+        if !self.is_up && self.calls() && now.since(self.heard.max(self.told)) >= SILENCE {
             self.told = now;
             out.event(self.number, Event::Silent);
         }
@@ -384,7 +388,7 @@ impl Peer {
         if !self.fair.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
             at(self.opens);
         }
-        if self.settings.client && (!self.is_up || self.sessions.stale(now)) {
+        if self.calls() && (!self.is_up || self.sessions.stale(now)) {
             at(Some(self.greet));
         }
         if self.sessions.current(now).is_some() {

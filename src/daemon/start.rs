@@ -77,13 +77,17 @@ pub fn cleanup(socket: &Path) -> Result<(), Exit> {
     logging::start(LevelFilter::Warn, false);
     sysctl::may_rule_networks().map_err(|why| Exit::new(Code::System, why))?;
     let claimed = racing::claim();
-    match &claimed {
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+    // Held to the end, so that none starts meanwhile.
+    let _queue = match claimed.map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ResourceBusy, _)) => {
             return Err(Exit::new(Code::Running, "cheaproute is running: it takes its rules away when it stops"));
         }
-        // Held to the end, so that none starts meanwhile. Without its module none can have started.
-        _ => vacate(socket)?,
-    }
+        // The kernel has no such queues: none can have started.
+        Err((io::ErrorKind::InvalidInput, _)) => None,
+        Err((_, error)) => return Err(cannot(error)),
+        Ok(queue) => Some(queue),
+    };
+    vacate(socket)?;
     let system = System::open(&file::beside(socket, ".settings")).map_err(cannot)?;
     match Installation::left(system).remove() {
         true => Ok(()),

@@ -29,9 +29,10 @@ impl Poll {
         self.control(libc::EPOLL_CTL_MOD, &fd, key, writable)
     }
 
-    /// Reports nothing of a descriptor that was added, until the next [`change`](Self::change).
-    pub fn mute(&self, fd: impl AsFd) -> io::Result<()> {
-        self.set(libc::EPOLL_CTL_MOD, &fd, 0, 0)
+    /// Reports `key` for errors alone, of a descriptor that was added, until the next [`change`](Self::change): epoll_ctl(2) has no way not to
+    /// report those.
+    pub fn mute(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        self.set(libc::EPOLL_CTL_MOD, &fd, key, 0)
     }
 
     fn control(&self, what: libc::c_int, fd: &dyn AsFd, key: u64, writable: bool) -> io::Result<()> {
@@ -169,7 +170,7 @@ mod tests {
         timer.set(Time(0))?;
         poll.wait(Some(Span::from_secs(5)), |key| keys.push(key))?;
         assert_eq!(keys, [7, 7]);
-        poll.mute(&timer)?;
+        poll.mute(&timer, 7)?;
         poll.wait(Some(Span::ZERO), |_| panic!("it is muted"))?;
         poll.change(&timer, 8, false)?;
         poll.wait(Some(Span::ZERO), |key| keys.push(key))?;

@@ -162,7 +162,9 @@ impl Peer {
     fn hear(&mut self, id: PathId, via: &Via, control: &Control, now: Time, out: &mut dyn Output) {
         match control {
             // The links are the client's.
-            Control::Probe { terms: Some(Terms::GIVEN_UP), .. } if !self.settings.client => self.give_up(id, now, out),
+            Control::Probe { terms: Some(Terms::GIVEN_UP), .. } if !self.settings.client => {
+                self.give_up(id, via, now, out)
+            }
             Control::Probe { token, terms } => {
                 let path = self.paths[id.index()].as_mut().filter(|_| !self.settings.client);
                 path.zip(*terms).into_iter().for_each(|(path, terms)| path.set_terms(terms));
@@ -181,8 +183,11 @@ impl Peer {
         }
     }
 
-    /// The client has no use for the path any more.
-    fn give_up(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
+    /// The client has no use for the path any more. Of one that goes elsewhere by now, the word comes late.
+    fn give_up(&mut self, id: PathId, via: &Via, now: Time, out: &mut dyn Output) {
+        if self.paths[id.index()].as_ref().is_none_or(|path| path.address != Some(*via)) {
+            return;
+        }
         self.abandon(id, State::Down, out);
         if let Some(path) = self.paths[id.index()].as_mut() {
             path.address = None;
@@ -194,7 +199,7 @@ impl Peer {
     fn answered(&mut self, id: PathId, via: &Via, token: u32, now: Time, out: &mut dyn Output) {
         let at = id.index();
         let Some(path) = self.paths[at].as_mut() else { return };
-        let was_up = path.is_up();
+        let was_usable = path.is_usable();
         if let Some(candidate) =
             self.candidates[at].filter(|candidate| candidate.token == token && candidate.via == *via)
         {
@@ -219,7 +224,7 @@ impl Peer {
         } else {
             return;
         }
-        if !was_up && path.is_up() {
+        if !was_usable && path.is_usable() {
             out.event(self.number, Event::PathUp(id));
         }
         self.set_wait();

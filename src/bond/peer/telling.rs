@@ -7,7 +7,6 @@ use crate::time::Time;
 
 use super::super::address::Address;
 use super::super::frame::PathId;
-use super::super::mtu::LEAST;
 use super::super::path::{Path, State};
 use super::super::status::{PathStatus, RemoteStatus, State as Told};
 use super::super::store::Slot;
@@ -21,7 +20,7 @@ impl Peer {
     }
 
     pub fn path_is_up(&self, id: PathId) -> bool {
-        self.paths[id.index()].as_ref().is_some_and(|path| path.is_up() && path.carries(LEAST.into()))
+        self.paths[id.index()].as_ref().is_some_and(|path| path.is_usable())
     }
 
     /// Bytes of memory that this peer takes, as good as.

@@ -95,7 +95,7 @@ impl Peer {
             path.probing.next = STOPPED;
         }
         let probe = Control::Probe { token: path.probing.token(now), terms };
-        let fill = size.map_or(0, |size| usize::from(size) - HEADER - TAG);
+        let fill = size.map_or(0, |size| usize::from(size).saturating_sub(HEADER + TAG));
         self.say(id, &via, &probe, fill, now, out);
     }
 

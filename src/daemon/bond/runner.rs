@@ -103,7 +103,7 @@ impl Runner {
             if ready {
                 self.poll.change(&device.tun, key(number), false)?;
             } else {
-                self.poll.mute(&device.tun)?;
+                self.poll.mute(&device.tun, key(number))?;
             }
         }
         let left = deadline.since(at);

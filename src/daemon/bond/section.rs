@@ -304,6 +304,7 @@ impl Section {
                     }
                 }
                 Event::Narrow(id) => {
+                    self.stale |= self.wanted.ways.iter().any(|way| way.reserve);
                     let way = self.wanted.ways.get(id.index()).filter(|_| self.is_client());
                     if let Some(way) = way.filter(|_| self.chatter.may(now)) {
                         let (peer, least) = (&self.wanted.config.name, mtu::LEAST);
