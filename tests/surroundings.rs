@@ -151,14 +151,14 @@ fn a_table_that_is_flushed_with_all_others_returns() {
     need_lab!();
     let bed = Bed::new(&[20, 2]);
     let ours = || bed.lab.router().sh("nft list tables | grep -c cheaproute || true");
-    let rules = "nft list table inet fw";
-    let firewall = bed.lab.router().sh(rules);
+    let firewall = bed.lab.router().sh("nft list table inet fw");
     bed.lab.router().sh("nft flush ruleset");
     bed.lab.router().sh(&format!("nft -f - <<'END'\n{firewall}\nEND"));
     assert_eq!(ours().trim(), "0");
-    support::eventually("the table is back", || ours().trim() == "1");
     bed.daemon.says(0, "somebody removed the nft table");
+    // Without nft's own queue, the rules that queue come a moment after the table.
     for address in SERVERS {
-        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+        let server = bed.server(address, 80);
+        support::eventually("races", || bed.link_taken(&server) == 2);
     }
 }
