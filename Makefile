@@ -11,7 +11,7 @@ help:
 	@echo 'make test-luci of these, the pages of LuCI in a browser; pictures go to target/tmp/luci (root)'
 	@echo 'make cross     the programs for routers, static, with their sizes (root, a minute a target)'
 	@echo 'make test-vm   routers in emulators run them; part of make test (root, 8 minutes)'
-	@echo 'make bench     what it costs, as ratios to the kernel alone (root, 15 minutes)'
+	@echo 'make bench     what it costs, as ratios to the kernel alone (root, over half an hour)'
 	@echo 'make fuzz      whatever takes bytes from outside, each for a minute, or SECONDS=600 (a C++ compiler)'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
