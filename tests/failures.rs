@@ -8,7 +8,9 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use lab::{Direction, Namespace, Server, connect};
-use support::{Bed, Daemon, SERVERS, Transfer, config, eventually, link_of, ms, raw_packets, settled, syn};
+use support::{
+    Bed, Daemon, SERVERS, Transfer, config, eventually, filter_strictly, link_of, ms, raw_packets, settled, syn,
+};
 
 #[test]
 fn killed_it_harms_nobody_and_starts_again() {
@@ -130,9 +132,7 @@ fn stopped_in_good_order_it_leaves_nothing() {
     let router = lab.router();
     router.sh("iptables -w -t raw -A PREROUTING -s 192.0.2.9 -j DROP
         nft add table inet mine; nft add chain inet mine c '{ type filter hook forward priority 5; }'");
-    for key in ["all", "wan1", "wan2"] {
-        router.sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
-    }
+    filter_strictly(router, &["all", "wan1", "wan2"]);
     let before = settled(router);
     let mut bed = Bed::on(lab, &config(&["", ""], ""));
     let server = bed.server(SERVERS[0], 80);
@@ -147,9 +147,7 @@ fn stopped_in_good_order_it_leaves_nothing() {
 fn a_crashs_remains_are_cleared_by_the_next_stop() {
     need_lab!();
     let lab = Bed::builder(&[0, 0]).build();
-    for key in ["all", "wan1", "wan2"] {
-        lab.router().sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
-    }
+    filter_strictly(lab.router(), &["all", "wan1", "wan2"]);
     let before = settled(lab.router());
     let mut bed = Bed::on(lab, &config(&["", ""], ""));
     bed.daemon.process.kill();
@@ -163,9 +161,7 @@ fn a_crashs_remains_are_cleared_by_the_next_stop() {
 fn a_crashs_remains_are_cleared_without_another_start() {
     need_lab!();
     let lab = Bed::builder(&[0, 0]).build();
-    for key in ["all", "wan1", "wan2"] {
-        lab.router().sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "1");
-    }
+    filter_strictly(lab.router(), &["all", "wan1", "wan2"]);
     let before = settled(lab.router());
     let mut bed = Bed::on(lab, &config(&["", ""], ""));
     let up = settled(bed.lab.router());

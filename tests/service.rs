@@ -77,9 +77,7 @@ fn installed(folder: &Folder, user: &str) -> String {
 /// A strict filter, for which the daemon has to write a setting.
 fn strict() -> Dual {
     let lab = Dual::builder().links(2).delays(&[ms(20), ms(2)]).build();
-    for device in ["wan1", "wan2"] {
-        lab.router().sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "1");
-    }
+    support::filter_strictly(lab.router(), &["wan1", "wan2"]);
     lab
 }
 

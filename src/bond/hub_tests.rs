@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::super::Slot;
 use super::super::address::Address;
 use super::*;
-use crate::bond::schedule::Scheduler;
-use crate::config::Prefix;
+use crate::bond::simulation::settings;
 use crate::time::Span;
 
 const SERVER: u8 = 100;
@@ -68,14 +67,7 @@ fn member(own: u8, remote: u8, instance: u16, allowed: &[&str]) -> Member {
         remote: secret(remote).public(),
         psk: Secret::new([0; 32]),
         device: 0,
-        settings: Settings {
-            scheduler: Scheduler::Adaptive,
-            limit: Span::from_millis(150),
-            repair: true,
-            keepalive: Span::from_secs(1),
-            client: own != SERVER,
-            allowed: allowed.iter().map(|text| text.parse::<Prefix>().unwrap()).collect(),
-        },
+        settings: settings(own != SERVER, allowed.iter().map(|text| text.parse().unwrap()).collect()),
     }
 }
 

@@ -149,9 +149,14 @@ impl Path {
         size <= usize::from(self.search.confirmed())
     }
 
-    /// It is up, and takes the least that a peer's path has to.
+    /// Not even the least that a peer's path has to take passes.
+    pub fn is_narrow(&self) -> bool {
+        !self.carries(mtu::LEAST.into())
+    }
+
+    /// It is up, and wide enough.
     pub fn is_usable(&self) -> bool {
-        self.is_up() && self.carries(mtu::LEAST.into())
+        self.is_up() && !self.is_narrow()
     }
 
     /// Bytes of memory.

@@ -10,7 +10,7 @@ use super::control::{Control, Terms};
 use super::fair::Fair;
 use super::flow::Flows;
 use super::frame::{MAX_PATHS, PathId};
-use super::mtu::{self, LEAST, Search};
+use super::mtu::{self, Search};
 use super::order::Order;
 use super::parity::Taker;
 use super::path::{Path, State};
@@ -228,7 +228,7 @@ impl Peer {
             path.probing.next = now;
             path.probing.unanswered = 0;
             path.search = Search::new(most);
-            if !path.carries(LEAST.into()) {
+            if path.is_narrow() {
                 out.event(self.number, Event::Narrow(id));
             }
             self.greet = self.greet.min(now);

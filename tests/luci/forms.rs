@@ -12,14 +12,19 @@ use crate::support::eventually;
 const APPLY: &str = "(document.querySelector('.cbi-page-actions .cbi-dropdown li[display], .cbi-page-actions .cbi-dropdown li') \
                      || document.querySelector('.cbi-page-actions .cbi-button-apply')).click()";
 
-/// Applies what the form says, and waits until the daemon has it and the page is back.
-fn apply(router: &Router, browser: &mut Browser) {
+/// Applies what the form says, and waits until the daemon has said this of it and the page is back.
+fn submit(router: &Router, browser: &mut Browser, said: &str) {
     let mark = router.bed.daemon.process.lines_so_far();
     browser.value("window.old = true");
     browser.value(APPLY);
-    router.bed.daemon.says(mark, "reloaded");
+    router.bed.daemon.says(mark, said);
     browser.until("!window.old && document.readyState == 'complete'");
     browser.value(TOOLS);
+}
+
+/// ... where it takes it.
+fn apply(router: &Router, browser: &mut Browser) {
+    submit(router, browser, ": reloaded");
     browser.until("all('.cbi-map tr[data-sid]').length >= 3");
 }
 
@@ -205,12 +210,7 @@ pub fn refused(router: &Router, browser: &mut Browser) {
     let mask = "field('main', 'mark_mask') + ' input'";
     browser.until(&format!("document.querySelector({mask})"));
     browser.value(&format!("fill({mask}, '0x00003F00')"));
-    let mark = router.bed.daemon.process.lines_so_far();
-    browser.value("window.old = true");
-    browser.value(APPLY);
-    router.bed.daemon.says(mark, "not reloaded");
-    browser.until("!window.old && document.readyState == 'complete'");
-    browser.value(TOOLS);
+    submit(router, browser, "not reloaded");
     browser.until("text('.alert-message').includes('mark_mask changes at a restart only')");
     pictures(browser, "config-refused");
     browser.value(&format!("fill({mask}, '')"));

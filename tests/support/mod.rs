@@ -29,3 +29,8 @@ macro_rules! need_lab {
         }
     };
 }
+
+/// Has a host drop what comes in by another device than its answer would leave by: the daemon has to change that.
+pub fn filter_strictly(host: &lab::Namespace, devices: &[&str]) {
+    devices.iter().for_each(|device| host.sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "1"));
+}

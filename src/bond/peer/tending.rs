@@ -7,7 +7,6 @@ use crate::time::{Span, Time};
 use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
 use super::super::item;
-use super::super::mtu::LEAST;
 use super::super::path::{Outcome, Path, State};
 use super::super::store::{Slot, Store};
 use super::super::{Event, Output, Via};
@@ -106,7 +105,7 @@ impl Peer {
             out.event(self.number, Event::PathDown(id));
         }
         path.state = state;
-        if !path.carries(LEAST.into()) {
+        if path.is_narrow() {
             // Maybe it was dying already.
             path.search.doubt();
         }
@@ -132,8 +131,7 @@ impl Peer {
 
     /// A path carries another size than was known.
     pub(super) fn resized(&mut self, id: PathId, now: Time, out: &mut dyn Output) {
-        let narrow = |path: &Path| !path.carries(LEAST.into());
-        if self.paths[id.index()].as_deref().is_some_and(narrow) {
+        if self.paths[id.index()].as_deref().is_some_and(Path::is_narrow) {
             out.event(self.number, Event::Narrow(id));
         }
         self.update(now, out);
@@ -142,7 +140,7 @@ impl Peer {
     /// A path came or went, or carries another size.
     pub(super) fn update(&mut self, now: Time, out: &mut dyn Output) {
         // One that carries nothing of use does not count.
-        let sizes = self.paths.iter().flatten().filter(|path| path.is_up() && path.carries(LEAST.into()));
+        let sizes = self.paths.iter().flatten().filter(|path| path.is_usable());
         let size = sizes.map(|path| path.search.confirmed()).min();
         let is_up = self.sessions.current(now).is_some() && size.is_some();
         if is_up != self.is_up {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 
-use super::{Dice, Out, SERVER_ADDRESS};
+use super::{Dice, Out, SERVER_ADDRESS, settings};
 use crate::bond::Via;
 use crate::bond::address::Address;
 use crate::bond::flow::Packet;
@@ -13,8 +13,6 @@ use crate::bond::frame::{self, Kind, PathId};
 use crate::bond::handshake::{Identity, Initiator};
 use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::Secret;
-use crate::bond::peer::Settings;
-use crate::bond::schedule::Scheduler;
 use crate::time::{Span, Time};
 
 const CLIENTS: usize = 200;
@@ -93,14 +91,7 @@ fn member(own: usize, instance: u16, remote: usize) -> Member {
         remote: secret(remote).public(),
         psk: Secret::new([0; 32]),
         device: 0,
-        settings: Settings {
-            scheduler: Scheduler::Adaptive,
-            limit: Span::from_millis(150),
-            repair: true,
-            keepalive: Span::from_secs(1),
-            client,
-            allowed: allowed.parse().into_iter().collect(),
-        },
+        settings: settings(client, allowed.parse().into_iter().collect()),
     }
 }
 

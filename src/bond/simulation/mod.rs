@@ -28,7 +28,10 @@ mod world;
 
 use std::net::SocketAddr;
 
-use crate::time::Time;
+use super::peer::Settings;
+use super::schedule::Scheduler;
+use crate::config::Prefix;
+use crate::time::{Span, Time};
 use packet::Parsed;
 use report::Report;
 use world::Io;
@@ -40,6 +43,12 @@ pub const SERVER: Side = 1;
 
 pub const SERVER_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)), 51820);
+
+/// What peers agree on where it does not matter.
+pub fn settings(client: bool, allowed: Vec<Prefix>) -> Settings {
+    let (scheduler, limit, keepalive) = (Scheduler::Adaptive, Span::from_millis(150), Span::from_secs(1));
+    Settings { scheduler, limit, repair: true, keepalive, client, allowed }
+}
 
 /// A peer, as the data thread sees it. Times are those of its own clock.
 pub trait End {
