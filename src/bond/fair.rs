@@ -6,12 +6,18 @@
 //! here. Turns are those of RFC 8290: a flow that just came goes first, then all in a circle, each a full packet's worth.
 //! Losses are those of CoDel (RFC 8289), except that the packet which comes is lost instead of the one that leaves: that has its
 //! number already, and a hole would hold up those behind it at the far end. Where a flow's ends know marks, it gets one instead.
+//!
+//! By a path that lags, one leaves from behind before its turn, so as to arrive in its turn ([`Fair::pop_behind`]).
 
 use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
 use super::store::Slot;
+
+mod growth;
+
+use growth::Growth;
 
 /// What a flow may send in its turn: a full packet.
 const QUANTUM: i32 = 1_514;
@@ -22,6 +28,9 @@ const FLOWS: u8 = 64;
 /// by 20 ms would help it: .82 of two links' rates in the simulation, .90 with 25 ms, and no more with 50.
 const TARGET: Span = Span::from_millis(25);
 const INTERVAL: Span = Span::from_millis(100);
+/// Where a path lags, a wait may be longer, up to this: twice the lag, for what leaves early by that path comes from so far behind, and a
+/// TCP that makes its queue shorter by a third still has as much.
+const MOST_TARGET: Span = Span::from_millis(50);
 /// A flow that is back within so many intervals of its last loss goes on where it was (RFC 8289, 5.4).
 const AGAIN: u64 = 16;
 /// The losses' rate grows no further than with so many (25 ms apart): a flow that heeds none of them, heeds no more.
@@ -44,7 +53,7 @@ struct Flow {
     slots: VecDeque<(Slot, u16)>,
     bytes: u64,
     credit: i32,
-    /// Since when each packet that left had waited longer than [`TARGET`].
+    /// Since when each packet that left in its turn had waited longer than is well.
     above: Option<Time>,
     /// It loses packets: how many so far, and when the next.
     losing: bool,
@@ -55,7 +64,7 @@ struct Flow {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fair {
     /// Flows that just came, and those that had a turn.
     new: VecDeque<Flow>,
@@ -63,9 +72,25 @@ pub struct Fair {
     spare: Vec<VecDeque<(Slot, u16)>>,
     packets: usize,
     bytes: u64,
+    /// A wait that is well.
+    target: Span,
+    growth: Growth,
+}
+
+impl Default for Fair {
+    fn default() -> Self {
+        let (new, old, growth) = (VecDeque::new(), VecDeque::new(), Growth::default());
+        Fair { new, old, spare: Vec::new(), packets: 0, bytes: 0, target: TARGET, growth }
+    }
 }
 
 impl Fair {
+    /// How far one path lags behind another that packets take as well.
+    pub fn set_lag(&mut self, lag: Span) {
+        let target = Span::from_micros(lag.as_micros().saturating_mul(2).saturating_add(5_000));
+        self.target = target.clamp(TARGET, MOST_TARGET);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.packets == 0
     }
@@ -86,6 +111,7 @@ impl Fair {
         let spare: usize = self.spare.iter().map(VecDeque::capacity).sum();
         (slots(&self.new) + slots(&self.old) + spare) * size_of::<(Slot, u16)>()
             + (self.new.capacity() + self.old.capacity()) * size_of::<Flow>()
+            + self.growth.held()
     }
 
     /// Whether a flow's next packet may come in. Where more than `most` bytes wait, those flows lose it that have their share of
@@ -150,6 +176,16 @@ impl Fair {
         }
     }
 
+    /// Of the flow whose turn [`Fair::front`] just gave: how many bytes leave until all that waits of it has left, others' turns between
+    /// its own; and whether that grows.
+    pub fn queued(&mut self, now: Time) -> (u64, bool) {
+        let flows = (self.new.len() + self.old.len()) as u64;
+        let Some(flow) = self.new.front().or(self.old.front()) else { return (0, true) };
+        let first = flow.slots.front().map_or(0, |(_, size)| u64::from(*size));
+        let grows = self.growth.grows(flow.tag, flow.bytes.saturating_sub(first), now);
+        (flow.bytes.saturating_mul(flows).min(self.bytes), grows)
+    }
+
     /// What [`Fair::front`] just gave leaves; it came at `born`.
     pub fn pop(&mut self, born: Time, now: Time) {
         let flows = if self.new.is_empty() { &mut self.old } else { &mut self.new };
@@ -159,14 +195,33 @@ impl Fair {
         flow.bytes -= u64::from(size);
         flow.credit -= i32::from(size);
         flow.waited = now.since(born);
-        if flow.waited < TARGET || flow.slots.is_empty() {
+        if flow.waited < self.target || flow.slots.is_empty() {
             (flow.above, flow.losing) = (None, false);
         } else {
             flow.above.get_or_insert(now);
         }
         if self.packets == 0 && self.old.capacity() > usize::from(FLOWS) / 4 {
-            *self = Fair::default();
+            (self.new, self.old, self.spare) = Default::default();
         }
+    }
+
+    /// Instead of what [`Fair::front`] just gave, the packet of its flow leaves whose turn it will be after about so many bytes, or the
+    /// last one. `None`: that is the one which `front` gave, or it `may` not.
+    pub fn pop_behind(&mut self, bytes: u64, may: impl FnOnce(Slot) -> bool) -> Option<Slot> {
+        let (all, flows) = (self.bytes, (self.new.len() + self.old.len()).max(1) as u64);
+        let list = if self.new.is_empty() { &mut self.old } else { &mut self.new };
+        let flow = list.front_mut()?;
+        // Others have their turns between its own, as long as they have something.
+        let own = (bytes / flows).max(bytes.saturating_sub(all - flow.bytes));
+        // Packets that wait are of one size, or nearly: a queue may be too long to be looked through for each.
+        let last = flow.slots.len().checked_sub(1)?;
+        let at = (own.saturating_mul(flow.slots.len() as u64) / flow.bytes.max(1)).min(last as u64) as usize;
+        flow.slots.get(at).filter(|(slot, _)| at > 0 && may(*slot))?;
+        let (slot, size) = flow.slots.remove(at)?;
+        (self.packets, self.bytes) = (self.packets - 1, self.bytes - u64::from(size));
+        flow.bytes -= u64::from(size);
+        flow.credit -= i32::from(size);
+        Some(slot)
     }
 
     fn flow(&mut self, tag: u8) -> Option<&mut Flow> {

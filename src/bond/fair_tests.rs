@@ -171,3 +171,75 @@ fn memory_is_that_of_what_waits() {
     assert_eq!(bed.all().len(), 4096);
     assert!(bed.fair.held() < 2_000, "{}", bed.fair.held());
 }
+
+#[test]
+fn a_packet_from_behind_leaves_when_its_turn_would_come() {
+    let mut bed = Bed::new();
+    let slots: Vec<Slot> = (0..9).filter_map(|byte| bed.store.add(false, bed.now, |item| item.push(byte))).collect();
+    slots.iter().for_each(|slot| bed.fair.push(3, *slot, SIZE));
+    let size = SIZE as u64;
+    assert_eq!(bed.fair.front(), Some(slots[0]));
+    assert_eq!(bed.fair.queued(bed.now), (9 * size, true));
+    assert_eq!(bed.fair.pop_behind(4 * size, |slot| slot != slots[4]), None, "it may not");
+    assert_eq!(bed.fair.pop_behind(size - 1, |_| true), None, "that is the first one");
+    assert_eq!(bed.fair.pop_behind(4 * size, |_| true), Some(slots[4]));
+    assert_eq!(bed.fair.pop_behind(u64::MAX, |_| true), Some(slots[8]), "there is no later one");
+    assert_eq!((bed.fair.packets(), bed.fair.bytes()), (7, 7 * size));
+    assert_eq!(bed.all(), [0, 1, 2, 3, 5, 6, 7]);
+    assert!(bed.fair.is_empty() && bed.fair.bytes() == 0 && bed.fair.pop_behind(0, |_| true).is_none());
+}
+
+#[test]
+fn a_turn_comes_later_where_others_have_theirs_between() {
+    let mut bed = Bed::new();
+    for number in 0..40 {
+        bed.comes(1 + number % 4, SIZE);
+    }
+    assert!(bed.fair.front().is_some());
+    let (queued, _) = bed.fair.queued(bed.now);
+    assert_eq!(queued, 40 * SIZE as u64, "ten of its own, and as many of each other one");
+    let slot = bed.fair.pop_behind(20 * SIZE as u64, |_| true).expect("one that waits");
+    assert_eq!(bed.store.item(slot)[0], 1);
+    let before = bed.all().iter().take_while(|tag| **tag != 1).count();
+    assert!(before < 4, "its credit is that of one packet: {before}");
+}
+
+#[test]
+fn others_that_have_little_do_not_delay_a_turn_for_long() {
+    let mut bed = Bed::new();
+    for number in 0..40 {
+        bed.comes(1, SIZE);
+        if number < 9 {
+            bed.comes(2 + number, SIZE);
+        }
+    }
+    assert!(bed.fair.front().is_some());
+    assert_eq!(bed.fair.queued(bed.now).0, 49 * SIZE as u64, "no more than there is");
+    assert!(bed.fair.pop_behind(39 * SIZE as u64, |_| true).is_some());
+    // 30 before it, and the nine of the others.
+    let place = bed.fair.new.front().map(|flow| flow.slots.len());
+    assert_eq!(place, Some(39));
+    assert!(bed.all().len() == 48);
+}
+
+#[test]
+fn where_a_path_lags_a_wait_may_be_longer() {
+    for (lag, waits, loses) in
+        [(0, 30, true), (8, 30, true), (20, 40, false), (20, 50, true), (500, 45, false), (500, 55, true)]
+    {
+        let mut bed = Bed::new();
+        bed.fair.set_lag(Span::from_millis(lag));
+        let mut lost = 0;
+        // As many leave as come, after so many milliseconds.
+        for _ in 0..waits {
+            bed.comes(1, SIZE);
+            bed.now = bed.now + Span::from_millis(1);
+        }
+        for _ in 0..300 {
+            lost += u32::from(!bed.comes(1, SIZE));
+            bed.leaves();
+            bed.now = bed.now + Span::from_millis(1);
+        }
+        assert_eq!(lost > 0, loses, "{lag} ms of lag, {waits} ms of wait: {lost}");
+    }
+}

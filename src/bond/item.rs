@@ -7,7 +7,7 @@
 //!
 //! Bit 3 of the kind says that the packet's checksum is pending: its field holds the pseudo-header's sum (a squeezed packet has
 //! no such field at all), the receiving kernel fills it in. Bit 2 says that TCP sends these bytes again: it is not to overtake what is
-//! older ([`super::order`]).
+//! older ([`super::order`]). Bit 6 says that it left early, by a path that lags: those before it are about to come.
 //!
 //! An acknowledgment of TCP among others of its flow is loose: kind (1), flow (1), then as whole or squeezed. It passes at once, and
 //! is neither waited for nor sent again: the next one says all that it says ([`super::acks`]).
@@ -22,10 +22,11 @@ pub const OVERHEAD: usize = 5;
 /// Sequence numbers have 24 bits.
 pub const SEQUENCES: u32 = 1 << 24;
 
-/// Kinds of data items are 0x10 to 0x1f: this one, the form, and maybe [`PENDING`] and [`AGAIN`].
+/// Kinds of data items are 0x10 to 0x1f and 0x50 to 0x5f: this one, the form, and maybe [`PENDING`], [`AGAIN`] and [`EARLY`].
 const DATA: u8 = 0x10;
 const PENDING: u8 = 0x08;
 const AGAIN: u8 = 0x04;
+const EARLY: u8 = 0x40;
 const CONTEXT: u8 = 0x20;
 /// A loose item's kind, as a data item's: whole or squeezed, and maybe [`PENDING`].
 const LOOSE: u8 = 0x30;
@@ -58,6 +59,8 @@ pub struct Data<'i> {
     pub pending: bool,
     /// TCP has sent these bytes before.
     pub again: bool,
+    /// It left early.
+    pub early: bool,
     pub flow: u8,
     /// Below [`SEQUENCES`].
     pub sequence: u32,
@@ -71,11 +74,11 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
         [kind, flow, rest @ ..] if kind & !(PENDING | 1) == LOOSE && !rest.is_empty() => {
             let form = if kind & 1 == 0 { Form::Whole } else { Form::Squeezed };
             let pending = kind & PENDING != 0;
-            Some(Item::Loose(Data { form, pending, again: false, flow: *flow, sequence: 0, rest }))
+            Some(Item::Loose(Data { form, pending, again: false, early: false, flow: *flow, sequence: 0, rest }))
         }
         [CONTEXT, a, b, head @ ..] => Some(Item::Context { name: Name::from_bytes([*a, *b]), head }),
         [kind, flow, a, b, c, rest @ ..] if !rest.is_empty() => {
-            let form = match kind & !(PENDING | AGAIN) {
+            let form = match kind & !(PENDING | AGAIN | EARLY) {
                 DATA => Form::Whole,
                 0x11 => Form::Squeezed,
                 0x12 => Form::First,
@@ -83,8 +86,8 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
                 _ => return None,
             };
             let sequence = u32::from_be_bytes([0, *a, *b, *c]);
-            let (pending, again) = (kind & PENDING != 0, kind & AGAIN != 0);
-            Some(Item::Data(Data { form, pending, again, flow: *flow, sequence, rest }))
+            let [pending, again, early] = [PENDING, AGAIN, EARLY].map(|bit| kind & bit != 0);
+            Some(Item::Data(Data { form, pending, again, early, flow: *flow, sequence, rest }))
         }
         _ => None,
     }
@@ -113,6 +116,23 @@ pub fn mark_again(item: &mut [u8]) {
     }
 }
 
+/// Whether TCP has sent a data item's bytes before.
+pub fn is_again(item: &[u8]) -> bool {
+    item.first().is_some_and(|kind| kind & AGAIN != 0)
+}
+
+/// Says of a data item that it left early.
+pub fn mark_early(item: &mut [u8]) {
+    if let Some(kind) = item.first_mut() {
+        *kind |= EARLY;
+    }
+}
+
+/// The flow of a data item.
+pub fn flow(item: &[u8]) -> u8 {
+    item.get(1).copied().unwrap_or_default()
+}
+
 /// Appends the item that makes a context known.
 pub fn context(name: Name, head: &[u8], out: &mut Vec<u8>) {
     let [a, b] = name.to_bytes();
@@ -137,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x42) {
+        fn any_bytes_are_read_without_a_panic(item in proptest::collection::vec(any::<u8>(), 0..80), kind in 0x0fu8..0x62) {
             let mut item = item;
             if let Some(first) = item.first_mut() {
                 *first = kind;
@@ -151,6 +171,9 @@ mod tests {
                         again.extend(data.rest);
                         if data.again {
                             mark_again(&mut again);
+                        }
+                        if data.early {
+                            mark_early(&mut again);
                         }
                     }
                     Item::Loose(data) => {
@@ -172,10 +195,13 @@ mod tests {
                 prop_assert_eq!(item.len(), OVERHEAD);
                 prop_assert_eq!(read(&item), None, "an empty one");
                 item.extend(&rest);
-                let mut data = Data { form, pending, again: false, flow, sequence, rest: &rest };
+                let mut data = Data { form, pending, again: false, early: false, flow, sequence, rest: &rest };
                 prop_assert_eq!(read(&item), Some(Item::Data(data)));
                 data.again = true;
                 mark_again(&mut item);
+                prop_assert_eq!(read(&item), Some(Item::Data(data)));
+                data.early = true;
+                mark_early(&mut item);
                 prop_assert_eq!(read(&item), Some(Item::Data(data)));
             }
         }

@@ -94,6 +94,8 @@ pub struct Path {
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,
     feedback: Span,
+    /// What [`Path::one_way`] is before any report: by that of another path, and both round trips.
+    pub assumed: Option<i64>,
     pub latency: Latency,
     /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
     disorder: Span,
@@ -131,6 +133,7 @@ impl Path {
             progress: Time(0),
             is_doubtful: false,
             feedback: Span::from_millis(100),
+            assumed: None,
             latency: Latency::default(),
             disorder: Span::ZERO,
             probing: Probing::default(),
@@ -215,9 +218,15 @@ impl Path {
         self.flying < self.rate.window() / 2
     }
 
+    /// The other end's clock minus ours, plus the delay of one way ([`Rate::one_way`]), in microseconds.
+    pub fn one_way(&self, now: Time) -> Option<i64> {
+        self.rate.one_way(now).or(self.assumed)
+    }
+
     /// When a packet would arrive that is handed over now: comparable between paths of a peer.
     pub fn arrival(&self, size: usize, now: Time) -> i64 {
-        let one_way = self.rate.one_way(now).unwrap_or(self.feedback.as_micros() as i64 / 2);
+        let half = || self.probing.rtt.map_or(self.feedback.as_micros(), |(rtt, _)| rtt) as i64 / 2;
+        let one_way = self.one_way(now).unwrap_or_else(half);
         // What is on its way has left by then, whatever was thought of the rate when it was sent.
         let free = self.free.min(now + self.rate.takes(self.flying));
         let begins = free.max(now) + self.rate.takes(size as u64);

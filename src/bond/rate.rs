@@ -50,6 +50,8 @@ const LOSSY: u32 = 10;
 pub struct Rate {
     window: u64,
     starting: bool,
+    /// It lags behind others.
+    calm: bool,
     /// The path was as full as it may be since the last round: only then a missing queue means room.
     limited: bool,
     /// From sending to knowing, and one way (the clocks' offset in it).
@@ -109,6 +111,7 @@ impl Rate {
         let mut rate = Rate {
             window: FIRST,
             starting: true,
+            calm: false,
             limited: false,
             feedback: Least::default(),
             one_way: Least::default(),
@@ -143,6 +146,12 @@ impl Rate {
         self.follow();
     }
 
+    /// The path lags behind others, which carry what there is meanwhile: what it carries is found out with care. A queue on it would
+    /// make what left early late. Not so where its delay varies: only twice as much shows there that it carries more.
+    pub fn set_calm(&mut self, calm: bool) {
+        self.calm = calm;
+    }
+
     pub fn cap(&self) -> u64 {
         self.cap
     }
@@ -152,10 +161,11 @@ impl Rate {
         self.window
     }
 
-    /// Bytes a second that the path is thought to carry: what it is known to, as it starts what it is tried at, if that is more.
+    /// Bytes a second that the path is thought to carry; as it starts twice what it is tried at, if that is more, for that may come next.
+    /// Taken for slower, a burst of a TCP that begins would leave by a path that lags, and be overtaken.
     pub fn estimate(&self) -> u64 {
         let rate = self.known();
-        if self.starting { rate.max(self.capped(self.tried())) } else { rate }
+        if self.starting && !self.calm { rate.max(self.capped(self.tried() * 2)) } else { rate }
     }
 
     /// Bytes a second that the path is known to carry; if nothing is known, what it is tried at.
@@ -186,7 +196,7 @@ impl Rate {
     fn follow(&mut self) {
         let tried = self.tried();
         self.takes = Pace::of(self.estimate());
-        self.leave = Pace::of(self.capped(if self.starting { tried * 2 } else { tried + tried / 4 }));
+        self.leave = Pace::of(self.capped(if self.starting && !self.calm { tried * 2 } else { tried + tried / 4 }));
     }
 
     /// It is not known yet what the path carries.
@@ -334,7 +344,7 @@ impl Rate {
     fn steady(&mut self, delay: u64, queue: u64, now: Time) {
         if self.starting {
             if self.limited {
-                self.window *= 2;
+                self.window = if self.calm { self.window * 5 / 4 } else { self.window * 2 };
             }
         } else if queue > DRAINED && now.since(self.drained) >= DRAIN {
             // A queue that always stands would pass for the link's own delay: it is let run dry for a round.

@@ -14,6 +14,8 @@ pub type Paths = [Option<Box<Path>>; MAX_PATHS];
 pub enum Choice {
     /// By these paths; bit i is path i. Never empty.
     Take(u16),
+    /// By this path, but not this packet: the one whose turn comes so many bytes later. When it arrives, those have.
+    Early(u16, u64),
     /// Not before this time, or before something arrives.
     Wait(Option<Time>),
     /// There is no path.
@@ -26,9 +28,13 @@ pub struct Load {
     pub size: usize,
     /// Worth a second copy: little, and others wait for it.
     pub urgent: bool,
-    /// How long it has waited because no path had room, if others wait too and have for longer than a burst takes: see
-    /// [`gain`].
+    /// How long it has waited because no path had room, if others wait too and have for longer than a burst takes, and will not be many
+    /// more: see [`gain`].
     pub waited: Span,
+    /// Bytes that leave until all has left that waits of its flow; 0: it is this packet that has to leave.
+    pub queued: u64,
+    /// The far end lets what leaves early wait for those before it.
+    pub ordered: bool,
 }
 
 /// A path that `failover` left is not returned to before this, and not before an answer that is quick.
@@ -42,6 +48,10 @@ const LOSSY: u32 = 100;
 
 /// A lag that is always made up for where packets wait, in microseconds.
 const CLOSE: i64 = 25_000;
+
+/// By so much, in microseconds, or by as much as the path lags, a packet arrives before its turn: links' queues and timers vary. The far end
+/// lets it wait.
+const LEAD: i64 = 4_000;
 
 #[derive(Debug)]
 pub struct Schedule {
@@ -106,18 +116,17 @@ impl Schedule {
         if self.mode == Scheduler::Failover {
             return take(paths, self.preferred(paths, size, now), size, now);
         }
-        self.adaptive(paths, Load { size, urgent: false, waited: self.limit }, now)
+        self.adaptive(paths, Load { size, urgent: false, waited: self.limit, queued: 0, ordered: true }, now)
     }
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        let arrival = |path: &Path| path.arrival(load.size, now);
-        let Some(best) = up(paths, load.size).map(arrival).min() else { return Choice::Nowhere };
         // A path that lags further behind would stall the others' packets at the far end.
-        let nearest = up(paths, load.size).filter_map(|path| path.rate.one_way(now)).min();
-        let lags = |path: &Path| match (path.rate.one_way(now), nearest) {
-            (Some(one_way), Some(nearest)) => one_way - nearest > self.limit.as_micros() as i64,
-            _ => false,
-        };
+        let nearest = up(paths, load.size).filter_map(|path| path.one_way(now)).min();
+        let limit = self.limit.as_micros() as i64;
+        let lags = |path: &Path| path.one_way(now).zip(nearest).is_some_and(|(way, nearest)| way - nearest > limit);
+        let arrival = |path: &Path| path.arrival(load.size, now);
+        let near = |paths: &Paths| up(paths, load.size).filter(|path| !lags(path)).map(arrival).min();
+        let Some(best) = near(paths) else { return Choice::Nowhere };
         let mut wait = None;
         let mut first: Option<(i64, u16)> = None;
         let mut second: Option<(i64, u16)> = None;
@@ -142,12 +151,24 @@ impl Schedule {
                 }
             }
         }
-        match (first, second) {
-            (Some((at, bit)), second) if at - best <= gain(load.waited) => {
-                let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
-                Choice::Take(bit | copy)
-            }
-            _ => Choice::Wait(wait),
+        let Some((at, bit)) = first else { return Choice::Wait(wait) };
+        let lag = at - best;
+        let lead = if load.ordered { lag.min(LEAD) } else { 0 };
+        // What the quicker paths carry from when this packet would arrive by them until it is to arrive by this one.
+        let carries = |path: &Path| match at - arrival(path) {
+            earlier @ 1.. => (u128::from(path.rate.estimate()) * (earlier + lead) as u128 / 1_000_000) as u64,
+            _ => 0,
+        };
+        let behind: u64 = up(paths, load.size).filter(|path| !lags(path)).map(carries).sum();
+        // Somebody waits for an urgent one: it is not to go a long way round, whatever waits behind it.
+        let queued = if load.urgent { 0 } else { load.queued };
+        // By so much it is overtaken.
+        let late = (lag as i128 * i128::from(behind.saturating_sub(queued)) / i128::from(behind.max(1))) as i64;
+        let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
+        match () {
+            () if late > gain(load.waited) => Choice::Wait(wait),
+            () if behind == 0 || queued == 0 => Choice::Take(bit | copy),
+            () => Choice::Early(bit, behind),
         }
     }
 
@@ -216,8 +237,8 @@ fn take(paths: &mut Paths, path: Option<usize>, size: usize, now: Time) -> Choic
     }
 }
 
-/// How far a path may lag behind the quickest that is taken nevertheless, in microseconds: by as much again as the packet has
-/// waited already. No limit, and a third path of 8 Mbit/s would hold up two of 50 and 20 (.65 of their sum instead of .90).
+/// By how much a packet may be overtaken that is taken nevertheless, in microseconds: by as much again as it has waited already. No
+/// limit, and a third path of 8 Mbit/s would hold up two of 50 and 20 (.65 of their sum instead of .90).
 fn gain(waited: Span) -> i64 {
     if waited == Span::ZERO { 0 } else { (2 * waited.as_micros() as i64).max(CLOSE) }
 }

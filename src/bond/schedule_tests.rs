@@ -1,5 +1,6 @@
 use super::super::frame::PathId;
 use super::super::path::State;
+use super::super::rate::{Heard, Rate};
 use super::*;
 
 const LIMIT: Span = Span::from_millis(100);
@@ -19,7 +20,7 @@ fn at(ms: u64) -> Time {
     Time(100_000_000 + ms * 1_000)
 }
 
-const LOAD: Load = Load { size: 1_000, urgent: false, waited: Span::ZERO };
+const LOAD: Load = Load { size: 1_000, urgent: false, queued: 0, ordered: true, waited: Span::ZERO };
 
 /// Which path a packet takes then.
 fn taken(schedule: &mut Schedule, paths: &mut Paths, now: Time) -> usize {
@@ -95,4 +96,73 @@ fn where_no_path_is_well_one_is_taken_nevertheless() {
     answer(&mut paths, 1, 300, at(4_900));
     answer(&mut paths, 0, 300, at(4_900));
     assert_eq!(taken(&mut schedule, &mut paths, at(5_002)), 0);
+}
+
+/// Path 0 is full; path 1 lags behind it by so many milliseconds, and has room.
+fn full(lag: u64) -> Paths {
+    let mut paths = paths(&[1, 1]);
+    for (path, way) in [(0, 10), (1, 10 + lag)] {
+        let feedback = Span::from_millis(2 * way);
+        let heard = Heard { feedback, one_way: way as i32 * 1_000, at: 0, bytes: Some(0), arrived: 1, lost: 0 };
+        paths[path].as_mut().unwrap().rate.heard(&heard, at(0));
+    }
+    let first = paths[0].as_mut().unwrap();
+    while first.opens(1_500).is_some() {
+        first.left(1_500, None, at(0));
+    }
+    paths
+}
+
+/// What becomes of a packet then; what path 0 carries until it would arrive by path 1; and by how much later than by path 0 that is.
+fn choice(lag: u64, queued: impl Fn(u64) -> u64, waited: u64, urgent: bool) -> (Choice, u64, u64) {
+    let mut full = full(lag);
+    let [first, second] = [0, 1].map(|path: usize| full[path].as_deref().unwrap());
+    let later = (second.arrival(LOAD.size, at(0)) - first.arrival(LOAD.size, at(0))) as u64;
+    let behind = first.rate.estimate() * (later + LEAD as u64) / 1_000_000;
+    let load = Load { queued: queued(behind), waited: Span::from_millis(waited), urgent, ..LOAD };
+    (Schedule::new(Scheduler::Adaptive, LIMIT).choose(&mut full, load, at(0)), behind, later)
+}
+
+#[test]
+fn what_leaves_by_a_path_that_lags_is_what_arrives_when_its_turn_comes() {
+    let (enough, behind, later) = choice(30, |behind| behind, 0, false);
+    assert_eq!(enough, Choice::Early(2, behind));
+    assert!((10_000..30_000).contains(&later) && behind > 0, "{later}, {behind}");
+    // What does not wait yet will come; or it will not, and a little is overtaken.
+    let half = |behind| behind / 2;
+    assert!(matches!(choice(30, half, 0, false).0, Choice::Wait(_)));
+    assert_eq!(choice(30, half, 11, false).0, Choice::Early(2, behind));
+    // Much is not, unless it waits for longer.
+    let quarter = |behind| behind / 4;
+    let (waits, _, later) = choice(60, quarter, 11, false);
+    assert!(later * 3 / 4 > CLOSE as u64 && matches!(waits, Choice::Wait(_)), "{later}, {waits:?}");
+    assert!(matches!(choice(60, quarter, later * 3 / 8_000 + 1, false).0, Choice::Early(2, _)));
+}
+
+#[test]
+fn what_itself_has_to_leave_does() {
+    assert_eq!(choice(30, |_| 0, 11, false).0, Choice::Take(2), "a repair");
+    assert_eq!(choice(30, |behind| behind, 11, true).0, Choice::Take(2));
+    // Somebody waits for it: not by a long way round.
+    assert!(matches!(choice(30, |behind| behind, 0, true).0, Choice::Wait(_)));
+    assert!(matches!(choice(90, |_| 0, 11, false).0, Choice::Wait(_)));
+}
+
+#[test]
+fn what_lags_beyond_the_limit_carries_nothing() {
+    let load = Load { queued: u64::MAX, waited: LIMIT, ..LOAD };
+    let choice = Schedule::new(Scheduler::Adaptive, LIMIT).choose(&mut full(101), load, at(0));
+    assert!(matches!(choice, Choice::Wait(None)), "{choice:?}");
+    // Nor is anything compared with it.
+    let mut paths = paths(&[1, 1]);
+    for (path, cap, way) in [(0, 5_000, 10), (1, 0, 111)] {
+        let path = paths[path].as_mut().unwrap();
+        path.rate = Rate::new(cap);
+        let feedback = Span::from_millis(2 * way);
+        path.rate
+            .heard(&Heard { feedback, one_way: way as i32 * 1_000, at: 0, bytes: Some(0), arrived: 1, lost: 0 }, at(0));
+    }
+    let arrivals = [0, 1].map(|path: usize| paths[path].as_ref().unwrap().arrival(LOAD.size, at(0)));
+    assert!(arrivals[0] > arrivals[1], "{arrivals:?}");
+    assert_eq!(Schedule::new(Scheduler::Adaptive, LIMIT).choose(&mut paths, LOAD, at(0)), Choice::Take(1));
 }

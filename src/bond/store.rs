@@ -80,6 +80,12 @@ impl Store {
         self.place(slot).map_or(&[], |place| &place.item)
     }
 
+    /// Of an item of which no copy is on its way.
+    pub fn item_mut(&mut self, slot: Slot) -> &mut [u8] {
+        let place = self.places.get_mut(slot.0 as usize).filter(|place| place.used);
+        place.map_or(&mut [], |place| &mut place.item)
+    }
+
     pub fn born(&self, slot: Slot) -> Time {
         self.place(slot).map_or(Time(0), |place| place.born)
     }

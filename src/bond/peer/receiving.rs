@@ -8,7 +8,7 @@ use super::super::frame::{self, Kind, PathId};
 use super::super::item::{self, Form, Item};
 use super::super::order::Order;
 use super::super::parity::{self, Taker};
-use super::super::path::{Outcome, State};
+use super::super::path::{Outcome, Path, State};
 use super::super::pieces::{Piece, Pieces};
 use super::super::routes::Sources;
 use super::super::schedule::Choice;
@@ -28,7 +28,7 @@ const PROOF: Span = Span::from_secs(5);
 /// Between questions to different addresses.
 const BETWEEN: Span = Span::from_millis(20);
 /// Paths whose delays differ by no more are as one.
-const SPREAD: u64 = 5_000;
+const SPREAD: Span = Span::from_millis(5);
 
 impl Peer {
     /// A datagram that names one of this peer's sessions. One that is forged, replayed or cut changes nothing.
@@ -90,6 +90,7 @@ impl Peer {
             }
             Some(Item::Data(data)) => {
                 let (flow, sequence) = (data.flow, data.sequence);
+                self.order.comes_early(data.early);
                 self.deliver(now, out, |order, each| {
                     if data.again {
                         order.accept_again(flow, sequence, item, now, each);
@@ -172,7 +173,10 @@ impl Peer {
                 self.say(id, via, &answer, 0, now, out);
             }
             Control::Answer { token, .. } => self.answered(id, via, *token, now, out),
-            Control::Report(report) => self.reported(report, now),
+            Control::Report(report) => {
+                self.reported(report, now);
+                self.spread(now);
+            }
             Control::Close => {
                 self.sessions.clear();
                 for id in PathId::all() {
@@ -236,7 +240,7 @@ impl Peer {
         self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
     }
 
-    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, young flows do not.
+    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, only what left early does.
     pub(super) fn set_wait(&mut self) {
         let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
         let (slowest, most) = self.turns().max().unwrap_or((0, 0));
@@ -244,8 +248,33 @@ impl Peer {
         let wait = slowest + spread + 4 * deviation.max(most) + TURN;
         // Where paths differ by more, waiting would make the longest one's round trip everybody's: TCP's slow start would end with
         // the first packet on it (HyStart). That some are overtaken it bears well (RFC 8985).
-        let hurry = spread > SPREAD && self.settings.scheduler != Scheduler::Redundant;
+        let hurry = spread > SPREAD.as_micros() && self.settings.scheduler != Scheduler::Redundant;
         self.order.set_wait(Span::from_micros(wait), hurry);
+    }
+
+    /// How far paths lag behind one another, for those who reckon with it.
+    fn spread(&mut self, now: Time) {
+        // The two clocks differ by anything: a path that nothing is known of yet is compared by another one's.
+        let known = |path: &Path| Some((path.rate.one_way(now)?, path.probing.rtt?.0 as i64));
+        if let Some((way, turn)) = self.paths.iter().flatten().filter(|path| path.is_up()).find_map(|path| known(path))
+        {
+            for path in self.paths.iter_mut().flatten() {
+                path.assumed = path.probing.rtt.map(|(rtt, _)| way + (rtt as i64 - turn) / 2);
+            }
+        }
+        let ways = || self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.one_way(now));
+        let Some(nearest) = ways().min().filter(|_| self.settings.scheduler == Scheduler::Adaptive) else { return };
+        let lag = |way: i64| Span::from_micros((way - nearest).max(0) as u64);
+        let most = ways().map(lag).filter(|lag| *lag <= self.settings.limit).max();
+        self.fair.set_lag(most.unwrap_or(Span::ZERO));
+        // Where much more waits than makes up for the lag (a BBR that begins has three round trips to see what there is), all hurry.
+        let carried: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.known()).sum();
+        let enough = u128::from(carried) * u128::from(most.unwrap_or(Span::ZERO).as_micros()) * 3 / 2_000_000;
+        let calm = u128::from(self.fair.bytes()) < enough;
+        for path in self.paths.iter_mut().flatten() {
+            let lags = path.one_way(now).is_some_and(|way| lag(way) > SPREAD);
+            path.rate.set_calm(calm && lags);
+        }
     }
 
     fn reported(&mut self, report: &Report, now: Time) {
@@ -289,7 +318,7 @@ impl Peer {
             // comes by it: it may be dead, which we, who send reports only, learn late; without reports, the sender would take
             // every path for dead.
             let quickest = match self.schedule.quickest(&mut self.paths, 0, now) {
-                Choice::Take(paths) => PathId::new(paths.trailing_zeros() as u8),
+                Choice::Take(paths) | Choice::Early(paths, _) => PathId::new(paths.trailing_zeros() as u8),
                 _ => None,
             };
             let heard = |id: &PathId| self.tallies[id.index()].as_ref().and_then(|tally| tally.heard());

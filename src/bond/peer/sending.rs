@@ -19,8 +19,10 @@ use super::super::store::Slot;
 use super::super::{Output, Via};
 use super::Peer;
 
-/// A queue that stands for this long is no burst: all paths are wanted.
+/// A queue that stands for this long, and does not grow, is no burst: all paths are wanted.
 const STANDING: Span = Span::from_millis(10);
+/// A packet that waits for longer is the next to leave, by whatever path: the one that it waits for may carry nothing any more.
+const LONGEST: Span = Span::from_millis(100);
 /// A queue that was empty for this long is gone.
 const EMPTY: Span = Span::from_millis(3);
 /// Contexts that may be on their way at a time: one for each flow that begins within a round trip.
@@ -179,7 +181,7 @@ impl Peer {
             }
             let size = self.store.item(slot).len() + HEADER + TAG;
             match self.schedule.quickest(&mut self.paths, size, now) {
-                Choice::Take(paths) => {
+                Choice::Take(paths) | Choice::Early(paths, _) => {
                     self.repairs.pop_front();
                     self.totals.repaired += 1;
                     self.transmit(slot, paths, now, out);
@@ -198,9 +200,9 @@ impl Peer {
         }
         while let Some(slot) = self.express.front().copied() {
             let size = self.store.item(slot).len() + HEADER + TAG;
-            let load = Load { size, urgent: self.store.is_urgent(slot), waited: Span::ZERO };
+            let load = Load { size, urgent: self.store.is_urgent(slot), waited: Span::ZERO, queued: 0, ordered: true };
             match self.schedule.express(&mut self.paths, load, now) {
-                Choice::Take(paths) => {
+                Choice::Take(paths) | Choice::Early(paths, _) => {
                     self.express.pop_front();
                     self.acks.left(slot);
                     self.transmit(slot, paths, now, out);
@@ -221,24 +223,45 @@ impl Peer {
         while let Some(slot) = self.fair.front() {
             let standing =
                 if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
-            let busy = self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
+            let (queued, grows) = self.fair.queued(now);
+            // Where it grows, there will be enough to take from further behind.
+            let busy = !grows && self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
             let size = self.store.item(slot).len() + HEADER + TAG;
             let waited = if busy { now.since(self.store.born(slot)) } else { Span::ZERO };
-            let load = Load { size, urgent: self.store.is_urgent(slot), waited };
+            // What is behind does not leave before this one again and again.
+            let queued = if now.since(self.store.born(slot)) > LONGEST { 0 } else { queued };
+            let ordered = flow::is_ordered(item::flow(self.store.item(slot)));
+            let load = Load { size, urgent: self.store.is_urgent(slot), waited, queued, ordered };
             match self.schedule.choose(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.fair.pop(self.store.born(slot), now);
                     self.transmit(slot, paths, now, out);
                 }
+                Choice::Early(paths, bytes) => {
+                    let (store, path) =
+                        (&self.store, self.paths.iter().flatten().find(|path| paths >> path.id.number() & 1 == 1));
+                    let carries = |size| path.is_some_and(|path| path.carries(size + HEADER + TAG));
+                    // What TCP sends again is not to be overtaken, nor to overtake.
+                    let may = |slot| !item::is_again(store.item(slot)) && carries(store.item(slot).len());
+                    let later = self.fair.pop_behind(bytes, may);
+                    match later {
+                        Some(later) if ordered => item::mark_early(self.store.item_mut(later)),
+                        Some(_) => {}
+                        None => self.fair.pop(self.store.born(slot), now),
+                    }
+                    self.transmit(later.unwrap_or(slot), paths, now, out);
+                }
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));
                     self.waiting = Some((since, now));
                     let express = self.opens;
-                    let opens = if busy {
-                        opens
-                    } else {
-                        Some(opens.map_or(since + standing, |opens| opens.min(since + standing)))
+                    let again = match (busy, grows) {
+                        (true, _) => None,
+                        // It is looked at again with each packet that comes; if none does, it does not grow.
+                        (_, true) => Some(now + standing),
+                        _ => Some(since + standing),
                     };
+                    let opens = [opens, again].into_iter().flatten().min();
                     self.opens = [express, opens].into_iter().flatten().min();
                     return;
                 }

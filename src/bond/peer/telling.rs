@@ -74,7 +74,7 @@ impl Peer {
             rtt_us: path.probing.rtt.filter(|_| path.is_up()).map(|(rtt, _)| rtt),
             loss_permille: path.rate.loss().min(1000) as u16,
             down_bps: None,
-            up_bps: path.is_up().then(|| path.rate.estimate().saturating_mul(8)),
+            up_bps: path.is_up().then(|| path.rate.known().saturating_mul(8)),
             received_bytes: path.counts.received_bytes,
             sent_bytes: path.counts.sent_bytes,
             retransmitted: path.counts.lost,

@@ -10,6 +10,7 @@ mod bonded;
 mod bulk;
 mod congestion;
 mod ends;
+mod lagging;
 mod link;
 mod many;
 mod narrow;
