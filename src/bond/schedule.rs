@@ -156,14 +156,14 @@ impl Schedule {
         let lead = if load.ordered { lag.min(LEAD) } else { 0 };
         // What the quicker paths carry from when this packet would arrive by them until it is to arrive by this one.
         let carries = |path: &Path| match at - arrival(path) {
-            earlier @ 1.. => (u128::from(path.rate.estimate()) * (earlier + lead) as u128 / 1_000_000) as u64,
+            earlier @ 1.. => path.rate.estimate().saturating_mul((earlier + lead) as u64) / 1_000_000,
             _ => 0,
         };
         let behind: u64 = up(paths, load.size).filter(|path| !lags(path)).map(carries).sum();
         // Somebody waits for an urgent one: it is not to go a long way round, whatever waits behind it.
         let queued = if load.urgent { 0 } else { load.queued };
         // By so much it is overtaken.
-        let late = (lag as i128 * i128::from(behind.saturating_sub(queued)) / i128::from(behind.max(1))) as i64;
+        let late = ((lag as u64).saturating_mul(behind.saturating_sub(queued)) / behind.max(1)) as i64;
         let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
         match () {
             () if late > gain(load.waited) => Choice::Wait(wait),

@@ -269,8 +269,8 @@ impl Peer {
         self.fair.set_lag(most.unwrap_or(Span::ZERO));
         // Where much more waits than makes up for the lag (a BBR that begins has three round trips to see what there is), all hurry.
         let carried: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.known()).sum();
-        let enough = u128::from(carried) * u128::from(most.unwrap_or(Span::ZERO).as_micros()) * 3 / 2_000_000;
-        let calm = u128::from(self.fair.bytes()) < enough;
+        let enough = carried.saturating_mul(most.unwrap_or(Span::ZERO).as_micros()) / 2_000_000;
+        let calm = self.fair.bytes() / 3 < enough;
         for path in self.paths.iter_mut().flatten() {
             let lags = path.one_way(now).is_some_and(|way| lag(way) > SPREAD);
             path.rate.set_calm(calm && lags);
