@@ -349,7 +349,7 @@ impl Peer {
     }
 
     /// Bytes a second that all paths carry.
-    fn rate(&self) -> u64 {
+    pub(super) fn rate(&self) -> u64 {
         self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.known()).sum()
     }
 

@@ -247,7 +247,7 @@ impl Peer {
         let spread = slowest.saturating_sub(quickest) / 2;
         let wait = slowest + spread + 4 * deviation.max(most) + TURN;
         // Where paths differ by more, waiting would make the longest one's round trip everybody's: TCP's slow start would end with
-        // the first packet on it (HyStart). That some are overtaken it bears well (RFC 8985).
+        // the first packet on it (HyStart). That a few are overtaken it bears (RFC 8985).
         let hurry = spread > SPREAD.as_micros() && self.settings.scheduler != Scheduler::Redundant;
         self.order.set_wait(Span::from_micros(wait), hurry);
     }
@@ -268,8 +268,7 @@ impl Peer {
         let most = ways().map(lag).filter(|lag| *lag <= self.settings.limit).max();
         self.fair.set_lag(most.unwrap_or(Span::ZERO));
         // Where much more waits than makes up for the lag (a BBR that begins has three round trips to see what there is), all hurry.
-        let carried: u64 = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.known()).sum();
-        let enough = carried.saturating_mul(most.unwrap_or(Span::ZERO).as_micros()) / 2_000_000;
+        let enough = self.rate().saturating_mul(most.unwrap_or(Span::ZERO).as_micros()) / 2_000_000;
         let calm = self.fair.bytes() / 3 < enough;
         for path in self.paths.iter_mut().flatten() {
             let lags = path.one_way(now).is_some_and(|way| lag(way) > SPREAD);

@@ -254,15 +254,13 @@ impl Peer {
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));
                     self.waiting = Some((since, now));
-                    let express = self.opens;
                     let again = match (busy, grows) {
                         (true, _) => None,
                         // It is looked at again with each packet that comes; if none does, it does not grow.
                         (_, true) => Some(now + standing),
                         _ => Some(since + standing),
                     };
-                    let opens = [opens, again].into_iter().flatten().min();
-                    self.opens = [express, opens].into_iter().flatten().min();
+                    self.opens = [self.opens, opens, again].into_iter().flatten().min();
                     return;
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit || self.is_too_long(size) => {
