@@ -28,6 +28,7 @@
 
 pub mod acks;
 pub mod address;
+mod brim;
 pub mod checksum;
 pub mod coalesce;
 pub mod control;

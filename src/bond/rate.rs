@@ -8,15 +8,23 @@
 //! A radio's delay varies by itself, which looks like a queue: two links with 20 ms of such [`jitter`](super::jitter) had
 //! 3 % of what they carry. So now and then a window is tried that is a little larger. Where more arrives then, the delay was no
 //! queue, and from now on is subtracted; such a path's window is made smaller only in steps whose effect can be seen.
+//!
+//! A link may buffer less than that queue, or nothing, and then loses what is too much. Whether a path with a steady delay does, the
+//! [`brim`](super::brim) finds out.
 
 use crate::time::{Span, Time};
 
+use super::brim::{Brim, Step};
 use super::jitter::{Jitter, Round};
 use super::least::{Least, MEMORY};
 use super::pace::Pace;
 
+mod rounds;
+
 /// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
 pub const QUEUE: u64 = 4_000;
+/// ... where its link has no room for that.
+const LITTLE: u64 = 1_000;
 /// A window below this stalls on the other end's wait before it reports; but on a slow path it would be a queue, so there it is what
 /// the path carries until a report may come, and at least so much.
 const LEAST: u64 = 8 * 1_500;
@@ -42,6 +50,8 @@ pub const SHAKY: u64 = 1_000;
 /// Permille of a round's losses that are heeded where the window is not used up; of a path that has more to do than a call.
 const OVERFULL: u32 = 30;
 const MANY: u32 = 20;
+/// Permille of a round's losses that may end a path's start.
+const FLOODED: u32 = 100;
 /// Permille of losses that are heeded on a shaky path.
 const LOSSY: u32 = 10;
 
@@ -54,6 +64,8 @@ pub struct Rate {
     calm: bool,
     /// The path was as full as it may be since the last round: only then a missing queue means room.
     limited: bool,
+    /// ... and its window was used up.
+    filled: bool,
     /// From sending to knowing, and one way (the clocks' offset in it).
     feedback: Least,
     one_way: Least,
@@ -65,6 +77,9 @@ pub struct Rate {
     /// While it is made to go, on a shaky path: the window to return to, and after how many more rounds.
     draining: Option<(u64, u8)>,
     jitter: Jitter,
+    brim: Brim,
+    /// The window and the samples before the brim's trial.
+    before: (u64, [u64; 8]),
     /// The least queue of the last round, and when that was, if it was more than we ever want.
     stands: Option<(u64, Time)>,
     /// The last report's clock and count; those at the last round's end, and bytes a second in that.
@@ -113,6 +128,7 @@ impl Rate {
             starting: true,
             calm: false,
             limited: false,
+            filled: false,
             feedback: Least::default(),
             one_way: Least::default(),
             round: Time(0),
@@ -120,6 +136,8 @@ impl Rate {
             drained: Time(0),
             draining: None,
             jitter: Jitter::default(),
+            brim: Brim::default(),
+            before: (FIRST, [0; 8]),
             stands: None,
             latest: None,
             arrived: None,
@@ -175,7 +193,13 @@ impl Rate {
     }
 
     fn tried(&self) -> u64 {
-        self.window * 1_000_000 / (self.delay() + self.jitter.level() + QUEUE)
+        let queue = if self.brim.is_small() { self.little() } else { QUEUE };
+        self.window * 1_000_000 / (self.delay() + self.jitter.level() + queue)
+    }
+
+    /// The queue that the path keeps where its window has to be small: two packets, if that is more than [`LITTLE`].
+    fn little(&self) -> u64 {
+        3_000_000_000u64.checked_div(self.best()).unwrap_or(0).clamp(LITTLE, QUEUE)
     }
 
     fn capped(&self, rate: u64) -> u64 {
@@ -227,6 +251,7 @@ impl Rate {
     pub fn delays(&mut self, full: bool) {
         self.limited |= full || !self.starting;
         self.full |= full;
+        self.filled |= full;
     }
 
     /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
@@ -312,8 +337,18 @@ impl Rate {
             let (window, trip, full) = (self.window, self.trip, self.limited);
             Round { window, queue, trip, full, at, bytes }
         };
-        let round = self.latest.filter(|_| !self.starting && self.draining.is_none()).map(round);
+        let tells = !self.starting && self.draining.is_none() && !self.brim.is_trying();
+        let round = self.latest.filter(|_| tells).map(round);
         let set = round.and_then(|round| self.jitter.round(&round, now));
+        let step = if self.limited && set.is_none() && self.jitter.level() <= SHAKY {
+            let more = (self.arrived != counted).then_some(arrives.1);
+            self.brims(arrives.0, more, delay, queue, now)
+        } else {
+            self.brim.leave(now)
+        };
+        if step == Step::Back {
+            self.gives_back();
+        }
         if let Some(window) = set {
             self.window = window;
         } else if self.jitter.level() > SHAKY {
@@ -322,91 +357,12 @@ impl Rate {
             self.draining = None;
             // Of a path with little to do, it is not our queue.
             self.starting &= idle || queue <= QUEUE;
-            self.steady(delay, queue, now);
+            self.steady(step, delay, queue, now);
         }
-        self.bound(arrives.0, delay, queue);
-        (self.lost, self.sent, self.queue, self.limited) = (0, 0, Least::NONE, false);
+        self.bound(step, arrives.0, delay, queue);
+        (self.lost, self.sent, self.queue) = (0, 0, Least::NONE);
+        (self.limited, self.filled) = (false, false);
         self.round = now + Span::from_micros(delay.max(2_000));
-    }
-
-    /// Keeps the window within what any path may have. `rate` bytes a second arrive.
-    fn bound(&mut self, rate: u64, delay: u64, queue: u64) {
-        // A window that nothing fills is none: where packets queue or are lost nevertheless, it becomes what arrives.
-        let stands = queue.saturating_sub(self.jitter.level()) > 2 * QUEUE;
-        let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
-        let carried = if overfull { rate } else { self.best() } * (delay + 2 * QUEUE) / 1_000_000;
-        let least = if carried == 0 { LEAST } else { carried.clamp(SLOWEST, LEAST) };
-        let most = if overfull { carried } else { MOST };
-        self.window = self.window.min(most).clamp(least, MOST);
-    }
-
-    /// A round on a path whose delay is its queue's.
-    fn steady(&mut self, delay: u64, queue: u64, now: Time) {
-        if self.starting {
-            if self.limited {
-                self.window = if self.calm { self.window * 5 / 4 } else { self.window * 2 };
-            }
-        } else if queue > DRAINED && now.since(self.drained) >= DRAIN {
-            // A queue that always stands would pass for the link's own delay: it is let run dry for a round.
-            self.window = self.window * delay * 3 / 4 / (delay + queue);
-            self.drained = now;
-        } else if queue > QUEUE || self.limited {
-            let wanted = self.window * (delay + QUEUE) / (delay + queue);
-            self.window = wanted.clamp(self.window - self.window / 4, self.window + self.window / 4);
-        }
-        let known = self.best();
-        if known > 0 && self.limited {
-            // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
-            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
-            let most = arrives * (delay + QUEUE) / 1_000_000;
-            self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
-        }
-    }
-
-    /// A round on a path whose delay varies by itself: `rate` bytes a second arrive, `more` than in the last one.
-    fn shaky(&mut self, (rate, more): (u64, bool), delay: u64, queue: u64, now: Time) {
-        let jitter = self.jitter.level();
-        // What is under way, by what arrives: a window that is not used makes no queue.
-        let flying = rate * self.trip / 1_000_000;
-        let (base, queue, stands) = (delay + jitter, queue.saturating_sub(jitter), queue);
-        // Of a long queue, few packets are enough to be the cause.
-        let used = if queue > FOREIGN { self.window / 5 } else { self.window / 4 * 3 };
-        // As long as twice the window brings more, the delay says little.
-        let fills = flying >= self.window / 2 || queue > FOREIGN;
-        if self.starting && self.limited && queue > QUEUE && fills && !more {
-            self.starting = false;
-        }
-        if let Some((window, rounds)) = self.draining {
-            self.draining = rounds.checked_sub(1).map(|rounds| (window, rounds));
-            if rounds == 0 {
-                self.jitter.dry(stands);
-                // Of what made a queue, no more than is needed comes back.
-                let needed = self.best() * (base + QUEUE) / 1_000_000;
-                self.window = window.min(needed + needed / 8).max(self.window);
-                self.drained = now;
-            }
-        } else if self.starting {
-            if self.limited && flying >= self.window / 8 {
-                self.window *= 2;
-            }
-        } else if now.since(self.drained) >= DRAIN {
-            self.draining = Some((self.window, 1));
-            self.jitter.restart();
-            self.window = self.window * delay * 3 / 4 / (delay + stands);
-        } else if queue > QUEUE && flying >= used || queue <= QUEUE && self.limited {
-            let wanted = self.window * (base + QUEUE) / (base + queue);
-            // Until it is known whether a smaller one helps, by a quarter only; unless this is no jitter for sure.
-            let least = if queue > delay.max(30_000) { 0 } else { self.jitter.least() };
-            let least = least.max(self.window - self.window / 4).min(self.window);
-            self.window = wanted.clamp(least, self.window + self.window / 4);
-        }
-        let known = self.best();
-        if known > 0 && self.limited && self.starting && !more {
-            self.window = self.window.min((known * (delay + QUEUE) / 1_000_000 * 5 / 2).max(FIRST));
-        } else if known > 0 && self.limited && self.loss() >= LOSSY {
-            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
-            self.window = self.window.min(arrives * self.trip / 1_000_000 * 5 / 4);
-        }
     }
 
     /// Bytes a second that arrived in this round, and whether it is half again as much as in the last one: what doubles the

@@ -20,6 +20,8 @@ pub struct Way {
     pub loss: Loss,
     /// What waits for the rate, in bytes; what finds it full is lost.
     pub queue: u64,
+    /// Nothing waits: what is above the rate is lost, but for a burst as large as `queue`.
+    pub policed: bool,
     /// Datagrams that come twice, in millionths.
     pub twice: u32,
 }
@@ -50,6 +52,7 @@ impl Way {
             overtake: false,
             loss: Loss::Random(0),
             queue: (megabits * 1_000_000 / 8 / 20).max(30_000),
+            policed: false,
             twice: 0,
         }
     }
@@ -162,7 +165,8 @@ impl Link {
         let copies = if self.dice.hits(way.twice) { 2 } else { 1 };
         for _ in 0..copies {
             let jitter = Span(self.dice.below(way.jitter.0 + 1));
-            let mut arrives = Time(state.free.div_ceil(1_000)) + way.delay + jitter;
+            let leaves = if way.policed { now_ns } else { state.free };
+            let mut arrives = Time(leaves.div_ceil(1_000)) + way.delay + jitter;
             if !way.overtake {
                 arrives = arrives.max(state.latest);
             }

@@ -21,6 +21,7 @@ mod report;
 mod scenario;
 mod schedulers;
 mod sender;
+mod shallow;
 mod soak;
 mod streams;
 mod table;

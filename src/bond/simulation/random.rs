@@ -29,8 +29,9 @@ fn way() -> impl Strategy<Value = Way> {
     ];
     let some = |most: u64| prop_oneof![2 => Just(0), 1 => 0..most];
     let times = (0..100_000u64, some(30_000), any::<bool>());
-    (500_000..8_000_000u64, times, loss, 5_000..300_000u64, some(50_000)).prop_map(
-        |(rate, (delay, jitter, overtake), loss, queue, twice)| Way {
+    let queue = (5_000..300_000u64, prop::bool::weighted(0.2));
+    (500_000..8_000_000u64, times, loss, queue, some(50_000)).prop_map(
+        |(rate, (delay, jitter, overtake), loss, (queue, policed), twice)| Way {
             rate,
             mtu: 1_500,
             delay: Span(delay),
@@ -38,6 +39,7 @@ fn way() -> impl Strategy<Value = Way> {
             overtake,
             loss,
             queue,
+            policed,
             twice: twice as u32,
         },
     )

@@ -5,6 +5,7 @@ use super::congestion::Control;
 use super::ends::Dealer;
 use super::link::{Carried, Change, Loss, Way, percent};
 use super::report::Report;
+use super::shallow::shallow;
 use super::streams::{Ping, Voice};
 use super::world::{Full, Make, Plan, World};
 use super::{CLIENT, SERVER, Side};
@@ -138,7 +139,6 @@ pub fn all() -> Vec<Scenario> {
     uneven.links[0][CLIENT].rate = 8_000_000;
     uneven.links[1][CLIENT].rate = 4_000_000;
     let lossy_both = usual().both(0, |way| way.loss = percent(3.0)).both(1, |way| way.loss = percent(3.0));
-    let shallow = usual().both(0, |way| way.queue = way.rate / 8 / 200).both(1, |way| way.queue = way.rate / 8 / 200);
     let flapping = (0..10).fold(usual(), |plan, turn| dead(plan, 1, 5_500 + turn * 1_200, 6_100 + turn * 1_200));
     let slower = |plan: Plan, at, megabits| {
         let way = |side| Change::Way(side, Way::new(megabits, ms(10)));
@@ -160,8 +160,9 @@ pub fn all() -> Vec<Scenario> {
         Scenario::new("100/2 and 50/1 Mbit/s, BBR", narrow()).with(Control::Bbr),
         Scenario::new("20 Mbit/s by a satellite, 10 Mbit/s at 30 ms", Plan::new(&[(20, 300), (10, 15)])),
         Scenario::new("3 % loss on both, BBR", lossy_both).with(Control::Bbr),
-        Scenario::new("queues of 5 ms", shallow.clone()),
-        Scenario::new("queues of 5 ms, BBR", shallow).with(Control::Bbr),
+        Scenario::new("queues of 5 ms", shallow(5, false)),
+        Scenario::new("queues of 5 ms, BBR", shallow(5, false)).with(Control::Bbr),
+        Scenario::new("no queues, bursts of 10 ms, BBR", shallow(10, true)).with(Control::Bbr),
         Scenario::new("20 ms of jitter on the 25", jitter(false)),
         Scenario::new("20 ms of jitter, overtaking", jitter(true)),
         Scenario::new("two radios, 20 ms of jitter", radios()),

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::bonded::Bonded;
 use super::congestion::Control;
-use super::link::percent;
+use super::link::{Loss, Way, percent};
 use super::scenario::{Outcome, Scenario, all};
+use super::shallow::shallow;
 use super::world::{Make, Plan};
 use crate::time::Span;
 
@@ -133,6 +134,8 @@ fn what_the_bond_does_by_many_seeds() {
         Plan::new(links).both(0, |way| way.loss = percent(first)).both(1, |way| way.loss = percent(second))
     };
     let (usual, even) = (&[(75, 10), (25, 30)], &[(20, 30), (10, 35)]);
+    let burst = |way: &mut Way| way.loss = Loss::Bursts { begin: 1_000, end: 100_000 };
+    let bursts = lossy(usual, 0.0, 0.0).both(0, burst).both(1, burst);
     let plans = [
         ("usual", lossy(usual, 0.0, 0.0)),
         ("1 % on the second", lossy(usual, 0.0, 1.0)),
@@ -142,6 +145,11 @@ fn what_the_bond_does_by_many_seeds() {
         ("jitter on the second", Plan::new(usual).both(1, |way| way.jitter = Span::from_millis(20))),
         ("1 % on both of 20 and 10, 60 ms", lossy(even, 1.0, 1.0)),
         ("3 % on both of 20 and 10, 60 ms", lossy(even, 3.0, 3.0)),
+        ("bursts of ten lost on both", bursts),
+        ("queues of 5 ms", shallow(5, false)),
+        ("queues of 10 ms", shallow(10, false)),
+        ("no queues, bursts of 10 ms", shallow(10, true)),
+        ("no queues, bursts of 50 ms", shallow(50, true)),
     ];
     for control in [Control::Cubic, Control::Bbr] {
         for (name, plan) in &plans {

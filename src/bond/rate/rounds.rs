@@ -1,0 +1,133 @@
+//! What a round trip tells of the window.
+
+use super::{DRAIN, DRAINED, FIRST, FLOODED, FOREIGN, LEAST, LOSSY, MANY, MOST, OVERFULL, QUEUE, Rate, SLOWEST};
+use crate::bond::brim::{self, Step};
+use crate::time::Time;
+
+impl Rate {
+    /// Whether it is the window that loses packets: tries a smaller one, or gives it back. `rate` bytes a second arrive; if that is news,
+    /// they are `more` than in the last round.
+    pub(super) fn brims(&mut self, rate: u64, more: Option<bool>, delay: u64, queue: u64, now: Time) -> Step {
+        let (lost, sent, window) = (self.lost, self.sent, self.window);
+        let arrives = rate * (delay + self.little()) / 1_000_000;
+        // A link that buffers nothing never shows a queue: by that, a start would not end.
+        let over = self.starting
+            && more == Some(false)
+            && queue <= 2 * QUEUE
+            && lost >= MANY
+            && lost * 1_000 >= sent * FLOODED
+            && arrives > 0;
+        let step = match (over, self.starting) {
+            (true, _) => self.brim.begin(lost, sent, arrives.min(window), now),
+            (_, true) => Step::Usual,
+            _ => self.brim.round(&brim::Round { lost, sent, window, full: self.filled, queue, arrives }, now),
+        };
+        self.starting &= !over;
+        if let Step::Begins(_) = step {
+            self.before = (self.window, self.samples);
+            // What arrived before may have been a burst, which a policer lets pass.
+            self.samples = [0; 8];
+            self.samples[0] = rate;
+        }
+        step
+    }
+
+    /// What was tried is given back.
+    pub(super) fn gives_back(&mut self) {
+        self.window = self.before.0;
+        for (sample, before) in self.samples.iter_mut().zip(self.before.1) {
+            *sample = before.max(*sample);
+        }
+        self.jitter.restart();
+    }
+
+    /// Keeps the window within what any path may have. `rate` bytes a second arrive.
+    pub(super) fn bound(&mut self, step: Step, rate: u64, delay: u64, queue: u64) {
+        // A window that nothing fills is none: where packets queue or are lost nevertheless, it becomes what arrives.
+        let stands = queue.saturating_sub(self.jitter.level()) > 2 * QUEUE;
+        let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
+        let carried = if overfull { rate } else { self.best() } * (delay + 2 * QUEUE) / 1_000_000;
+        let least = match step {
+            Step::Begins(_) | Step::Most(_) => SLOWEST,
+            _ if carried == 0 => LEAST,
+            _ => carried.clamp(SLOWEST, LEAST),
+        };
+        let most = if overfull { carried } else { MOST };
+        self.window = self.window.min(most).clamp(least, MOST);
+    }
+
+    /// A round on a path whose delay is its queue's.
+    pub(super) fn steady(&mut self, step: Step, delay: u64, queue: u64, now: Time) {
+        let known = self.best();
+        let usual = matches!(step, Step::Usual | Step::Back);
+        let wanted = if usual { QUEUE } else { self.little() };
+        if self.starting {
+            if self.limited {
+                self.window = if self.calm { self.window * 5 / 4 } else { self.window * 2 };
+            }
+        } else if queue > DRAINED && now.since(self.drained) >= DRAIN {
+            // A queue that always stands would pass for the link's own delay: it is let run dry for a round.
+            self.window = self.window * delay * 3 / 4 / (delay + queue);
+            self.drained = now;
+        } else if queue > wanted || self.limited {
+            let more = if usual { self.window / 4 } else { self.window / 32 };
+            let wanted = self.window * (delay + wanted) / (delay + queue);
+            self.window = wanted.clamp(self.window - self.window / 4, self.window + more);
+        }
+        if let Step::Begins(most) | Step::Most(most) = step {
+            self.window = self.window.min(most);
+        }
+        if known > 0 && self.limited {
+            // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
+            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
+            let most = arrives * (delay + wanted) / 1_000_000;
+            self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
+        }
+    }
+
+    /// A round on a path whose delay varies by itself: `rate` bytes a second arrive, `more` than in the last one.
+    pub(super) fn shaky(&mut self, (rate, more): (u64, bool), delay: u64, queue: u64, now: Time) {
+        let jitter = self.jitter.level();
+        // What is under way, by what arrives: a window that is not used makes no queue.
+        let flying = rate * self.trip / 1_000_000;
+        let (base, queue, stands) = (delay + jitter, queue.saturating_sub(jitter), queue);
+        // Of a long queue, few packets are enough to be the cause.
+        let used = if queue > FOREIGN { self.window / 5 } else { self.window / 4 * 3 };
+        // As long as twice the window brings more, the delay says little.
+        let fills = flying >= self.window / 2 || queue > FOREIGN;
+        if self.starting && self.limited && queue > QUEUE && fills && !more {
+            self.starting = false;
+        }
+        if let Some((window, rounds)) = self.draining {
+            self.draining = rounds.checked_sub(1).map(|rounds| (window, rounds));
+            if rounds == 0 {
+                self.jitter.dry(stands);
+                // Of what made a queue, no more than is needed comes back.
+                let needed = self.best() * (base + QUEUE) / 1_000_000;
+                self.window = window.min(needed + needed / 8).max(self.window);
+                self.drained = now;
+            }
+        } else if self.starting {
+            if self.limited && flying >= self.window / 8 {
+                self.window *= 2;
+            }
+        } else if now.since(self.drained) >= DRAIN {
+            self.draining = Some((self.window, 1));
+            self.jitter.restart();
+            self.window = self.window * delay * 3 / 4 / (delay + stands);
+        } else if queue > QUEUE && flying >= used || queue <= QUEUE && self.limited {
+            let wanted = self.window * (base + QUEUE) / (base + queue);
+            // Until it is known whether a smaller one helps, by a quarter only; unless this is no jitter for sure.
+            let least = if queue > delay.max(30_000) { 0 } else { self.jitter.least() };
+            let least = least.max(self.window - self.window / 4).min(self.window);
+            self.window = wanted.clamp(least, self.window + self.window / 4);
+        }
+        let known = self.best();
+        if known > 0 && self.limited && self.starting && !more {
+            self.window = self.window.min((known * (delay + QUEUE) / 1_000_000 * 5 / 2).max(FIRST));
+        } else if known > 0 && self.limited && self.loss() >= LOSSY {
+            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
+            self.window = self.window.min(arrives * self.trip / 1_000_000 * 5 / 4);
+        }
+    }
+}
