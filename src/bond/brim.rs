@@ -188,7 +188,7 @@ impl Brim {
                     let window = self.most.0.min(round.window);
                     self.set((window - window / 16).min(round.fits().max(window / 2)), now);
                     if self.most.0 < least {
-                        return self.fails(before, now);
+                        self.enter(Stage::Usual);
                     }
                 }
             }

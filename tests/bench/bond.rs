@@ -70,6 +70,8 @@ const MOBILE: &[Link] = &[Link::new(40, 40.0).jitter(20), Link::new(30, 50.0).ji
 const NARROW: &[Link] = &[Link::new(100, 20.0).up(2), Link::new(50, 30.0).up(1)];
 const SATELLITE: &[Link] = &[Link::new(10, 30.0), Link::new(20, 600.0)];
 const SHALLOW: &[Link] = &[FAST.queue(5), SLOW.queue(5)];
+/// As providers cap rates that sell less than their lines carry.
+const POLICED: &[Link] = &[FAST.policed(20), SLOW.policed(20)];
 const ASYMMETRIC: &[Link] = &[FAST.up(15), SLOW.up(5)];
 
 const fn stream(name: &'static str, links: &'static [Link], congestion: &'static str, share: f64) -> Scenario {
@@ -101,6 +103,8 @@ pub const SCENARIOS: &[Scenario] = &[
     stream("narrow", NARROW, "cubic", 0.0),
     stream("satellite", SATELLITE, "cubic", 0.0),
     stream("shallow", SHALLOW, "cubic", 0.0),
+    stream("policed-cubic", POLICED, "cubic", 0.0),
+    stream("policed-bbr", POLICED, "bbr", 0.0),
     stream("down", ASYMMETRIC, "cubic", 0.0),
     Scenario {
         name: "up",

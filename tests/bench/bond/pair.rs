@@ -27,6 +27,8 @@ pub struct Link {
     pub loss_ppm: u32,
     /// What waits for the link is lost after so many milliseconds.
     pub queue: u64,
+    /// Nothing waits: what comes after so many milliseconds' worth at once is lost.
+    pub policed: bool,
 }
 
 /// As a provider's.
@@ -34,7 +36,7 @@ const QUEUE: u64 = 50;
 
 impl Link {
     pub const fn new(rate: u64, rtt: f64) -> Self {
-        Link { down: rate, up: rate, rtt, jitter: 0, loss_ppm: 0, queue: QUEUE }
+        Link { down: rate, up: rate, rtt, jitter: 0, loss_ppm: 0, queue: QUEUE, policed: false }
     }
 
     pub const fn up(self, up: u64) -> Self {
@@ -49,6 +51,10 @@ impl Link {
         Link { queue, ..self }
     }
 
+    pub const fn policed(self, burst: u64) -> Self {
+        Link { queue: burst, policed: true, ..self }
+    }
+
     /// Percent.
     pub const fn loss(self, percent: u32) -> Self {
         Link { loss_ppm: percent * 10_000, ..self }
@@ -61,6 +67,7 @@ impl Link {
             jitter: Duration::from_millis(self.jitter),
             rate_bits: Some(rate),
             queue_bytes: rate * self.queue / 8_000,
+            policed: self.policed,
             loss_ppm: self.loss_ppm,
             reorder_ppm: 0,
         }

@@ -28,6 +28,8 @@ pub struct Shape {
     pub rate_bits: Option<u64>,
     /// How much may wait for the rate; what comes on top is lost. A frame that finds no other waiting always fits.
     pub queue_bytes: u64,
+    /// Nothing waits for the rate: a burst of `queue_bytes` passes at once, and what is above that and the rate is lost.
+    pub policed: bool,
     /// Frames lost out of a million, each on its own.
     pub loss_ppm: u32,
     /// Frames held back by another [`REORDER_LAG`] out of a million, so that those behind them overtake.
@@ -51,6 +53,7 @@ impl Default for Shape {
             jitter: Duration::ZERO,
             rate_bits: None,
             queue_bytes: 256 * 1024,
+            policed: false,
             loss_ppm: 0,
             reorder_ppm: 0,
         }
@@ -161,7 +164,7 @@ impl Lane {
             return None;
         }
         self.busy_until = now + waiting + Duration::from_nanos(len * 8_000_000_000 / rate);
-        Some(self.busy_until)
+        Some(if self.shape.policed { now } else { self.busy_until })
     }
 }
 
@@ -237,6 +240,16 @@ mod tests {
         assert_eq!(dues, [Some(start + MS), Some(start + 2 * MS), Some(start + 3 * MS), None, None]);
         assert_eq!(lane.counters.dropped, 2);
         assert_eq!(lane.admit(9000, start + 3 * MS), Some(start + 12 * MS), "an idle wire takes any frame");
+    }
+
+    #[test]
+    fn a_policer_lets_a_burst_pass_at_once_and_then_the_rate() {
+        let shape = Shape { rate_bits: Some(8_000_000), queue_bytes: 3000, policed: true, ..Shape::default() };
+        let (mut lane, start) = lane(shape);
+        let dues: Vec<_> = (0..5).map(|_| lane.admit(1000, start)).collect();
+        assert_eq!(dues, [Some(start), Some(start), Some(start), None, None]);
+        let dues: Vec<_> = (1..20).map(|at| lane.admit(1000, start + at * MS / 2)).collect();
+        assert_eq!(dues.iter().flatten().count(), 9, "half of what comes at twice the rate");
     }
 
     #[test]
