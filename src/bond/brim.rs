@@ -91,7 +91,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Brim {
     stage: Stage,
-    /// Packets of the rounds that this stage counts: lost ones, and all; how many rounds lost some.
+    /// Packets of the rounds that this stage counts: lost ones, and all; how many rounds lost more than a few.
     lost: u32,
     sent: u32,
     often: u8,
@@ -161,9 +161,6 @@ impl Brim {
                     self.enter(Stage::Usual);
                 }
             }
-            Stage::Trial { lost, of } if now.since(self.shrunk) > PATIENCE => {
-                return self.fails(permille(lost, of), now);
-            }
             Stage::Trial { lost, of }
                 if u64::from(self.sent) * u64::from(lost) >= u64::from(of) * u64::from(ENOUGH) =>
             {
@@ -204,7 +201,7 @@ impl Brim {
         Step::Begins(self.most.0)
     }
 
-    /// Others set the window, or nothing waits: that tells nothing.
+    /// A round is over in which others set the window, or nothing had to wait: it tells nothing.
     pub fn leave(&mut self, now: Time) -> Step {
         match self.stage {
             Stage::Trial { .. } if now.since(self.shrunk) <= PATIENCE => self.step(now),
