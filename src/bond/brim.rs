@@ -129,14 +129,8 @@ impl Brim {
     /// A round is over in which packets had to wait for the path.
     pub fn round(&mut self, round: &Round, now: Time) -> Step {
         // What a long queue loses, that queue tells of.
-        if self.stage == Stage::Usual && round.queue > 2 * QUEUE {
-            self.enter(Stage::Usual);
-            return Step::Usual;
-        }
-        if let Stage::Trial { lost, of } = self.stage
-            && now.since(self.shrunk) > PATIENCE
-        {
-            return self.fails(permille(lost, of), now);
+        if self.is_past(now) || !self.is_small() && round.queue > 2 * QUEUE {
+            return self.leave(now);
         }
         if self.settles > 0 {
             self.settles -= 1;
@@ -173,7 +167,6 @@ impl Brim {
                 self.most.0 += self.most.0 / 16;
                 self.enter(Stage::Small { until, before, with: loss, least: self.most.0 / 4 * 3 });
             }
-            Stage::Small { until, .. } if now >= until => self.enter(Stage::Usual),
             // Chance had helped.
             Stage::Small { before, .. } if enough && loss * 2 > before => return self.fails(before, now),
             Stage::Small { before, with, least, .. } => {
@@ -204,13 +197,22 @@ impl Brim {
     /// A round is over in which others set the window, or nothing had to wait: it tells nothing.
     pub fn leave(&mut self, now: Time) -> Step {
         match self.stage {
-            Stage::Trial { .. } if now.since(self.shrunk) <= PATIENCE => self.step(now),
-            Stage::Trial { lost, of } => self.fails(permille(lost, of), now),
-            Stage::Small { until, .. } if now < until => Step::Usual,
+            Stage::Trial { lost, of } if self.is_past(now) => self.fails(permille(lost, of), now),
+            Stage::Trial { .. } => self.step(now),
+            Stage::Small { .. } if !self.is_past(now) => Step::Usual,
             _ => {
                 self.enter(Stage::Usual);
                 Step::Usual
             }
+        }
+    }
+
+    /// The stage has lasted as long as it may.
+    fn is_past(&self, now: Time) -> bool {
+        match self.stage {
+            Stage::Usual => false,
+            Stage::Trial { .. } => now.since(self.shrunk) > PATIENCE,
+            Stage::Small { until, .. } => now >= until,
         }
     }
 

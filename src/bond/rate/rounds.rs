@@ -78,9 +78,8 @@ impl Rate {
             self.window = self.window.min(most);
         }
         if known > 0 && self.limited {
-            // Of what was sent, this much may be under way, queue and all; and a quarter more, or it would never grow.
-            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
-            let most = arrives * (delay + wanted) / 1_000_000;
+            // This much may be under way, queue and all; and a quarter more, or it would never grow.
+            let most = self.sends(known) * (delay + wanted) / 1_000_000;
             self.window = self.window.min(if self.starting { most * 5 / 2 } else { most * 5 / 4 });
         }
     }
@@ -126,8 +125,12 @@ impl Rate {
         if known > 0 && self.limited && self.starting && !more {
             self.window = self.window.min((known * (delay + QUEUE) / 1_000_000 * 5 / 2).max(FIRST));
         } else if known > 0 && self.limited && self.loss() >= LOSSY {
-            let arrives = known * 1_000 / (1_000 - u64::from(self.loss().min(500)));
-            self.window = self.window.min(arrives * self.trip / 1_000_000 * 5 / 4);
+            self.window = self.window.min(self.sends(known) * self.trip / 1_000_000 * 5 / 4);
         }
+    }
+
+    /// Bytes a second that have to leave for so many to arrive.
+    fn sends(&self, arrive: u64) -> u64 {
+        arrive * 1_000 / (1_000 - u64::from(self.loss().min(500)))
     }
 }

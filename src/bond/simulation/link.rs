@@ -151,8 +151,9 @@ impl Link {
         }
         carried.datagrams += 1;
         carried.bytes += size;
-        carried.waited = carried.waited.max(Span(waits / 1_000));
         state.free = state.free.max(now_ns) + size * 8_000_000_000 / way.rate.max(1);
+        let (waited, leaves) = if way.policed { (0, now_ns) } else { (waits, state.free) };
+        carried.waited = carried.waited.max(Span(waited / 1_000));
         state.bursting = match way.loss {
             Loss::Random(chance) => self.dice.hits(chance),
             Loss::Bursts { end, .. } if state.bursting => !self.dice.hits(end),
@@ -165,7 +166,6 @@ impl Link {
         let copies = if self.dice.hits(way.twice) { 2 } else { 1 };
         for _ in 0..copies {
             let jitter = Span(self.dice.below(way.jitter.0 + 1));
-            let leaves = if way.policed { now_ns } else { state.free };
             let mut arrives = Time(leaves.div_ceil(1_000)) + way.delay + jitter;
             if !way.overtake {
                 arrives = arrives.max(state.latest);
