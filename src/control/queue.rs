@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{RecvTimeoutError, TrySendError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::linux::wait::Changes;
 
 pub struct Sender<T>(Arc<Shared<T>>);
 
@@ -12,7 +14,7 @@ pub struct Receiver<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
+    changes: Changes,
 }
 
 struct State<T> {
@@ -25,7 +27,7 @@ struct State<T> {
 
 pub fn queue<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     let state = State { waiting: VecDeque::new(), bound, senders: 1, received: true };
-    let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+    let shared = Arc::new(Shared { state: Mutex::new(state), changes: Changes::default() });
     (Sender(shared.clone()), Receiver(shared))
 }
 
@@ -46,7 +48,7 @@ impl<T> Sender<T> {
             return Err(TrySendError::Full(value));
         }
         state.waiting.push_back(value);
-        self.0.changed.notify_one();
+        self.0.changes.tell();
         Ok(())
     }
 }
@@ -61,7 +63,7 @@ impl<T> Clone for Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         self.0.open().senders -= 1;
-        self.0.changed.notify_one();
+        self.0.changes.tell();
     }
 }
 
@@ -86,7 +88,7 @@ impl<T> Receiver<T> {
             if left.is_zero() {
                 return Err(RecvTimeoutError::Timeout);
             }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.changes.wait(&self.0.state, state, left);
         }
     }
 }

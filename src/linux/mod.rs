@@ -3,7 +3,7 @@
 //! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
 //! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
 //! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`udp`] and [`ether`] (a bond's datagrams, many in a
-//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`crew`] (work for several of them), [`clock`], [`sysctl`]. All of it is Linux's own
+//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`crew`] (work for several of them), [`wait`], [`clock`], [`sysctl`]. All of it is Linux's own
 //! interface, without libraries: the headers that say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
@@ -41,6 +41,7 @@ pub mod terminal;
 pub mod thread;
 pub mod tun;
 pub mod udp;
+pub mod wait;
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

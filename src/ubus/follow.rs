@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::TrySendError;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::blob::Table;
@@ -14,6 +14,7 @@ use super::connection::Error;
 use super::netifd::{self, Interface};
 use crate::control::queue::Sender;
 use crate::linux::thread::Thread;
+use crate::linux::wait::Changes;
 use crate::logging;
 
 /// A link that comes up is several notifications: device, address, route, prefix. Together they are one change.
@@ -61,7 +62,7 @@ impl Drop for Follower {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    changes: Changes,
 }
 
 #[derive(Default)]
@@ -87,7 +88,7 @@ impl Shared {
         let mut state = self.open();
         state.stopped = true;
         state.shut();
-        self.changed.notify_one();
+        self.changes.tell();
     }
 
     fn stopped(&self) -> bool {
@@ -105,7 +106,15 @@ impl Shared {
 
     /// Returns early at the stop.
     fn pause(&self, time: Duration) {
-        let _ = self.changed.wait_timeout_while(self.open(), time, |state| !state.stopped);
+        let end = Instant::now() + time;
+        let mut state = self.open();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if state.stopped || left.is_zero() {
+                return;
+            }
+            state = self.changes.wait(&self.state, state, left);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use ::ubus::client::UbusClient;
 use ::ubus::envelope::{EnvBuilder, UbusAttr, find};
 use ::ubus::unix::UnixUbusTransport;
 use ::ubus::wire::Frame;
-use ::ubus::{MsgType, Transport};
+use ::ubus::{MsgType, Transport, UbusError};
 
 use super::*;
 use crate::control::queue::{Receiver, queue};
@@ -55,6 +55,24 @@ fn broker(path: &Path) -> Running {
     })
 }
 
+/// Its own waits may end at once: on 32-bit machines rustix (1.1) hands its 64-bit times to the `ppoll` of 32, and who waits a
+/// number of times has given up before the broker's thread has run.
+struct Patient(UnixUbusTransport);
+
+impl Transport for Patient {
+    fn send(&mut self, frame: &Frame) -> Result<(), UbusError> {
+        self.0.send(frame)
+    }
+
+    fn recv(&mut self) -> Result<Option<Frame>, UbusError> {
+        self.0.recv()
+    }
+
+    fn wait_recv(&mut self) {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 struct Netifd {
     state: Arc<State>,
     _running: Running,
@@ -71,7 +89,7 @@ struct State {
 
 impl Netifd {
     fn start(path: &Path, address: usize) -> Self {
-        let transport = UnixUbusTransport::connect(path.to_str().unwrap()).unwrap();
+        let transport = Patient(UnixUbusTransport::connect(path.to_str().unwrap()).unwrap());
         let mut client = UbusClient::connect(transport).unwrap();
         let mut object = 0;
         let mut attributes = EnvBuilder::new();
@@ -116,7 +134,7 @@ fn notification(object: u32, no_reply: bool) -> Frame {
     Frame::to_broker(MsgType::Notify, 99, attributes.finish())
 }
 
-fn answer(client: &mut UbusClient<UnixUbusTransport>, frame: &Frame, object: u32, state: &State) {
+fn answer(client: &mut UbusClient<Patient>, frame: &Frame, object: u32, state: &State) {
     if frame.hdr.ty == MsgType::Status && frame.hdr.peer != 0 && frame.hdr.peer != object {
         state.acknowledged.fetch_add(1, Ordering::SeqCst);
     }
