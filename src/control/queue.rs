@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::linux::wait::Changes;
 
@@ -75,20 +75,12 @@ impl<T> Receiver<T> {
 
     /// The next one; waits for it. `Disconnected` if there will be none.
     pub fn recv_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
-        let end = Instant::now() + patience;
-        let mut state = self.0.open();
-        loop {
-            if let Some(value) = state.waiting.pop_front() {
-                return Ok(value);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if state.senders == 0 {
-                return Err(RecvTimeoutError::Disconnected);
-            }
-            if left.is_zero() {
-                return Err(RecvTimeoutError::Timeout);
-            }
-            state = self.0.changes.wait(&self.0.state, state, left);
+        let idle = |state: &State<T>| state.waiting.is_empty() && state.senders > 0;
+        let mut state = self.0.changes.wait_while(&self.0.state, patience, idle);
+        match state.waiting.pop_front() {
+            Some(value) => Ok(value),
+            None if state.senders == 0 => Err(RecvTimeoutError::Disconnected),
+            None => Err(RecvTimeoutError::Timeout),
         }
     }
 }

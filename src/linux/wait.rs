@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A number that each change makes another one: what two threads agree on beside a mutex.
 #[derive(Default)]
@@ -30,18 +30,34 @@ impl Changes {
         unsafe { libc::syscall(FUTEX, self.0.as_ptr(), call, i32::MAX) };
     }
 
-    /// Lets go of `mutex`, which `held` holds, until there is a change, for `time` at most or little more. It may also return
-    /// early, as `Condvar`'s may.
-    pub fn wait<'a, T>(&self, mutex: &'a Mutex<T>, held: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
-        let seen = self.0.load(Ordering::Acquire);
-        drop(held);
+    /// Waits while that is true of what `mutex` holds, for `time` at most or little more. Where it is true still, the time is over.
+    pub fn wait_while<'a, T>(
+        &self,
+        mutex: &'a Mutex<T>,
+        time: Duration,
+        waits: impl Fn(&T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        let start = Instant::now();
+        loop {
+            let held = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = time.saturating_sub(start.elapsed());
+            if left.is_zero() || !waits(&held) {
+                return held;
+            }
+            let seen = self.0.load(Ordering::Acquire);
+            drop(held);
+            self.sleep(seen, left);
+        }
+    }
+
+    /// Sleeps until the number is another one than what was `seen`, for `time` at most or little more, or until a signal.
+    fn sleep(&self, seen: u32, time: Duration) {
         // struct __kernel_timespec (linux/time_types.h)
         let time = [i64::try_from(time.as_secs()).unwrap_or(i64::MAX), time.subsec_nanos().into()];
         let call = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
         // SAFETY: the number and the time are there for the time of the call, which writes to neither. Whether it fails does
-        // not matter: a number that has changed already, an interruption and the time's end are all the same to who waits.
+        // not matter: a number that has changed already, a signal and the time's end are all the same to who waits.
         unsafe { libc::syscall(FUTEX, self.0.as_ptr(), call, seen, time.as_ptr()) };
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,55 +65,38 @@ impl Changes {
 mod tests {
     use super::*;
     use std::thread;
-    use std::time::Instant;
 
     const SHORT: Duration = Duration::from_millis(300);
-    const LONG: Duration = Duration::from_secs(60);
 
-    /// Nobody tells of a change, so only the time ends the wait. (Signals might, but none comes.)
+    /// One sleep, which nobody tells of a change: only the time ends it. (A signal might, but none comes.)
     #[test]
-    fn a_wait_takes_its_time() {
-        let (changes, mutex) = (Changes::default(), Mutex::new(()));
+    fn a_sleep_takes_its_time() {
         let start = Instant::now();
-        drop(changes.wait(&mutex, mutex.lock().unwrap(), SHORT));
+        Changes::default().sleep(0, SHORT);
         assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
     }
 
     #[test]
-    fn a_change_ends_it() {
-        let (changes, mutex) = (Changes::default(), Mutex::new(0));
-        thread::scope(|scope| {
-            let start = Instant::now();
-            let waits = scope.spawn(|| {
-                let mut held = mutex.lock().unwrap();
-                while *held < 3 {
-                    held = changes.wait(&mutex, held, LONG);
-                }
-            });
-            for _ in 0..3 {
-                *mutex.lock().unwrap() += 1;
-                changes.tell();
-                thread::sleep(Duration::from_millis(5));
-            }
-            waits.join().unwrap();
-            assert!(start.elapsed() < LONG);
-        });
+    fn time_ends_a_wait() {
+        let (changes, mutex, start) = (Changes::default(), Mutex::new(7), Instant::now());
+        assert_eq!(*changes.wait_while(&mutex, SHORT, |_| true), 7);
+        assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
     }
 
+    /// With the longest times that there are, among them one that no clock reaches.
     #[test]
-    fn the_longest_time() {
-        let (changes, mutex) = (Changes::default(), Mutex::new(false));
-        thread::scope(|scope| {
-            let waits = scope.spawn(|| {
-                let mut held = mutex.lock().unwrap();
-                while !*held {
-                    held = changes.wait(&mutex, held, Duration::MAX);
+    fn a_change_ends_it() {
+        for time in [Duration::from_secs(60), Duration::MAX] {
+            let (changes, mutex) = (Changes::default(), Mutex::new(0));
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| *changes.wait_while(&mutex, time, |count| *count < 3));
+                for _ in 0..3 {
+                    thread::sleep(Duration::from_millis(5));
+                    *mutex.lock().unwrap() += 1;
+                    changes.tell();
                 }
+                assert_eq!(waits.join().unwrap(), 3);
             });
-            thread::sleep(Duration::from_millis(5));
-            *mutex.lock().unwrap() = true;
-            changes.tell();
-            waits.join().unwrap();
-        });
+        }
     }
 }

@@ -106,15 +106,7 @@ impl Shared {
 
     /// Returns early at the stop.
     fn pause(&self, time: Duration) {
-        let end = Instant::now() + time;
-        let mut state = self.open();
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if state.stopped || left.is_zero() {
-                return;
-            }
-            state = self.changes.wait(&self.state, state, left);
-        }
+        drop(self.changes.wait_while(&self.state, time, |state| !state.stopped));
     }
 }
 
