@@ -7,7 +7,8 @@
 //!
 //! Bit 3 of the kind says that the packet's checksum is pending: its field holds the pseudo-header's sum (a squeezed packet has
 //! no such field at all), the receiving kernel fills it in. Bit 2 says that TCP sends these bytes again: it is not to overtake what is
-//! older ([`super::order`]). Bit 6 says that it left early, by a path that lags: those before it are about to come.
+//! older ([`super::order`]). Bit 6 says that it is patient: those before it are about to come, for it left early, by a path that lags, or by one
+//! whose delay varies by as much as paths differ.
 //!
 //! An acknowledgment of TCP among others of its flow is loose: kind (1), flow (1), then as whole or squeezed. It passes at once, and
 //! is neither waited for nor sent again: the next one says all that it says ([`super::acks`]).
@@ -22,11 +23,11 @@ pub const OVERHEAD: usize = 5;
 /// Sequence numbers have 24 bits.
 pub const SEQUENCES: u32 = 1 << 24;
 
-/// Kinds of data items are 0x10 to 0x1f and 0x50 to 0x5f: this one, the form, and maybe [`PENDING`], [`AGAIN`] and [`EARLY`].
+/// Kinds of data items are 0x10 to 0x1f and 0x50 to 0x5f: this one, the form, and maybe [`PENDING`], [`AGAIN`] and [`PATIENT`].
 const DATA: u8 = 0x10;
 const PENDING: u8 = 0x08;
 const AGAIN: u8 = 0x04;
-const EARLY: u8 = 0x40;
+const PATIENT: u8 = 0x40;
 const CONTEXT: u8 = 0x20;
 /// A loose item's kind, as a data item's: whole or squeezed, and maybe [`PENDING`].
 const LOOSE: u8 = 0x30;
@@ -59,8 +60,8 @@ pub struct Data<'i> {
     pub pending: bool,
     /// TCP has sent these bytes before.
     pub again: bool,
-    /// It left early.
-    pub early: bool,
+    /// It waits for those before it.
+    pub patient: bool,
     pub flow: u8,
     /// Below [`SEQUENCES`].
     pub sequence: u32,
@@ -74,11 +75,11 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
         [kind, flow, rest @ ..] if kind & !(PENDING | 1) == LOOSE && !rest.is_empty() => {
             let form = if kind & 1 == 0 { Form::Whole } else { Form::Squeezed };
             let pending = kind & PENDING != 0;
-            Some(Item::Loose(Data { form, pending, again: false, early: false, flow: *flow, sequence: 0, rest }))
+            Some(Item::Loose(Data { form, pending, again: false, patient: false, flow: *flow, sequence: 0, rest }))
         }
         [CONTEXT, a, b, head @ ..] => Some(Item::Context { name: Name::from_bytes([*a, *b]), head }),
         [kind, flow, a, b, c, rest @ ..] if !rest.is_empty() => {
-            let form = match kind & !(PENDING | AGAIN | EARLY) {
+            let form = match kind & !(PENDING | AGAIN | PATIENT) {
                 DATA => Form::Whole,
                 0x11 => Form::Squeezed,
                 0x12 => Form::First,
@@ -86,8 +87,8 @@ pub fn read(item: &[u8]) -> Option<Item<'_>> {
                 _ => return None,
             };
             let sequence = u32::from_be_bytes([0, *a, *b, *c]);
-            let [pending, again, early] = [PENDING, AGAIN, EARLY].map(|bit| kind & bit != 0);
-            Some(Item::Data(Data { form, pending, again, early, flow: *flow, sequence, rest }))
+            let [pending, again, patient] = [PENDING, AGAIN, PATIENT].map(|bit| kind & bit != 0);
+            Some(Item::Data(Data { form, pending, again, patient, flow: *flow, sequence, rest }))
         }
         _ => None,
     }
@@ -121,10 +122,10 @@ pub fn is_again(item: &[u8]) -> bool {
     item.first().is_some_and(|kind| kind & AGAIN != 0)
 }
 
-/// Says of a data item that it left early.
-pub fn mark_early(item: &mut [u8]) {
+/// Says of a data item that it waits for those before it.
+pub fn mark_patient(item: &mut [u8]) {
     if let Some(kind) = item.first_mut() {
-        *kind |= EARLY;
+        *kind |= PATIENT;
     }
 }
 
@@ -172,8 +173,8 @@ mod tests {
                         if data.again {
                             mark_again(&mut again);
                         }
-                        if data.early {
-                            mark_early(&mut again);
+                        if data.patient {
+                            mark_patient(&mut again);
                         }
                     }
                     Item::Loose(data) => {
@@ -195,13 +196,13 @@ mod tests {
                 prop_assert_eq!(item.len(), OVERHEAD);
                 prop_assert_eq!(read(&item), None, "an empty one");
                 item.extend(&rest);
-                let mut data = Data { form, pending, again: false, early: false, flow, sequence, rest: &rest };
+                let mut data = Data { form, pending, again: false, patient: false, flow, sequence, rest: &rest };
                 prop_assert_eq!(read(&item), Some(Item::Data(data)));
                 data.again = true;
                 mark_again(&mut item);
                 prop_assert_eq!(read(&item), Some(Item::Data(data)));
-                data.early = true;
-                mark_early(&mut item);
+                data.patient = true;
+                mark_patient(&mut item);
                 prop_assert_eq!(read(&item), Some(Item::Data(data)));
             }
         }

@@ -3,7 +3,7 @@
 //! Each flow tag has a sequence of its own, so one flow's loss stalls no other. Of an ordered flow, what comes in order passes at
 //! once, without a copy. What comes too early waits until the gap before it is filled, or until it has waited as long as is allowed:
 //! then the gap is given up. What was given up and comes nevertheless within [`holes::LIFE`] passes at once: to TCP, late is better
-//! than lost. Where paths' delays differ, only what left early by the later ones waits for a gap. Of the other flows everything passes as
+//! than lost. Where paths' delays differ, only what is patient waits for a gap: it left early, by a later one. Of the other flows everything passes as
 //! it comes, once.
 
 use std::collections::VecDeque;
@@ -69,8 +69,8 @@ pub struct Order {
     holes: Holes,
     /// Nothing waits ...
     hurry: bool,
-    /// ... but what came early: those before it are about to come ...
-    early: bool,
+    /// ... but what is patient: those before it are about to come ...
+    patient: bool,
     /// ... and these: what TCP sent again, in the order in which it came.
     again: VecDeque<(Key, Time, Vec<u8>)>,
     counters: Counters,
@@ -117,7 +117,7 @@ impl Order {
             emptied: None,
             holes: Holes::default(),
             hurry: false,
-            early: false,
+            patient: false,
             again: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -130,9 +130,9 @@ impl Order {
         self.wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT).min(self.limit);
     }
 
-    /// Whether what comes now left so early, by a path that lags, that those before it are about to come.
-    pub fn comes_early(&mut self, early: bool) {
-        self.early = early;
+    /// Whether what comes now waits for those before it, whatever else does: its sender knows that they are about to come.
+    pub fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
     }
 
     pub fn counters(&self) -> Counters {
@@ -196,7 +196,7 @@ impl Order {
         } else {
             bucket.top = after(sequence);
         }
-        if gap == 0 || gap as u32 >= AHEAD || self.hurry && !self.early {
+        if gap == 0 || gap as u32 >= AHEAD || self.hurry && !self.patient {
             self.advance(flow, sequence, now, deliver);
             self.pass(flow, sequence);
             self.deliver(item, deliver);

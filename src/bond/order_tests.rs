@@ -416,20 +416,20 @@ fn a_first_packet_that_tcp_sent_before_is_a_beginning() {
 }
 
 #[test]
-fn where_nothing_waits_what_came_early_does() {
+fn where_nothing_waits_what_is_patient_does() {
     let mut run = Run::new();
     run.order.set_wait(Span::from_millis(20), true);
     run.accept(FLOW, 0, 0);
-    run.order.comes_early(true);
+    run.order.set_patient(true);
     assert_eq!([3, 5].map(|sequence| run.accept(FLOW, sequence, 0)), [Fate::Waits; 2]);
-    run.order.comes_early(false);
+    run.order.set_patient(false);
     assert_eq!([1, 2].map(|sequence| run.accept(FLOW, sequence, 1)), [Fate::Delivered; 2]);
     assert_eq!(run.out, [0, 1, 2, 3]);
     // The others still overtake, and take with them what waited for those that they passed.
     assert_eq!(run.accept(FLOW, 6, 2), Fate::Delivered);
     assert_eq!(run.out, [0, 1, 2, 3, 5, 6]);
     assert_eq!(run.accept(FLOW, 4, 3), Fate::Delivered);
-    run.order.comes_early(true);
+    run.order.set_patient(true);
     run.accept(FLOW, 8, 4);
     run.expire(23);
     assert_eq!(run.order.waiting().0, 1);

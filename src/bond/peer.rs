@@ -105,6 +105,8 @@ pub struct Peer {
     acks: Acks,
     fair: Fair,
     waiting: Option<(Time, Time)>,
+    /// The delays of our paths vary by as much as they differ: what leaves waits for what left before it.
+    mixes: bool,
     repairs: VecDeque<Slot>,
     /// When a path has room again.
     opens: Option<Time>,
@@ -166,6 +168,7 @@ impl Peer {
             acks: Acks::default(),
             fair: Fair::default(),
             waiting: None,
+            mixes: false,
             repairs: VecDeque::new(),
             opens: None,
             sequences: Box::new([0; 256]),

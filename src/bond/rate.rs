@@ -238,6 +238,11 @@ impl Rate {
         (self.loss, self.lost) = (0, 0);
     }
 
+    /// Microseconds by which the path's delay varies, without any queue.
+    pub fn varies(&self) -> u64 {
+        self.jitter.level()
+    }
+
     /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,
     /// but others' is, and what a longer way adds before it is known for one.
     pub fn one_way(&self, now: Time) -> Option<i64> {

@@ -90,7 +90,7 @@ impl Peer {
             }
             Some(Item::Data(data)) => {
                 let (flow, sequence) = (data.flow, data.sequence);
-                self.order.comes_early(data.early);
+                self.order.set_patient(data.patient);
                 self.deliver(now, out, |order, each| {
                     if data.again {
                         order.accept_again(flow, sequence, item, now, each);
@@ -240,7 +240,7 @@ impl Peer {
         self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
     }
 
-    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, only what left early does.
+    /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, only what is patient does.
     pub(super) fn set_wait(&mut self) {
         let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
         let (slowest, most) = self.turns().max().unwrap_or((0, 0));
@@ -250,6 +250,10 @@ impl Peer {
         // the first packet on it (HyStart). That a few are overtaken it bears (RFC 8985).
         let hurry = spread > SPREAD.as_micros() && self.settings.scheduler != Scheduler::Redundant;
         self.order.set_wait(Span::from_micros(wait), hurry);
+        // Where the delays vary by as much, TCP sees that anyway, and any number would be overtaken. Of our packets' ways only this end
+        // knows it: the other way's delays may be those of its acknowledgments, on a slow link.
+        let varies = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.varies()).max();
+        self.mixes = spread < 2 * varies.unwrap_or(0);
     }
 
     /// How far paths lag behind one another, for those who reckon with it.

@@ -235,6 +235,9 @@ impl Peer {
             match self.schedule.choose(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.fair.pop(self.store.born(slot), now);
+                    if ordered && self.mixes {
+                        item::mark_patient(self.store.item_mut(slot));
+                    }
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Early(paths, bytes) => {
@@ -244,12 +247,14 @@ impl Peer {
                     // What TCP sends again is not to be overtaken, nor to overtake.
                     let may = |slot| !item::is_again(store.item(slot)) && carries(store.item(slot).len());
                     let later = self.fair.pop_behind(bytes, may);
-                    match later {
-                        Some(later) if ordered => item::mark_early(self.store.item_mut(later)),
-                        Some(_) => {}
-                        None => self.fair.pop(self.store.born(slot), now),
+                    if later.is_none() {
+                        self.fair.pop(self.store.born(slot), now);
                     }
-                    self.transmit(later.unwrap_or(slot), paths, now, out);
+                    let leaves = later.unwrap_or(slot);
+                    if ordered && (later.is_some() || self.mixes) {
+                        item::mark_patient(self.store.item_mut(leaves));
+                    }
+                    self.transmit(leaves, paths, now, out);
                 }
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));

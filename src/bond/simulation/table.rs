@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::bonded::Bonded;
 use super::congestion::Control;
 use super::link::{Loss, Way, percent};
-use super::scenario::{Outcome, Scenario, all};
+use super::scenario::{Outcome, Scenario, all, narrow, radios};
 use super::shallow::shallow;
 use super::world::{Make, Plan};
 use crate::time::Span;
@@ -146,6 +146,8 @@ fn what_the_bond_does_by_many_seeds() {
         ("1 % on both of 20 and 10, 60 ms", lossy(even, 1.0, 1.0)),
         ("3 % on both of 20 and 10, 60 ms", lossy(even, 3.0, 3.0)),
         ("bursts of ten lost on both", bursts),
+        ("two radios", radios()),
+        ("two narrow uploads", narrow()),
         ("queues of 5 ms", shallow(5, false)),
         ("queues of 10 ms", shallow(10, false)),
         ("no queues, bursts of 10 ms", shallow(10, true)),
