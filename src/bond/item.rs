@@ -122,9 +122,9 @@ pub fn is_again(item: &[u8]) -> bool {
     item.first().is_some_and(|kind| kind & AGAIN != 0)
 }
 
-/// Says of a data item that it waits for those before it.
+/// Says of a data item that it waits for those before it. Others wait for nothing.
 pub fn mark_patient(item: &mut [u8]) {
-    if let Some(kind) = item.first_mut() {
+    if let Some(kind) = item.first_mut().filter(|kind| **kind & !(PENDING | AGAIN | PATIENT | 3) == DATA) {
         *kind |= PATIENT;
     }
 }
@@ -180,8 +180,12 @@ mod tests {
                     Item::Loose(data) => {
                         begin_loose(data.form, data.pending, data.flow, &mut again);
                         again.extend(data.rest);
+                        mark_patient(&mut again);
                     }
-                    Item::Context { name, head } => context(name, head, &mut again),
+                    Item::Context { name, head } => {
+                        context(name, head, &mut again);
+                        mark_patient(&mut again);
+                    }
                 }
                 prop_assert_eq!(again, item);
             }

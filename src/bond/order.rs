@@ -228,7 +228,7 @@ impl Order {
         // A quicker path has skipped what it overtook: that is known as holes only then.
         let jumps = next.is_some_and(|next| next != key.sequence());
         let waits = jumps || self.holes.open_before(key, now, self.wait);
-        if !self.hurry || !is_next || !waits || self.queue.contains(key) {
+        if !self.hurry || self.patient || !is_next || !waits || self.queue.contains(key) {
             return self.accept(flow, sequence, item, now, deliver);
         }
         self.advance(flow, key.sequence(), now, deliver);

@@ -436,3 +436,17 @@ fn where_nothing_waits_what_is_patient_does() {
     run.expire(24);
     assert_eq!(run.out, [0, 1, 2, 3, 5, 6, 4, 8], "no longer than any");
 }
+
+/// What TCP sent again is not given to it before what is older; nor is that given up for it.
+#[test]
+fn what_tcp_sends_again_is_patient_too() {
+    let (mut order, passed) = hurried();
+    let each = &mut |item: &[u8]| passed.borrow_mut().push(item[0]);
+    order.accept(3, 0, &[0], Time(0), each);
+    order.set_patient(true);
+    assert_eq!(order.accept(3, 2, &[2], Time(1), each), Fate::Waits);
+    assert_eq!(order.accept_again(3, 3, &[3], Time(2), each), Fate::Waits);
+    assert_eq!(order.accept(3, 1, &[1], Time(3), each), Fate::Delivered);
+    assert_eq!(*passed.borrow(), [0, 1, 2, 3]);
+    assert_eq!(order.counters().given_up, 0);
+}

@@ -52,6 +52,10 @@ const OVERFULL: u32 = 30;
 const MANY: u32 = 20;
 /// Permille of a round's losses that may end a path's start.
 const FLOODED: u32 = 100;
+/// So many rounds of a shaky path, one after another, that have a queue and bring no more end its start, however short the queue is.
+const SATED: u8 = 8;
+/// Bytes a second from which on two packets take less than [`QUEUE`].
+const QUICK: u64 = 2 * 1_500 * 1_000_000 / QUEUE;
 /// Permille of losses that are heeded on a shaky path.
 const LOSSY: u32 = 10;
 
@@ -62,6 +66,8 @@ pub struct Rate {
     starting: bool,
     /// It lags behind others.
     calm: bool,
+    /// Rounds of a start on a shaky path that brought no more, one after another.
+    sated: u8,
     /// The path was as full as it may be since the last round: only then a missing queue means room.
     limited: bool,
     /// ... and its window was used up.
@@ -127,6 +133,7 @@ impl Rate {
             window: FIRST,
             starting: true,
             calm: false,
+            sated: 0,
             limited: false,
             filled: false,
             feedback: Least::default(),

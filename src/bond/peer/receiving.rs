@@ -250,14 +250,19 @@ impl Peer {
         // the first packet on it (HyStart). That a few are overtaken it bears (RFC 8985).
         let hurry = spread > SPREAD.as_micros() && self.settings.scheduler != Scheduler::Redundant;
         self.order.set_wait(Span::from_micros(wait), hurry);
-        // Where the delays vary by as much, TCP sees that anyway, and any number would be overtaken. Of our packets' ways only this end
-        // knows it: the other way's delays may be those of its acknowledgments, on a slow link.
+    }
+
+    /// Whether our paths' delays vary by as much as they differ. Then the longest one's round trip is everybody's anyway, and any number
+    /// of packets would be overtaken. Only this end knows it of its own ways; the other end's may vary for its acknowledgments.
+    fn mix(&mut self) {
+        let (quickest, slowest) = (self.turns().min().unwrap_or_default().0, self.turns().max().unwrap_or_default().0);
         let varies = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.varies()).max();
-        self.mixes = spread < 2 * varies.unwrap_or(0);
+        self.mixes = self.settings.repair && (slowest - quickest) / 2 < varies.unwrap_or(0);
     }
 
     /// How far paths lag behind one another, for those who reckon with it.
     fn spread(&mut self, now: Time) {
+        self.mix();
         // The two clocks differ by anything: a path that nothing is known of yet is compared by another one's.
         let known = |path: &Path| Some((path.rate.one_way(now)?, path.probing.rtt?.0 as i64));
         if let Some((way, turn)) = self.paths.iter().flatten().filter(|path| path.is_up()).find_map(|path| known(path))

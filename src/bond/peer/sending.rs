@@ -205,6 +205,9 @@ impl Peer {
                 Choice::Take(paths) | Choice::Early(paths, _) => {
                     self.express.pop_front();
                     self.acks.left(slot);
+                    if self.mixes {
+                        item::mark_patient(self.store.item_mut(slot));
+                    }
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Wait(opens) => {
@@ -235,7 +238,7 @@ impl Peer {
             match self.schedule.choose(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.fair.pop(self.store.born(slot), now);
-                    if ordered && self.mixes {
+                    if self.mixes {
                         item::mark_patient(self.store.item_mut(slot));
                     }
                     self.transmit(slot, paths, now, out);
@@ -251,7 +254,7 @@ impl Peer {
                         self.fair.pop(self.store.born(slot), now);
                     }
                     let leaves = later.unwrap_or(slot);
-                    if ordered && (later.is_some() || self.mixes) {
+                    if self.mixes || ordered && later.is_some() {
                         item::mark_patient(self.store.item_mut(leaves));
                     }
                     self.transmit(leaves, paths, now, out);

@@ -1,6 +1,9 @@
 //! What a round trip tells of the window.
 
-use super::{DRAIN, DRAINED, FIRST, FLOODED, FOREIGN, LEAST, LOSSY, MANY, MOST, OVERFULL, QUEUE, Rate, SHAKY, SLOWEST};
+use super::{
+    DRAIN, DRAINED, FIRST, FLOODED, FOREIGN, LEAST, LOSSY, MANY, MOST, OVERFULL, QUEUE, QUICK, Rate, SATED, SHAKY,
+    SLOWEST,
+};
 use crate::bond::brim::{self, Step};
 use crate::time::Time;
 
@@ -49,7 +52,7 @@ impl Rate {
         let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
         // Where delays vary, packets take the longer the more there are, and that is no queue. (On a slow path they vary by what else
         // leaves, and a longer time would be one: a BBR's share of two narrow uploads was .77 instead of .83.)
-        let is_varied = jitter > SHAKY && self.little() < QUEUE;
+        let is_varied = jitter > SHAKY && self.best() > QUICK;
         let varied = if is_varied { (self.trip + self.trip / 4).min(delay + delay / 2) } else { 0 };
         let time = varied.max(delay + 2 * QUEUE);
         let carried = if overfull { rate } else { self.best() } * time / 1_000_000;
@@ -100,9 +103,13 @@ impl Rate {
         let used = if queue > FOREIGN { self.window / 5 } else { self.window / 4 * 3 };
         // As long as twice the window brings more, the delay says little.
         let fills = flying >= self.window / 2 || queue > FOREIGN;
-        // A full path's packets take as much longer as there are more of them; those of one that varies do not.
-        if self.starting && self.limited && queue > QUEUE && fills && !more && self.trip > delay + delay / 2 {
-            self.starting = false;
+        if self.starting {
+            let brings_none = self.limited && fills && !more;
+            self.sated = if brings_none && queue > QUEUE { self.sated.saturating_add(1) } else { 0 };
+            // One round may bring no more by chance. A full path's packets take as much longer as there are more of them, or are lost.
+            let long = self.sated > 0 && self.trip > base + delay / 2;
+            let flooded = brings_none && self.lost >= MANY && self.lost * 1_000 >= self.sent * FLOODED;
+            self.starting = !(long || flooded || self.sated >= SATED);
         }
         if let Some((window, rounds)) = self.draining {
             self.draining = rounds.checked_sub(1).map(|rounds| (window, rounds));
