@@ -17,7 +17,8 @@ flags="-Ctarget-feature=+crt-static -Clink-self-contained=no -Crelocation-model=
 narrow_flags="-Cllvm-args=-disable-machine-licm -Cllvm-args=-disable-phi-elim-edge-splitting"
 # MIPS has no scheduler that minds registers: the order of the source 7; a call at the end is a jump 5; Rust itself asks
 # whether a divisor is zero 0.4; registers are spilled where that takes the least room 0.9. (Filling the slots behind branches from
-# where they lead, -disable-mips-df-succbb-search=false, saves 13 more, but flash holds it packed, and xz makes it 1.6 larger.)
+# where they lead, -disable-mips-df-succbb-search=false, saves 13 more, but flash holds it packed, and xz makes it 1.6 larger; so
+# would -disable-machine-sink, 4.4 and 0.7.)
 # MIPS16's instructions of two bytes do not pass Rust, whose LLVM has no encoder for them; by its assembly text, edited, and GNU's tools
 # the daemon runs and is 27 % smaller (685,292 bytes), but packed 8 % larger, so flash would hold less.
 mips_flags="-Cllvm-args=-pre-RA-sched=source -Cllvm-args=-mips-tail-calls -Cllvm-args=-mno-check-zero-division \
