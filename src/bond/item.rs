@@ -7,8 +7,8 @@
 //!
 //! Bit 3 of the kind says that the packet's checksum is pending: its field holds the pseudo-header's sum (a squeezed packet has
 //! no such field at all), the receiving kernel fills it in. Bit 2 says that TCP sends these bytes again: it is not to overtake what is
-//! older ([`super::order`]). Bit 6 says that it is patient: those before it are about to come, for it left early, by a path that lags, or by one
-//! whose delay varies by as much as paths differ.
+//! older ([`super::order`]). Bit 6 says that it is patient: those before it are about to come, for it left early, by a path
+//! that lags, or by one whose delay varies by as much as paths differ.
 //!
 //! An acknowledgment of TCP among others of its flow is loose: kind (1), flow (1), then as whole or squeezed. It passes at once, and
 //! is neither waited for nor sent again: the next one says all that it says ([`super::acks`]).

@@ -3,8 +3,8 @@
 //! Each flow tag has a sequence of its own, so one flow's loss stalls no other. Of an ordered flow, what comes in order passes at
 //! once, without a copy. What comes too early waits until the gap before it is filled, or until it has waited as long as is allowed:
 //! then the gap is given up. What was given up and comes nevertheless within [`holes::LIFE`] passes at once: to TCP, late is better
-//! than lost. Where paths' delays differ, only what is patient waits for a gap: it left early, by a later one. Of the other flows everything passes as
-//! it comes, once.
+//! than lost. Where paths' delays differ, only what is patient waits for a gap: it left early by a later one, or by one whose delay
+//! varies. Of the other flows everything passes as it comes, once.
 
 use std::collections::VecDeque;
 

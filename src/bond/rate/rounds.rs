@@ -51,7 +51,7 @@ impl Rate {
         let stands = queue.saturating_sub(jitter) > 2 * QUEUE;
         let overfull = !self.limited && self.sent >= MANY && (stands || self.lost * 1_000 >= self.sent * OVERFULL);
         // Where delays vary, packets take the longer the more there are, and that is no queue. (On a slow path they vary by what else
-        // leaves, and a longer time would be one: a BBR's share of two narrow uploads was .77 instead of .83.)
+        // leaves, and a longer time would only make one: a BBR's share of two narrow uploads was .77 instead of .83.)
         let is_varied = jitter > SHAKY && self.best() > QUICK;
         let varied = if is_varied { (self.trip + self.trip / 4).min(delay + delay / 2) } else { 0 };
         let time = varied.max(delay + 2 * QUEUE);
