@@ -70,10 +70,19 @@ impl Radio {
 fn a_start_does_not_end_by_delays_that_vary() {
     let mut radio = Radio::new();
     assert_eq!(radio.rounds_of_start(300_000), None);
-    // Nor does it go on by itself.
-    (0..20).for_each(|_| radio.round(300_000, Waits::Turn));
+}
+
+/// What waits for its turn only makes no larger window than it needs.
+#[test]
+fn a_start_goes_on_only_where_that_brings_more() {
+    let mut radio = Radio::new();
+    (0..5).for_each(|_| radio.round(140_000, Waits::Turn));
+    let before = radio.window();
+    (0..20).for_each(|_| radio.round(140_000, Waits::Turn));
     assert!(radio.rate.is_starting());
-    assert!(radio.window() < 2_000_000, "{}", radio.window());
+    assert!(radio.window() == before && before < 150_000, "{before}, {}", radio.window());
+    (0..3).for_each(|_| radio.round(radio.window(), Waits::Window));
+    assert!(radio.window() > 2 * before, "{} after {before}", radio.window());
 }
 
 /// ... but by a long queue, by losses where there is no room for one, and by a short one that stays.

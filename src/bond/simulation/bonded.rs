@@ -362,11 +362,11 @@ fn a_young_stream_is_quick() {
 #[test]
 fn radios_do_not_mix_a_streams_packets() {
     use super::scenario::{Scenario, radios};
-    for seed in [7, 9] {
+    for seed in [11, 12, 26] {
         let plan = Plan { seed, lateness: Span::from_micros(40 + 20 * seed), ..radios() };
         let outcome = Scenario::new("", plan).seconds(3).run(&Bonded::usual);
         let disordered = outcome.report.disordered;
-        // 1,500 and 7,500 of them were overtaken where the receiver decided by the round trips alone.
+        // 2,400 to 7,300 of them were overtaken where the receiver decided by the round trips alone.
         assert_eq!(disordered, 0, "seed {seed}");
     }
 }
