@@ -98,13 +98,15 @@ fn the_feed_tests_pass_what_it_installs() {
         script.replace("/usr/share/cheaproute/", "files/").replace("/etc/init.d/cheaproute", "files/cheaproute.init");
     folder.write("test.sh", &script);
     let path = format!("{}:{}", Path::new(BINARY).parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let run = |version| {
+    let run = |package, version| {
         let mut command = Command::new("sh");
-        said(command.arg(folder.path("test.sh")).args(["cheaproute", version]).env("PATH", &path))
+        said(command.arg(folder.path("test.sh")).args([package, version]).env("PATH", &path))
     };
-    let good = run(VERSION);
-    assert!(good.success, "{}", good.text);
-    assert!(!run("9.9").success);
+    for package in ["cheaproute", "playbacktun"] {
+        let good = run(package, VERSION);
+        assert!(good.success, "{}", good.text);
+        assert!(!run(package, "9.9").success, "{package}");
+    }
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn packages_hold_what_the_feed_installs() {
         }
         // Shipped, and never overwritten; made on the router, and kept by a system upgrade.
         assert_eq!(read("control/conffiles"), "/etc/cheaproute.user\n");
-        assert_eq!(read("data/lib/upgrade/keep.d/cheaproute"), "/etc/config/cheaproute\n");
+        assert_eq!(read("data/lib/upgrade/keep.d/cheaproute"), "/etc/config/cheaproute\n/etc/cheaproute.key\n");
     }
 }
 
@@ -234,7 +236,7 @@ fn apk_packages_are_laid_out_with_the_call_that_packs_them() {
     let found = shell("cd \"$1\" && find . -type f ! -path './lib/apk/*' | cut -c 2- | LC_ALL=C sort");
     assert_eq!(about("list"), found);
     assert!(found.contains("\n/lib/upgrade/keep.d/cheaproute\n"), "{found}");
-    assert_eq!(about("conffiles"), "/etc/config/cheaproute\n/etc/cheaproute.user\n");
+    assert_eq!(about("conffiles"), "/etc/config/cheaproute\n/etc/cheaproute.key\n/etc/cheaproute.user\n");
     let sum = shell("sha256sum <\"$1/etc/cheaproute.user\"");
     assert_eq!(about("conffiles_static"), format!("/etc/cheaproute.user {}\n", sum.split(' ').next().unwrap()));
     assert_eq!(folder.mode("packages/apk/mipsel_24kc/cheaproute/etc/init.d/cheaproute"), 0o755);

@@ -13,4 +13,7 @@ cheaproute)
 	cheaproute check -c /usr/share/cheaproute/cheaproute.config || fail "the sample configuration has faults"
 	/bin/sh -n /etc/init.d/cheaproute || fail "the init script is broken"
 	;;
+playbacktun)
+	playbacktun --version | grep -qxF "playbacktun $2" || fail "--version does not say $2 but $(playbacktun --version)"
+	;;
 esac
