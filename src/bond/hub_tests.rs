@@ -206,6 +206,30 @@ fn no_random_numbers_are_drawn_for_what_is_no_handshake() {
     assert_eq!((net.out.asked, net.out.datagrams.len()), (before, 0));
 }
 
+/// Whatever its length says: as long as UDP carries, of every kind, and the longest that was meant well, with a tail.
+#[test]
+fn datagrams_that_are_too_long_are_nothing() {
+    let mut net = Net::new(&[&["10.74.20.2"]]);
+    let before = net.server.held();
+    for first in 0..=u8::MAX {
+        for length in [1_473, 9_000, 65_507, 65_535] {
+            let mut datagram = vec![first; length];
+            net.server.datagram(&outer(0), &mut datagram, None, net.now, &mut net.out);
+            net.clients[0].datagram(&udp(HERE), &mut datagram, None, net.now, &mut net.out);
+        }
+    }
+    assert!(net.out.datagrams.is_empty(), "it is answered");
+    assert!(net.out.sources.is_empty());
+    let packet = packet([10, 74, 20, 2], [10, 74, 20, 1]);
+    net.clients[0].packet(0, Packet { head: &packet, body: &[], pending: false }, net.now, &mut net.out);
+    let (_, mut good) = net.out.datagrams.pop().expect("a packet");
+    good.resize(65_507, 0);
+    net.server.datagram(&outer(0), &mut good, None, net.now, &mut net.out);
+    assert!(net.out.sources.is_empty(), "it was not sealed like this");
+    assert!(net.server.held() <= before + 4_096);
+    assert_eq!(net.send(0, &[[10, 74, 20, 2]]), [[10, 74, 20, 2]]);
+}
+
 #[test]
 fn of_whom_we_call_another_version_is_told() {
     let mut net = Net::new(&[&["10.74.20.2"]]);

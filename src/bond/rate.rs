@@ -43,6 +43,8 @@ const DRAIN: Span = Span::from_secs(5);
 const SAMPLE: u64 = 20_000;
 /// Reports that are further apart tell nothing of a rate.
 const PAUSE: u64 = 250_000;
+/// Microseconds that a way back may vary by.
+const LEAP: i64 = 500_000;
 /// Bytes in a round trip that make no queue.
 const FEW: u64 = 2 * 1_500;
 /// A path whose delay varies by more than these microseconds is no steady one.
@@ -283,6 +285,7 @@ impl Rate {
         self.trip = (self.trip * 7 + heard.feedback.as_micros()) / 8;
         let feedback = heard.feedback.as_micros() as i64;
         let shortest = self.feedback.see(feedback, now);
+        self.notice_leap(heard.one_way.into(), feedback - shortest);
         let later = i64::from(heard.one_way) - self.one_way.see(heard.one_way.into(), now);
         self.queue = self.queue.min(later);
         self.back = (self.back * 7 + (feedback - shortest - later).max(0) as u64) / 8;
@@ -299,6 +302,16 @@ impl Rate {
             self.turn(now);
         }
         self.follow();
+    }
+
+    /// One way does not take longer by more than both together do, but for the way back's own delays: a clock has leapt if it seems so.
+    /// Its time would pass for a queue until it is forgotten, a quarter of a minute later.
+    fn notice_leap(&mut self, one_way: i64, longer: i64) {
+        let least = self.one_way.get();
+        if least != Least::NONE && !(-LEAP..=longer + LEAP).contains(&(one_way - least)) {
+            self.one_way = Least::default();
+            self.restart();
+        }
     }
 
     fn sample(&mut self, at: u32, bytes: u32) {

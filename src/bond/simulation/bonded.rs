@@ -370,3 +370,24 @@ fn radios_do_not_mix_a_streams_packets() {
         assert_eq!(disordered, 0, "seed {seed}");
     }
 }
+
+/// A machine that was suspended, or whose clock says what it likes: keys may be too old of a sudden, and all timers are due.
+#[test]
+fn a_clock_that_jumps_stops_no_stream() {
+    use super::bulk::Bulk;
+    use super::congestion::Control;
+    for end in [CLIENT, super::SERVER] {
+        for by in [5, 100, 200, 3_600, 200_000_000] {
+            let mut world = super::world::World::new(&Plan::new(&[(20, 10), (10, 15)]), &Bonded::usual);
+            world.run_ms(1_500);
+            world.add(|app| Bulk::new(app, super::SERVER, Control::Bbr));
+            world.run_ms(4_000);
+            world.jump(end, Span::from_secs(by));
+            world.run_ms(2_000);
+            world.mark();
+            world.run_ms(4_000);
+            let share = world.report().share(30_000_000);
+            assert!(share > 500, "end {end}, {by} s: {share}, {:?}", world.said);
+        }
+    }
+}
