@@ -148,6 +148,11 @@ fn status(router: &Router, browser: &mut Browser) {
     router.state(browser, "wan1", "up");
     router.state(browser, "wan2", "up");
     browser.until("text('[data-link=wan1] .cr-where').includes('10.77.1.2')");
+    for (name, figure) in [("Races won", "[1-9]\\d* ?%"), ("Loss", "\\d ?%")] {
+        browser.until(&format!(
+            "all('[data-link=wan1] .cr-figure').some((n) => n.textContent.includes('{name}') && /{figure}/.test(n.textContent))"
+        ));
+    }
     browser.until("all('[data-table=races] .td').filter((n) => n.textContent.includes('10.77.0.2')).length >= 3");
     browser.until("text('[data-table=races]').includes('won by wan1')");
     browser.until(
