@@ -68,13 +68,11 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
     };
     let what = format!("bond {name}: one stream's share of the wires");
     let mut rows = vec![Row::goal(what, format!("{figure:.3}"), goal, good, detail)];
-    let mut added = delay(name, &idle, &loaded);
-    if of.links.iter().all(|link| link.jitter > 0) {
-        // Frames stay in order: under load most wait for a slow one before them, and it is the wires that add that.
-        added = Row::info(added.what, added.figure, added.detail);
-    }
-    rows.push(added);
-    rows.push(spoken(&format!("bond {name}: a call beside it"), &heard));
+    let added = delay(name, &idle, &loaded);
+    // Frames stay in order: under load most wait for a slow one before them, and it is the wires that add that.
+    let is_wires = of.links.iter().all(|link| link.jitter > 0);
+    rows.push(if is_wires { without_goal(added) } else { added });
+    rows.push(spoken(name, &heard));
     rows
 }
 
@@ -160,8 +158,23 @@ fn delay(name: &str, idle: &[Option<Duration>], loaded: &[Option<Duration>]) -> 
     Row::goal(what, format!("{figure:+.1} ms"), "<= 10 ms", figure <= 10.0, detail)
 }
 
-fn spoken(what: &str, heard: &Heard) -> Row {
+fn without_goal(row: Row) -> Row {
+    Row::info(row.what, row.figure, row.detail)
+}
+
+fn spoken(name: &str, heard: &Heard) -> Row {
+    let what = format!("bond {name}: a call beside it");
     Row::info(what, format!("{} of {} lost", heard.lost, heard.sent), timing(heard))
+}
+
+/// What others in the tunnel notice of this work, which takes so many seconds: the round trips, and a call.
+fn noticed<T>(hosts: &Hosts, time: u64, work: impl FnOnce() -> T) -> (T, Vec<Option<Duration>>, Heard) {
+    thread::scope(|scope| {
+        let talk = talk(time as u32);
+        let call = scope.spawn(move || talk.run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call"));
+        let (result, loaded) = while_pinging(&hosts.client, SERVER, work);
+        (result, loaded, call.join().expect("a call"))
+    })
 }
 
 fn timing(heard: &Heard) -> String {
@@ -211,6 +224,7 @@ pub fn call(of: &Scenario, effort: Effort) -> Vec<Row> {
 pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let pair = hosts.start(of.scheduler);
+    let idle = pings(&hosts.client, SERVER, seconds(1));
     let start = |address: IpAddr, port| {
         Bulk::start(&hosts.server, (address, port), &hosts.client, "cubic", PATIENCE).expect("a connection")
     };
@@ -218,10 +232,12 @@ pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
     thread::sleep(seconds(3));
     streams.extend((1..=of.links.len() as u8).map(|link| start([10, 77, link, 1].into(), PORT + u16::from(link))));
     thread::sleep(seconds(3));
-    let time = seconds(effort.pick(10, 5));
-    let speeds: Vec<f64> = thread::scope(|scope| {
-        let rates: Vec<_> = streams.iter().map(|stream| scope.spawn(|| stream.rate(time))).collect();
-        rates.into_iter().map(|rate| rate.join().expect("a rate")).collect()
+    let time = effort.pick(10, 5);
+    let (speeds, loaded, heard) = noticed(&hosts, time, || {
+        thread::scope(|scope| {
+            let rates: Vec<_> = streams.iter().map(|stream| scope.spawn(|| stream.rate(seconds(time)))).collect();
+            rates.into_iter().map(|rate| rate.join().expect("a rate")).collect::<Vec<f64>>()
+        })
     });
     drop(streams);
     pair.stop();
@@ -229,7 +245,12 @@ pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
     let others: Vec<String> = speeds.iter().skip(1).map(|speed| format!("{:.1}", speed / 1e6)).collect();
     let detail = format!("{:.1} Mbit/s; beside it, by the links: {}", speeds[0] / 1e6, others.join(" and "));
     let what = format!("bond {}: a stream's share beside one on each link", of.name);
-    vec![Row::info(what, format!("{:.3}", speeds[0] / whole), detail)]
+    vec![
+        Row::info(what, format!("{:.3}", speeds[0] / whole), detail),
+        // The streams beside the tunnel fill the links' queues.
+        without_goal(delay(of.name, &idle, &loaded)),
+        spoken(of.name, &heard),
+    ]
 }
 
 pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
@@ -237,6 +258,7 @@ pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
     let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
     let left = whole - of.links.first().map_or(0.0, |link| link.down as f64 * 1e6);
     let pair = hosts.start(of.scheduler);
+    let idle = pings(&hosts.client, SERVER, seconds(1));
     let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, "cubic", PATIENCE).expect("a connection");
     thread::sleep(seconds(effort.pick(5, 3)));
     let turn = |_| {
@@ -245,7 +267,8 @@ pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
         hosts.wire(1).blackhole(false);
         [without, bulk.rate(seconds(3))]
     };
-    let turns: Vec<[f64; 2]> = (0..effort.pick(10, 3)).map(turn).collect();
+    let count = effort.pick(10, 3);
+    let (turns, loaded, heard) = noticed(&hosts, 5 * count, || (0..count).map(turn).collect::<Vec<[f64; 2]>>());
     drop(bulk);
     pair.stop();
     let column = |at: usize| turns.iter().map(|turn| turn[at]).collect::<Vec<f64>>();
@@ -264,20 +287,28 @@ pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
     );
     let what = "bond flapping: a stream's share of the wires that are there".to_owned();
     let figure = format!("{:.2} / {:.2}", median(&gone) / left, median(&back) / whole);
-    vec![Row::goal(what, figure, ">= .5", good, detail)]
+    vec![
+        Row::goal(what, figure, ">= .5", good, detail),
+        // Some are under way when the link dies.
+        without_goal(delay(of.name, &idle, &loaded)),
+        spoken(of.name, &heard),
+    ]
 }
 
 pub fn unshaped(of: &Scenario, effort: Effort) -> Vec<Row> {
-    ["cubic", "bbr"].map(|congestion| one_unshaped(of, effort, congestion)).into()
+    ["cubic", "bbr"].into_iter().flat_map(|congestion| one_unshaped(of, effort, congestion)).collect()
 }
 
-fn one_unshaped(of: &Scenario, effort: Effort, congestion: &str) -> Row {
+fn one_unshaped(of: &Scenario, effort: Effort, congestion: &str) -> [Row; 3] {
     let hosts = Hosts::unshaped();
     let pair = hosts.start(of.scheduler);
+    let idle = pings(&hosts.client, SERVER, seconds(1));
     let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, congestion, PATIENCE).expect("a connection");
     thread::sleep(seconds(effort.pick(5, 2)));
     let busy = pair.busy();
-    let speeds: Vec<f64> = (0..effort.pick(10, 4)).map(|_| bulk.rate(seconds(1))).collect();
+    let time = effort.pick(10, 4);
+    let second = |_| bulk.rate(seconds(1));
+    let (speeds, loaded, heard) = noticed(&hosts, time, || (0..time).map(second).collect::<Vec<f64>>());
     let costs = cost(&pair, busy, &speeds);
     drop(bulk);
     pair.stop();
@@ -286,7 +317,12 @@ fn one_unshaped(of: &Scenario, effort: Effort, congestion: &str) -> Row {
     let detail =
         format!("in single seconds {low:.0} to {high:.0}; {costs}; both daemons and both ends on this machine");
     let what = format!("bond unshaped: one stream over one cable, {congestion}");
-    Row::goal(what, format!("{figure:.0} Mbit/s"), ">= 2000 Mbit/s", figure >= 2000.0, detail)
+    let name = format!("unshaped, {congestion}");
+    [
+        Row::goal(what, format!("{figure:.0} Mbit/s"), ">= 2000 Mbit/s", figure >= 2000.0, detail),
+        delay(&name, &idle, &loaded),
+        spoken(&name, &heard),
+    ]
 }
 
 pub fn idle(of: &Scenario, effort: Effort) -> Vec<Row> {
