@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use lab::{Dual, SERVER4};
-use support::bond::{PORT, THERE, answers, await_paths, client_section, inside, peers, server_text, start_server};
+use support::bond::{
+    PORT, THERE, answers, await_paths, client_section, fetch, inside, peers, server_text, start_server,
+};
 use support::{Daemon, config, eventually, ms};
 
 fn client_text(endpoints: &[&str]) -> String {
@@ -142,4 +144,28 @@ fn who_only_receives_receives_again_within_two_seconds_of_a_restart() {
         [before, first, second]
     });
     assert!(times.iter().all(|time| time.is_some_and(|time| time < ms(2_000))), "{times:?}");
+}
+
+/// As on a virtual server that is moved: what came meanwhile is old, and the other end has given it up.
+#[test]
+fn an_end_that_stood_still_is_back_within_two_seconds() {
+    need_lab!();
+    let lab = Dual::builder().delays(&[ms(5), ms(10)]).build();
+    let (here, there) = (lab.router(), lab.internet());
+    let mut server = start_server(there, &server_text(&[""], ""));
+    let mut client = Daemon::start(here, &client_text(&[]));
+    await_paths(&client, here, 2);
+    fetch(here, there, THERE, 1_000_000);
+    for (name, end) in [("client", &mut client), ("server", &mut server)] {
+        end.process.signal(libc::SIGSTOP);
+        let since = Instant::now();
+        while since.elapsed() < ms(5_000) {
+            assert!(!answers(here, THERE), "the {name} does not stand still");
+        }
+        end.process.signal(libc::SIGCONT);
+        let since = Instant::now();
+        eventually("an answer", || answers(here, THERE));
+        assert!(since.elapsed() < ms(2_000), "{name}: {:?}", since.elapsed());
+        fetch(here, there, THERE, 1_000_000);
+    }
 }
