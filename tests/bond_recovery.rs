@@ -100,15 +100,21 @@ fn a_device_that_somebody_deletes_is_made_again() {
     }
 }
 
+/// A server and its client, which has two paths to it.
+fn joined() -> (Dual, Daemon, Daemon) {
+    let lab = Dual::builder().delays(&[ms(5), ms(10)]).build();
+    let server = start_server(lab.internet(), &server_text(&[""], ""));
+    let client = Daemon::start(lab.router(), &client_text(&[]));
+    await_paths(&client, lab.router(), 2);
+    (lab, server, client)
+}
+
 /// As a stream that one watches: no packet of the client's is on its way that could go without word.
 #[test]
 fn who_only_receives_receives_again_within_two_seconds_of_a_restart() {
     need_lab!();
-    let lab = Dual::builder().delays(&[ms(5), ms(10)]).build();
+    let (lab, mut server, mut client) = joined();
     let (here, there) = (lab.router(), lab.internet());
-    let mut server = start_server(there, &server_text(&[""], ""));
-    let mut client = Daemon::start(here, &client_text(&[]));
-    await_paths(&client, here, 2);
     let inbox = here.run(|| UdpSocket::bind(("0.0.0.0", 5003))).expect("a socket");
     let from = there.run(|| UdpSocket::bind(("0.0.0.0", 0))).expect("a socket");
     inbox.set_read_timeout(Some(ms(8_000))).expect("a limit");
@@ -150,11 +156,8 @@ fn who_only_receives_receives_again_within_two_seconds_of_a_restart() {
 #[test]
 fn an_end_that_stood_still_is_back_within_two_seconds() {
     need_lab!();
-    let lab = Dual::builder().delays(&[ms(5), ms(10)]).build();
+    let (lab, mut server, mut client) = joined();
     let (here, there) = (lab.router(), lab.internet());
-    let mut server = start_server(there, &server_text(&[""], ""));
-    let mut client = Daemon::start(here, &client_text(&[]));
-    await_paths(&client, here, 2);
     fetch(here, there, THERE, 1_000_000);
     for (name, end) in [("client", &mut client), ("server", &mut server)] {
         end.process.signal(libc::SIGSTOP);

@@ -235,15 +235,15 @@ impl Peer {
         self.update(now, out);
     }
 
-    /// The paths' round trips, with their deviations.
-    fn turns(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt)
+    /// The shortest and the longest of the paths' round trips, with their deviations.
+    fn turns(&self) -> [(u64, u64); 2] {
+        let turns = || self.paths.iter().flatten().filter(|path| path.is_up()).filter_map(|path| path.probing.rtt);
+        [turns().min(), turns().max()].map(Option::unwrap_or_default)
     }
 
     /// How long a packet waits for those before it: for a repair of the slowest path. Where paths differ, only what is patient does.
     pub(super) fn set_wait(&mut self) {
-        let (quickest, deviation) = self.turns().min().unwrap_or((0, 0));
-        let (slowest, most) = self.turns().max().unwrap_or((0, 0));
+        let [(quickest, deviation), (slowest, most)] = self.turns();
         let spread = slowest.saturating_sub(quickest) / 2;
         let wait = slowest + spread + 4 * deviation.max(most) + TURN;
         // Where paths differ by more, waiting would make the longest one's round trip everybody's: TCP's slow start would end with
@@ -255,7 +255,7 @@ impl Peer {
     /// Whether our paths' delays vary by as much as they differ. Then the longest one's round trip is everybody's anyway, and any number
     /// of packets would be overtaken. Only this end knows it of its own ways; the other end's may vary for its acknowledgments.
     fn mix(&mut self) {
-        let (quickest, slowest) = (self.turns().min().unwrap_or_default().0, self.turns().max().unwrap_or_default().0);
+        let [(quickest, _), (slowest, _)] = self.turns();
         let varies = self.paths.iter().flatten().filter(|path| path.is_up()).map(|path| path.rate.varies()).max();
         self.mixes = self.settings.repair && (slowest - quickest) / 2 < varies.unwrap_or(0);
     }

@@ -161,6 +161,13 @@ impl Peer {
         }
     }
 
+    /// Says of what leaves, if it leaves `early` or any may be overtaken, that it waits for those before it.
+    fn mark(&mut self, slot: Slot, early: bool) {
+        if self.mixes || early {
+            item::mark_patient(self.store.item_mut(slot));
+        }
+    }
+
     /// Sends what may leave: first what was lost.
     pub(super) fn pump(&mut self, now: Time, out: &mut dyn Output) {
         self.opens = None;
@@ -205,9 +212,7 @@ impl Peer {
                 Choice::Take(paths) | Choice::Early(paths, _) => {
                     self.express.pop_front();
                     self.acks.left(slot);
-                    if self.mixes {
-                        item::mark_patient(self.store.item_mut(slot));
-                    }
+                    self.mark(slot, false);
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Wait(opens) => {
@@ -238,9 +243,7 @@ impl Peer {
             match self.schedule.choose(&mut self.paths, load, now) {
                 Choice::Take(paths) => {
                     self.fair.pop(self.store.born(slot), now);
-                    if self.mixes {
-                        item::mark_patient(self.store.item_mut(slot));
-                    }
+                    self.mark(slot, false);
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Early(paths, bytes) => {
@@ -254,9 +257,7 @@ impl Peer {
                         self.fair.pop(self.store.born(slot), now);
                     }
                     let leaves = later.unwrap_or(slot);
-                    if self.mixes || ordered && later.is_some() {
-                        item::mark_patient(self.store.item_mut(leaves));
-                    }
+                    self.mark(leaves, ordered && later.is_some());
                     self.transmit(leaves, paths, now, out);
                 }
                 Choice::Wait(opens) => {

@@ -14,12 +14,7 @@ impl Rate {
         let (lost, sent, window) = (self.lost, self.sent, self.window);
         let arrives = rate * (delay + self.little()) / 1_000_000;
         // A link that buffers nothing never shows a queue: by that, a start would not end.
-        let over = self.starting
-            && more == Some(false)
-            && queue <= 2 * QUEUE
-            && lost >= MANY
-            && lost * 1_000 >= sent * FLOODED
-            && arrives > 0;
+        let over = self.starting && more == Some(false) && queue <= 2 * QUEUE && self.is_flooded() && arrives > 0;
         let step = match (over, self.starting) {
             (true, _) => self.brim.begin(lost, sent, arrives.min(window), now),
             (_, true) => Step::Usual,
@@ -108,8 +103,7 @@ impl Rate {
             self.sated = if brings_none && queue > QUEUE { self.sated.saturating_add(1) } else { 0 };
             // One round may bring no more by chance. A full path's packets take as much longer as there are more of them, or are lost.
             let long = self.sated > 0 && self.trip > base + delay / 2;
-            let flooded = brings_none && self.lost >= MANY && self.lost * 1_000 >= self.sent * FLOODED;
-            self.starting = !(long || flooded || self.sated >= SATED);
+            self.starting = !(long || brings_none && self.is_flooded() || self.sated >= SATED);
         }
         if let Some((window, rounds)) = self.draining {
             self.draining = rounds.checked_sub(1).map(|rounds| (window, rounds));
@@ -141,6 +135,11 @@ impl Rate {
         } else if known > 0 && self.limited && self.loss() >= LOSSY {
             self.window = self.window.min(self.sends(known) * self.trip / 1_000_000 * 5 / 4);
         }
+    }
+
+    /// So much of the round was lost that a start is over.
+    fn is_flooded(&self) -> bool {
+        self.lost >= MANY && self.lost * 1_000 >= self.sent * FLOODED
     }
 
     /// Bytes a second that have to leave for so many to arrive.
