@@ -113,6 +113,8 @@ pub struct Counts {
     pub sent_bytes: u64,
     pub received_packets: u64,
     pub received_bytes: u64,
+    /// Of those received, what came after a later one of this path.
+    pub reordered: u64,
     pub lost: u64,
 }
 

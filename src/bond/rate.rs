@@ -43,6 +43,8 @@ const DRAIN: Span = Span::from_secs(5);
 const SAMPLE: u64 = 20_000;
 /// Reports that are further apart tell nothing of a rate.
 const PAUSE: u64 = 250_000;
+/// What was known of a queue this long ago tells nothing of it now.
+const FRESH: Span = Span::from_secs(1);
 /// Microseconds that a way back may vary by.
 const LEAP: i64 = 500_000;
 /// Bytes in a round trip that make no queue.
@@ -88,8 +90,8 @@ pub struct Rate {
     brim: Brim,
     /// The window and the samples before the brim's trial.
     before: (u64, [u64; 8]),
-    /// The least queue of the last round, and when that was, if it was more than we ever want.
-    stands: Option<(u64, Time)>,
+    /// The least queue of the last round, and when that was.
+    stood: (u64, Time),
     /// The last report's clock and count; those at the last round's end, and bytes a second in that.
     latest: Option<(u32, u32)>,
     arrived: Option<(u32, u32, u64)>,
@@ -147,7 +149,7 @@ impl Rate {
             jitter: Jitter::default(),
             brim: Brim::default(),
             before: (FIRST, [0; 8]),
-            stands: None,
+            stood: (0, Time(0)),
             latest: None,
             arrived: None,
             trip: 0,
@@ -252,10 +254,18 @@ impl Rate {
         self.jitter.level()
     }
 
+    /// Microseconds that packets of late waited on the path, in the link's queues: at least, and beside what its delay varies by.
+    /// Nothing where none was sent for [`FRESH`].
+    pub fn queue(&self, now: Time) -> u64 {
+        let (queue, at) = self.stood;
+        if now.since(at) < FRESH { queue.saturating_sub(self.jitter.level()) } else { 0 }
+    }
+
     /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,
     /// but others' is, and what a longer way adds before it is known for one.
     pub fn one_way(&self, now: Time) -> Option<i64> {
-        let stands = self.stands.filter(|(_, at)| now.since(*at) < MEMORY).map_or(0, |(queue, _)| queue);
+        // A queue that is more than we ever want.
+        let stands = if self.stood.0 > FOREIGN && now.since(self.stood.1) < MEMORY { self.stood.0 } else { 0 };
         let more = self.jitter.level().max(stands) as i64;
         (self.one_way.get() != Least::NONE).then_some(self.one_way.get() + more)
     }
@@ -351,7 +361,7 @@ impl Rate {
         if queue <= DRAINED {
             self.drained = now;
         }
-        self.stands = (queue > FOREIGN).then_some((queue, now));
+        self.stood = (queue, now);
         let counted = self.arrived;
         let arrives = self.arrives();
         let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW && self.sent <= MANY;

@@ -73,6 +73,10 @@ pub struct PathStatus {
     pub sent_bytes: u64,
     /// Packets that were lost here, and sent again by any path.
     pub retransmitted: u64,
+    /// Packets that came by it after a later one of its own: a radio mixes them.
+    pub reordered: u64,
+    /// Microseconds that what leaves by it waits in the link's queues, ours or another's.
+    pub queue_us: Option<u64>,
     /// Bytes of an inner packet that fits.
     pub mtu: u16,
 }

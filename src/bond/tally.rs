@@ -53,9 +53,10 @@ impl Tally {
         self.session
     }
 
-    /// A packet came. `wants`: the other end waits to hear of it.
-    pub fn received(&mut self, counter: u64, bytes: usize, wants: bool, now: Time) {
+    /// A packet came. `wants`: the other end waits to hear of it. Returns whether a later one had come before it.
+    pub fn received(&mut self, counter: u64, bytes: usize, wants: bool, now: Time) -> bool {
         self.bytes = self.bytes.wrapping_add(bytes as u32);
+        let overtaken = self.highest.is_some_and(|(highest, _)| counter < highest);
         match self.highest {
             Some((highest, _)) if counter <= highest => {
                 if let Some(word) = self.seen.get_mut(((highest - counter) / 64) as usize) {
@@ -81,6 +82,7 @@ impl Tally {
         // The packet that has just become a loss, GAP below the highest.
         let fresh = self.highest.is_some_and(|(highest, _)| counter == highest && highest >= GAP);
         self.gap |= fresh && self.seen[0] >> GAP & 1 == 0;
+        overtaken
     }
 
     /// When a report is due, if any packet waits for one.
@@ -167,7 +169,8 @@ mod tests {
             let mut counter = 0;
             for (jump, back) in jumps {
                 counter = if back { u64::saturating_sub(counter, jump) } else { counter + jump };
-                tally.received(counter, 100, true, Time(counter));
+                let overtaken = tally.received(counter, 100, true, Time(counter));
+                prop_assert_eq!(overtaken, seen.last().is_some_and(|highest| counter < *highest));
                 seen.insert(counter);
             }
             let highest = *seen.last().unwrap();
@@ -205,7 +208,9 @@ mod tests {
             tally.received(0, 1, true, Time(0));
             tally.report(&mut [0; MAP], Time(50_000));
             tally.returns_by(rate);
-            (1..=u64::from(PACKETS)).for_each(|counter| tally.received(counter, 1, true, Time(50_000)));
+            for counter in 1..=u64::from(PACKETS) {
+                tally.received(counter, 1, true, Time(50_000));
+            }
             assert_eq!(tally.due(), Some(Time(50_000 + apart)));
         }
     }

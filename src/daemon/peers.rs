@@ -264,7 +264,9 @@ fn path(path: &PathStatus) -> Value {
         ("up_bps", path.up_bps.into()),
         ("rx_bytes", path.received_bytes.into()),
         ("tx_bytes", path.sent_bytes.into()),
+        ("queue_us", path.queue_us.into()),
         ("retransmitted", path.retransmitted.into()),
+        ("reordered", path.reordered.into()),
         ("mtu", (path.mtu > 0).then_some(path.mtu).into()),
     ])
 }

@@ -126,6 +126,8 @@ fn documents_tell_all() {
         received_bytes: 1,
         sent_bytes: 2,
         retransmitted: 3,
+        reordered: 5,
+        queue_us: Some(4_200),
         mtu: 1400,
     });
     peers.board.post(posted);
@@ -135,6 +137,8 @@ fn documents_tell_all() {
     let [vps, s] = document.list("peers") else { panic!("{document:?}") };
     assert_eq!((vps.text("role"), vps.text("scheduler"), vps.count("since_s")), ("client", "adaptive", 5));
     assert_eq!((vps.list("paths")[0].text("remote"), vps.list("paths")[0].int("up_bps")), ("192.0.2.1:7420", None));
+    let counts = ["queue_us", "retransmitted", "reordered", "mtu"].map(|key| vps.list("paths")[0].count(key));
+    assert_eq!(counts, [4_200, 3, 5, 1_400]);
     assert_eq!((s.count("clients_total"), s.count("clients_up")), (MAX_TOLD as i64 + 5, 1));
     assert_eq!((s.list("clients").len(), s.list("clients")[0].text("name")), (MAX_TOLD, "c202"));
 }

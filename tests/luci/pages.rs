@@ -201,7 +201,7 @@ fn peers(router: &Router, browser: &mut Browser) {
     browser.until(&format!("/^{rate}/.test({})", row("vps (bond0)", "Traffic")));
     browser.until(&format!(r"/↓\s[\d.]+\s[kM]B ↑\s[\d.]+\s[kM]B in all/.test({})", row("vps (bond0)", "Traffic")));
     let paths = row("vps (bond0)", "Paths");
-    browser.until(&format!(r"/wan1: [\d.]+\sms · 0 % · {rate}.*wan2: [\d.]+\sms · 0 % · ↓/.test({paths})"));
+    browser.until(&format!(r"/wan1: [\d.]+\sms · queue [\d.]+\sms · 0 % · {rate}.*wan2: [\d.]+\sms · queue [\d.]+\sms · 0 % · ↓/.test({paths})"));
     // What it carries at most is not what it carries.
     browser.until(&format!("/at most ↓/.test({paths})"));
     let peers = router.json("peers");

@@ -58,10 +58,12 @@ impl Peer {
             }
             self.tallies[id.index()] = Some(Box::new(Tally::new(id, session)));
         }
+        let mut overtaken = false;
         // What comes under the former keys until the other end has the new ones is told of too.
         if let Some(tally) = self.tallies[id.index()].as_mut().filter(|tally| tally.session() == session) {
-            tally.received(counter, length, !is_control, now);
+            overtaken = tally.received(counter, length, !is_control, now);
         }
+        self.path(id, now).counts.reordered += u64::from(overtaken);
         self.check_address(id, via, now, out);
         if !is_control {
             let first = self.stream.filter(|(_, last)| now.since(*last) < QUIET).map_or(now, |(first, _)| first);

@@ -59,7 +59,7 @@ impl Peer {
     }
 
     /// A path; `None`: there is none of this number. `down_bps` is the caller's.
-    pub fn path_status(&self, id: PathId, name: &str) -> Option<PathStatus> {
+    pub fn path_status(&self, id: PathId, name: &str, now: Time) -> Option<PathStatus> {
         let path = self.paths[id.index()].as_ref()?;
         let is_up = self.path_is_up(id);
         Some(PathStatus {
@@ -78,6 +78,8 @@ impl Peer {
             received_bytes: path.counts.received_bytes,
             sent_bytes: path.counts.sent_bytes,
             retransmitted: path.counts.lost,
+            reordered: path.counts.reordered,
+            queue_us: path.is_up().then(|| path.rate.queue(now)),
             mtu: if is_up { sending::device_mtu(path.search.confirmed()) } else { 0 },
         })
     }

@@ -116,3 +116,20 @@ fn a_window_that_nothing_fills_becomes_what_is_under_way() {
     (0..10).for_each(|_| radio.round(90_000, Waits::Nothing));
     assert!((90_000..150_000).contains(&radio.window()), "{}", radio.window());
 }
+
+/// What people are told of a path's queue: what packets wait for, not what the radio makes of them; and nothing of long ago.
+#[test]
+fn the_queue_is_what_packets_wait_for() {
+    let mut radio = Radio::new();
+    let queue = |radio: &Radio, later: u64| radio.rate.queue(Time(radio.at + later));
+    // Of each two rounds, one has a packet that is as quick as it may be.
+    radio.round(100, Waits::Nothing);
+    assert_eq!(queue(&radio, 0), 0);
+    radio.queue = 60_000;
+    (0..2).for_each(|_| radio.round(300_000, Waits::Window));
+    assert!((35_000..=60_000).contains(&queue(&radio, 0)), "{}", queue(&radio, 0));
+    assert_eq!(queue(&radio, 1_000_000), 0);
+    radio.queue = 0;
+    (0..2).for_each(|_| radio.round(300_000, Waits::Window));
+    assert_eq!(queue(&radio, 0), 0);
+}

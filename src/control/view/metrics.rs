@@ -272,6 +272,12 @@ const PATH: &[Family] = &[
         samples: &[(ALONE, &["rtt_us"])],
     },
     Family {
+        name: "path_queue_seconds",
+        shape: Gauge(Unit::Micros),
+        help: "Time that what is sent waits in the link's queues.",
+        samples: &[(ALONE, &["queue_us"])],
+    },
+    Family {
         name: "path_loss_ratio",
         shape: Gauge(Unit::Permille),
         help: "Share of the packets sent lately that were lost.",
@@ -300,6 +306,12 @@ const PATH: &[Family] = &[
         shape: Counter(Unit::None),
         help: "Packets that the link lost, and that were sent again.",
         samples: &[(ALONE, &["retransmitted"])],
+    },
+    Family {
+        name: "path_reordered",
+        shape: Counter(Unit::None),
+        help: "Packets that came over the link after a later one of it.",
+        samples: &[(ALONE, &["reordered"])],
     },
 ];
 

@@ -5,10 +5,11 @@ use super::page::{Cell, Page, Paint, Pieces, Table};
 use super::units::{bits, bytes, count, millis, permille, plural, seconds};
 use crate::control::Value;
 
-const HEAD: [&str; 9] = ["PEER", "STATE", "SINCE", "RTT", "LOSS", "DOWN", "UP", "RX", "TX"];
-const RIGHT: [usize; 7] = [2, 3, 4, 5, 6, 7, 8];
-/// What can be done without where the line gets too long: byte counts, then the loss, then since when.
-const EXPENDABLE: [usize; 4] = [8, 7, 4, 2];
+const HEAD: [&str; 12] =
+    ["PEER", "STATE", "SINCE", "RTT", "QUEUE", "LOSS", "DOWN", "UP", "RX", "TX", "RESENT", "REORDERED"];
+const RIGHT: [usize; 10] = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+/// What can be done without where the line gets too long: counts, then the queue and the loss, then since when.
+const EXPENDABLE: [usize; 7] = [11, 10, 9, 8, 4, 5, 2];
 
 pub fn draw(document: &Value, page: &mut Page) {
     let peers = document.list("peers");
@@ -42,11 +43,14 @@ fn rows(remote_: &Value, indent: usize, table: &mut Table) {
         row.cell(state(path));
         row.cell(Cell::default());
         row.amount(path, "rtt_us", Paint::Normal, millis);
+        row.amount(path, "queue_us", Paint::Normal, millis);
         row.amount(path, "loss_permille", lossy, permille);
         row.amount(path, "down_bps", Paint::Normal, bits);
         row.amount(path, "up_bps", Paint::Normal, bits);
         row.amount(path, "rx_bytes", Paint::Normal, bytes);
         row.amount(path, "tx_bytes", Paint::Normal, bytes);
+        row.amount(path, "retransmitted", Paint::Normal, count);
+        row.amount(path, "reordered", Paint::Normal, count);
         table.row(row);
     }
     for client in remote_.list("clients") {
@@ -65,7 +69,7 @@ fn remote(remote: &Value, indent: usize) -> Pieces {
     row.say(Paint::Bold, format_args!("{:indent$}{}", "", remote.text("name")));
     row.cell(state(remote));
     row.cell((seconds(remote.count("since_s")), Paint::Normal));
-    (0..4).for_each(|_| row.cell(Cell::default()));
+    (0..5).for_each(|_| row.cell(Cell::default()));
     row.cell((bytes(remote.count("rx_bytes")), Paint::Normal));
     row.cell((bytes(remote.count("tx_bytes")), Paint::Normal));
     row

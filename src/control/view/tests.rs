@@ -393,6 +393,9 @@ fn path(name: &str, state: &str, rtt: u32) -> Value {
         ("up_bps", Value::Null),
         ("rx_bytes", 1_200_000u32.into()),
         ("tx_bytes", 300u32.into()),
+        ("queue_us", (state == "up").then_some(4_200u32).into()),
+        ("retransmitted", 1_234u32.into()),
+        ("reordered", 5u32.into()),
     ])
 }
 
@@ -436,17 +439,17 @@ fn peers() -> Value {
 #[test]
 fn peers_with_paths_and_clients() {
     let expected = "
-PEER    STATE  SINCE      RTT   LOSS         DOWN  UP      RX     TX
-vps     up      12 s                                   2.0 MB  700 B
+PEER    STATE  SINCE      RTT   QUEUE   LOSS         DOWN  UP      RX     TX  RESENT  REORDERED
+vps     up      12 s                                           2.0 MB  700 B
   answers came, client on bond0, scheduler adaptive, 10.74.20.2/24, mtu 1400,
   endpoint 192.0.2.1:7420, keys of 55 s ago, 12 repaired
-  wan   up            21.3 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
-  lte   down                -  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
-site    down    12 s                                   2.0 MB  700 B
+  wan   up            21.3 ms  4.2 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B    1234          5
+  lte   down                -       -  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B    1234          5
+site    down    12 s                                           2.0 MB  700 B
   server on bond0, 1 of 3 clients there, 2 more not shown, scheduler adaptive, 10.74.20.2/24,
   mtu 1400
-  home  up     5 min                                      5 B    6 B
-    0   up            30.0 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B
+  home  up     5 min                                              5 B    6 B
+    0   up            30.0 ms  4.2 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B    1234          5
 ";
     assert_eq!(shown("peers", &peers(), 100), expected);
     shown("peers", &peers(), 40);

@@ -193,7 +193,7 @@ fn paths(peer: &Peer, names: &[&str], meters: &mut [Meter; MAX_PATHS], now: Time
     for (id, meter) in PathId::all().zip(meters) {
         let number = id.number().to_string();
         let name = names.get(id.index()).copied();
-        let status = peer.path_status(id, name.unwrap_or(&number));
+        let status = peer.path_status(id, name.unwrap_or(&number), now);
         match (status, name) {
             (Some(status), _) => {
                 let down_bps = meter.see(status.received_bytes, now);
@@ -218,6 +218,8 @@ fn unused(name: &str) -> PathStatus {
         received_bytes: 0,
         sent_bytes: 0,
         retransmitted: 0,
+        reordered: 0,
+        queue_us: None,
         mtu: 0,
     }
 }

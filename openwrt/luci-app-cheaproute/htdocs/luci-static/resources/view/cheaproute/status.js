@@ -219,10 +219,17 @@ return view.extend({
 			meters.set(key, one);
 			return rates(one.look(now, counted.rx_bytes, counted.tx_bytes));
 		};
-		// A line for each path: its state or round trip, loss and rates.
+		// A line for each path: its state or round trip, queue, loss and rates; what was lost or mixed, where anything was.
 		const path = (name, path) => E('div', { 'class': 'cr-path', 'data-path': path.name }, [
-			path.name + ': ' + (path.state == 'up' ? [ format.time(path.rtt_us), format.loss(path.loss_permille), rate(name + '/' + path.name, path), capacity(path) ]
-				.filter((text) => text).join(' · ') : format.state(path.state))
+			path.name + ': ' + (path.state == 'up' ? [
+				format.time(path.rtt_us),
+				_('queue %s').format(format.time(path.queue_us)),
+				format.loss(path.loss_permille),
+				rate(name + '/' + path.name, path),
+				capacity(path),
+				path.retransmitted ? _('%d sent again').format(path.retransmitted) : null,
+				path.reordered ? _('%d reordered').format(path.reordered) : null
+			].filter((text) => text).join(' · ') : format.state(path.state))
 		]);
 		const row = (remote, name) => [
 			name,
