@@ -1,5 +1,6 @@
 //! The bond between two daemons: one TCP stream, a call, and what both cost, over links of all sorts.
 
+mod beside;
 mod clients;
 mod pages;
 mod pair;

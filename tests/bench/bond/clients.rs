@@ -1,15 +1,16 @@
 //! A server's many clients: 200 peers of fifteen hosts, each host with a daemon and a cable of its own.
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cheaproute::bond::keys::Secret;
-use lab::{Namespace, SERVER4, ping, veth};
+use lab::{Bulk, Namespace, SERVER4, ping, veth};
 use socket2::{Domain, Socket, Type};
 
+use super::beside::{Two, delay, spoken};
 use super::pair::End;
 use crate::Effort;
 use crate::table::Row;
@@ -18,6 +19,7 @@ const CLIENTS: usize = 200;
 /// As many as a daemon may have beside a link.
 const EACH: usize = 14;
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 74, 0, 1);
+const PORT: u16 = 5001;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A private key; the server's is number 0.
@@ -132,6 +134,13 @@ pub fn rows(effort: Effort) -> Vec<Row> {
     let memory = server.memory() as f64 / 1024.0;
     let answered =
         (0..hosts.len()).filter(|host| ping(&there, inside(host * EACH + 1), Duration::from_secs(1)).is_ok()).count();
+    // One downloads what it can; another one's call and echoes are those of a neighbour.
+    let two = Two { here: (&hosts[1], inside(EACH + 1).into()), there: (&there, THERE.into()) };
+    let idle = two.idle();
+    let bulk = Bulk::start(&there, (IpAddr::V4(THERE), PORT), &hosts[0], "cubic", PATIENCE).expect("a connection");
+    thread::sleep(Duration::from_secs(2));
+    let (speed, loaded, heard) = two.notice(time, || bulk.rate(Duration::from_secs(time)));
+    drop(bulk);
     let sockets: Vec<UdpSocket> = (0..)
         .zip(&hosts)
         .flat_map(|(number, host)| host.run(|| peers(number * EACH + 1).map(socket).collect::<Vec<_>>()))
@@ -156,7 +165,9 @@ pub fn rows(effort: Effort) -> Vec<Row> {
     clients.into_iter().for_each(End::stop);
     server.stop();
     let hosts = hosts.len();
-    vec![
+    let busy_one = format!("one of the others downloads {:.0} Mbit/s", speed / 1e6);
+    let beside = [delay("clients", &idle, &loaded), spoken("clients", &heard)];
+    let mut rows = vec![
         Row::info(
             "bond clients: memory of a server with 200 of them",
             format!("{memory:.2} MB"),
@@ -173,5 +184,7 @@ pub fn rows(effort: Effort) -> Vec<Row> {
             again <= Duration::from_secs(2) && answered == hosts,
             "from the start of the new one; each has a packet for it five times a second".to_owned(),
         ),
-    ]
+    ];
+    rows.extend(beside.map(|row| Row { detail: format!("{busy_one}; {}", row.detail), ..row }));
+    rows
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lab::Namespace;
 
 use super::Scenario;
+use super::beside::{Two, delay, spoken, without_goal};
 use super::pair::{Hosts, SERVER};
 use crate::Effort;
 use crate::stats::{median, millis, quantile};
@@ -29,13 +30,23 @@ pub fn rows(of: &Scenario, effort: Effort) -> Vec<Row> {
     let alone = times([10, 77, 1, 1].into());
     let pair = hosts.start(of.scheduler);
     let bonded = times(SERVER);
+    let two = Two::of(&hosts);
+    let idle = two.idle();
+    let time = effort.pick(10, 4);
+    // One after the other, for as long as somebody talks.
+    let (files, loaded, heard) = two.notice(time, || {
+        let start = Instant::now();
+        let fetch = |_| fetch(&hosts.client, (SERVER, PORT).into(), sizes[1].1).expect("a file");
+        (0..).map(fetch).take_while(|_| start.elapsed() < Duration::from_secs(time)).count()
+    });
     pair.stop();
     let names = sizes.map(|(name, ..)| name);
-    names
-        .into_iter()
-        .zip(alone.iter().zip(&bonded))
-        .map(|(size, (alone, bonded))| row(of, size, alone, bonded))
-        .collect()
+    let files = format!("{files} files of {}", names[1]);
+    let rows =
+        names.into_iter().zip(alone.iter().zip(&bonded)).map(|(size, (alone, bonded))| row(of, size, alone, bonded));
+    // A file of a new connection comes as fast as it can.
+    let beside = [without_goal(delay(of.name, &idle, &loaded)), spoken(of.name, &heard)];
+    rows.chain(beside.map(|row| Row { detail: format!("{files}; {}", row.detail), ..row })).collect()
 }
 
 fn row(of: &Scenario, size: &str, alone: &[f64], bonded: &[f64]) -> Row {

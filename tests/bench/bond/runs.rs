@@ -1,27 +1,20 @@
 //! How each sort of scenario is run.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lab::{Bulk, Call, Heard, Namespace};
+use lab::{Bulk, Heard, Namespace};
 
 use super::Scenario;
+use super::beside::{CALL_PORT, Two, delay, spoken, talk, timing, while_pinging, without_goal};
 use super::pair::{CLIENT, Hosts, Link, Pair, SERVER};
 use crate::Effort;
-use crate::stats::{median, millis, quantile};
+use crate::stats::{median, quantile};
 use crate::table::Row;
 
 const PORT: u16 = 5001;
-const CALL_PORT: u16 = 5002;
 const PATIENCE: Duration = Duration::from_secs(5);
-const PING_EVERY: Duration = Duration::from_millis(50);
-
-/// A telephone call's, in one direction.
-const fn talk(seconds: u32) -> Call {
-    Call { per_second: 200, count: 200 * seconds, bytes: 160 }
-}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -33,7 +26,7 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
     let whole: f64 = of.links.iter().map(rate).sum();
     let (best, best_link) = best_alone(&hosts, of.links.len(), effort, congestion, upload);
     let pair = hosts.start(of.scheduler);
-    let idle = pings(&hosts.client, SERVER, seconds(1));
+    let idle = Two::of(&hosts).idle();
     let (from, to) = ends(&hosts, upload);
     let address = if upload { CLIENT } else { SERVER };
     let bulk = Bulk::start(from, (address, PORT), to, congestion, PATIENCE).expect("a connection in the tunnel");
@@ -110,121 +103,80 @@ fn cost(pair: &Pair, before: [f64; 2], speeds: &[f64]) -> String {
     )
 }
 
-/// Round trips during this time; `None` for each that was not answered.
-fn pings(host: &Namespace, to: IpAddr, time: Duration) -> Vec<Option<Duration>> {
-    let start = Instant::now();
-    let mut found = Vec::new();
-    while start.elapsed() < time {
-        found.push(ping(host, to));
-    }
-    found
-}
-
-fn ping(host: &Namespace, to: IpAddr) -> Option<Duration> {
-    let answer = lab::ping(host, to, seconds(1)).ok();
-    thread::sleep(PING_EVERY.saturating_sub(answer.unwrap_or_default()));
-    answer
-}
-
-fn while_pinging<T>(host: &Namespace, to: IpAddr, work: impl FnOnce() -> T) -> (T, Vec<Option<Duration>>) {
-    let ended = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let pinging = scope.spawn(|| {
-            let mut found = Vec::new();
-            while !ended.load(Ordering::Relaxed) {
-                found.push(ping(host, to));
-            }
-            found
-        });
-        let result = work();
-        ended.store(true, Ordering::Relaxed);
-        (result, pinging.join().expect("pings"))
-    })
-}
-
-fn delay(name: &str, idle: &[Option<Duration>], loaded: &[Option<Duration>]) -> Row {
-    let times = |found: &[Option<Duration>]| millis(&found.iter().flatten().copied().collect::<Vec<_>>());
-    let (before, after) = (times(idle), times(loaded));
-    let figure = median(&after) - median(&before);
-    let detail = format!(
-        "{:.1} ms idle, {:.1} ms loaded in the median, {:.1} ms in 95 of 100; {} of {} unanswered",
-        median(&before),
-        median(&after),
-        quantile(&after, 0.95),
-        loaded.len() - after.len(),
-        loaded.len()
-    );
-    let what = format!("bond {name}: what the load adds to a round trip");
-    Row::goal(what, format!("{figure:+.1} ms"), "<= 10 ms", figure <= 10.0, detail)
-}
-
-fn without_goal(row: Row) -> Row {
-    Row::info(row.what, row.figure, row.detail)
-}
-
-fn spoken(name: &str, heard: &Heard) -> Row {
-    let what = format!("bond {name}: a call beside it");
-    Row::info(what, format!("{} of {} lost", heard.lost, heard.sent), timing(heard))
-}
-
-/// What others in the tunnel notice of this work, which takes so many seconds: the round trips, and a call.
-fn noticed<T>(hosts: &Hosts, time: u64, work: impl FnOnce() -> T) -> (T, Vec<Option<Duration>>, Heard) {
-    thread::scope(|scope| {
-        let talk = talk(time as u32);
-        let call = scope.spawn(move || talk.run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call"));
-        let (result, loaded) = while_pinging(&hosts.client, SERVER, work);
-        (result, loaded, call.join().expect("a call"))
-    })
-}
-
-fn timing(heard: &Heard) -> String {
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
-    format!(
-        "jitter {:.2} ms, {:.1} ms later than the first in 99 of 100, {:.1} at most; {} overtaken, {} doubled; {} lost in a row after {:.1} s",
-        millis(heard.jitter()),
-        millis(heard.late(0.99)),
-        millis(heard.late(1.0)),
-        heard.overtaken,
-        heard.doubled,
-        heard.gap.1,
-        f64::from(heard.gap.0) / 200.0
-    )
-}
-
 pub fn hole(of: &Scenario, most: u32) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let pair = hosts.start(of.scheduler);
     thread::sleep(seconds(2));
-    let heard = thread::scope(|scope| {
-        let call = scope.spawn(|| talk(14).run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call"));
+    let dies = || {
         thread::sleep(seconds(4));
         hosts.wire(1).blackhole(true);
         thread::sleep(seconds(6));
         hosts.wire(1).blackhole(false);
-        call.join().expect("a call")
-    });
+        thread::sleep(seconds(4));
+    };
+    let ((), _, alone) = Two::of(&hosts).notice(14, dies);
+    let rows = calls(of, &hosts, "lost of a call while link 1 is a black hole", most, &alone, 14, dies);
     pair.stop();
-    let what = format!("bond {}: lost of a call while link 1 is a black hole", of.name);
-    let goal = if most == 0 { "0" } else { "<= 20" };
-    let figure = format!("{} of {}", heard.lost, heard.sent);
-    vec![Row::goal(what, figure, goal, heard.lost <= most, timing(&heard))]
+    rows
 }
 
 pub fn call(of: &Scenario, effort: Effort) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let pair = hosts.start(of.scheduler);
     thread::sleep(seconds(2));
-    let heard = talk(effort.pick(14, 5)).run(&hosts.server, &hosts.client, (CLIENT, CALL_PORT)).expect("a call");
+    let time = effort.pick(14, 5);
+    let lasts = || thread::sleep(seconds(time));
+    let ((), _, alone) = Two::of(&hosts).notice(time, lasts);
+    let rows = calls(of, &hosts, "lost of a call", 0, &alone, time, lasts);
     pair.stop();
-    let what = format!("bond {}: lost of a call", of.name);
-    vec![Row::goal(what, format!("{} of {}", heard.lost, heard.sent), "0", heard.lost == 0, timing(&heard))]
+    rows
+}
+
+/// A call that was `alone`, and the same with a download beside it.
+fn calls(
+    of: &Scenario,
+    hosts: &Hosts,
+    what: &str,
+    most: u32,
+    alone: &Heard,
+    time: u64,
+    work: impl FnOnce(),
+) -> Vec<Row> {
+    let two = Two::of(hosts);
+    let idle = two.idle();
+    let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, "cubic", PATIENCE).expect("a connection");
+    thread::sleep(seconds(3));
+    let (speed, loaded, beside) = two.notice(time, || {
+        thread::scope(|scope| {
+            let rate = scope.spawn(|| bulk.rate(seconds(time)));
+            work();
+            rate.join().expect("a rate")
+        })
+    });
+    drop(bulk);
+    let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
+    let goal = if most == 0 { "0" } else { "<= 20" };
+    let call = |what: String, heard: &Heard| {
+        Row::goal(what, format!("{} of {}", heard.lost, heard.sent), goal, heard.lost <= most, timing(heard))
+    };
+    vec![
+        call(format!("bond {}: {what}", of.name), alone),
+        call(format!("bond {}: {what}, and a download has the links", of.name), &beside),
+        Row::info(
+            format!("bond {}: that download's share of the wires", of.name),
+            format!("{:.3}", speed / whole),
+            format!("{:.1} Mbit/s", speed / 1e6),
+        ),
+        // Some are under way when the link dies, and wait to be sent again.
+        without_goal(delay(of.name, &idle, &loaded)),
+    ]
 }
 
 /// Others use the same links, without the tunnel: nobody is to starve.
 pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
     let hosts = Hosts::new(of.links);
     let pair = hosts.start(of.scheduler);
-    let idle = pings(&hosts.client, SERVER, seconds(1));
+    let idle = Two::of(&hosts).idle();
     let start = |address: IpAddr, port| {
         Bulk::start(&hosts.server, (address, port), &hosts.client, "cubic", PATIENCE).expect("a connection")
     };
@@ -233,7 +185,7 @@ pub fn shared(of: &Scenario, effort: Effort) -> Vec<Row> {
     streams.extend((1..=of.links.len() as u8).map(|link| start([10, 77, link, 1].into(), PORT + u16::from(link))));
     thread::sleep(seconds(3));
     let time = effort.pick(10, 5);
-    let (speeds, loaded, heard) = noticed(&hosts, time, || {
+    let (speeds, loaded, heard) = Two::of(&hosts).notice(time, || {
         thread::scope(|scope| {
             let rates: Vec<_> = streams.iter().map(|stream| scope.spawn(|| stream.rate(seconds(time)))).collect();
             rates.into_iter().map(|rate| rate.join().expect("a rate")).collect::<Vec<f64>>()
@@ -258,7 +210,7 @@ pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
     let whole: f64 = of.links.iter().map(|link| link.down as f64 * 1e6).sum();
     let left = whole - of.links.first().map_or(0.0, |link| link.down as f64 * 1e6);
     let pair = hosts.start(of.scheduler);
-    let idle = pings(&hosts.client, SERVER, seconds(1));
+    let idle = Two::of(&hosts).idle();
     let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, "cubic", PATIENCE).expect("a connection");
     thread::sleep(seconds(effort.pick(5, 3)));
     let turn = |_| {
@@ -268,7 +220,7 @@ pub fn flapping(of: &Scenario, effort: Effort) -> Vec<Row> {
         [without, bulk.rate(seconds(3))]
     };
     let count = effort.pick(10, 3);
-    let (turns, loaded, heard) = noticed(&hosts, 5 * count, || (0..count).map(turn).collect::<Vec<[f64; 2]>>());
+    let (turns, loaded, heard) = Two::of(&hosts).notice(5 * count, || (0..count).map(turn).collect::<Vec<[f64; 2]>>());
     drop(bulk);
     pair.stop();
     let column = |at: usize| turns.iter().map(|turn| turn[at]).collect::<Vec<f64>>();
@@ -302,13 +254,13 @@ pub fn unshaped(of: &Scenario, effort: Effort) -> Vec<Row> {
 fn one_unshaped(of: &Scenario, effort: Effort, congestion: &str) -> [Row; 3] {
     let hosts = Hosts::unshaped();
     let pair = hosts.start(of.scheduler);
-    let idle = pings(&hosts.client, SERVER, seconds(1));
+    let idle = Two::of(&hosts).idle();
     let bulk = Bulk::start(&hosts.server, (SERVER, PORT), &hosts.client, congestion, PATIENCE).expect("a connection");
     thread::sleep(seconds(effort.pick(5, 2)));
     let busy = pair.busy();
     let time = effort.pick(10, 4);
     let second = |_| bulk.rate(seconds(1));
-    let (speeds, loaded, heard) = noticed(&hosts, time, || (0..time).map(second).collect::<Vec<f64>>());
+    let (speeds, loaded, heard) = Two::of(&hosts).notice(time, || (0..time).map(second).collect::<Vec<f64>>());
     let costs = cost(&pair, busy, &speeds);
     drop(bulk);
     pair.stop();
