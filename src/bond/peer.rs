@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::config::Prefix;
 use crate::time::{Span, Time};
 
+use self::again::Again;
 use super::acks::Acks;
 use super::control::{Control, Terms};
 use super::fair::Fair;
@@ -23,6 +24,7 @@ use super::store::{self, Slot, Store};
 use super::tally::Tally;
 use super::{Event, Output, Via};
 
+mod again;
 mod receiving;
 mod sending;
 mod telling;
@@ -107,7 +109,7 @@ pub struct Peer {
     waiting: Option<(Time, Time)>,
     /// The delays of our paths vary by as much as they differ: what leaves waits for what left before it.
     mixes: bool,
-    repairs: VecDeque<Slot>,
+    again: Again,
     /// When a path has room again.
     opens: Option<Time>,
     /// The next sequence of each flow tag.
@@ -169,7 +171,7 @@ impl Peer {
             fair: Fair::default(),
             waiting: None,
             mixes: false,
-            repairs: VecDeque::new(),
+            again: Again::default(),
             opens: None,
             sequences: Box::new([0; 256]),
             flows: Flows::default(),
@@ -388,7 +390,7 @@ impl Peer {
         let mut at = |time: Option<Time>| first = first.min(time.unwrap_or(first));
         at(self.sessions.deadline(now));
         at(self.order.deadline());
-        if !self.fair.is_empty() || !self.repairs.is_empty() || !self.express.is_empty() {
+        if !self.fair.is_empty() || !self.again.is_empty() || !self.express.is_empty() {
             at(self.opens);
         }
         if self.calls() && (!self.is_up || self.sessions.stale(now)) {

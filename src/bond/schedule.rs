@@ -69,7 +69,7 @@ impl Schedule {
 
     pub fn choose(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         match self.mode {
-            Scheduler::Redundant => redundant(paths, load, now),
+            Scheduler::Redundant => redundant(paths, load, now, Path::opens),
             Scheduler::Weighted => self.weighted(paths, load, now),
             Scheduler::Failover => self.failover(paths, load, now),
             Scheduler::Adaptive => self.adaptive(paths, load, now),
@@ -83,31 +83,20 @@ impl Schedule {
 
     /// For a small packet that somebody waits for: it does not queue behind others.
     pub fn express(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        if self.mode != Scheduler::Adaptive {
-            return self.choose(paths, load, now);
+        match self.mode {
+            Scheduler::Adaptive => prompt(paths, load, now),
+            // Also where a download has the links: else a call's copies would be the first to go.
+            Scheduler::Redundant => redundant(paths, load, now, Path::opens_express),
+            _ => self.choose(paths, load, now),
         }
-        let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
-        let fit = fit(paths, load.size);
-        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
-            let this = Some((path.arrival(load.size, now), path.id.number()));
-            // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
-            let at = path.opens_express(load.size);
-            if at.is_none_or(|at| at > now) {
-                path.rate.delays(at.is_none());
-                (waits, opens) = (true, earlier(opens, at));
-            } else if first.is_none() || this < first {
-                (first, second) = (this, first);
-            } else if second.is_none() || this < second {
-                second = this;
-            }
+    }
+
+    /// For a small packet that is sent again.
+    pub fn prompt(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
+        if self.mode == Scheduler::Failover {
+            return take(paths, self.preferred(paths, size, now), size, now);
         }
-        let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
-        let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
-        match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
-            0 if waits => Choice::Wait(opens),
-            0 => Choice::Nowhere,
-            paths => Choice::Take(paths),
-        }
+        prompt(paths, Load { size, urgent: false, waited: Span::ZERO, queued: 0, ordered: true }, now)
     }
 
     /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler. But what
@@ -243,13 +232,40 @@ fn gain(waited: Span) -> i64 {
     if waited == Span::ZERO { 0 } else { (2 * waited.as_micros() as i64).max(CLOSE) }
 }
 
-fn redundant(paths: &mut Paths, load: Load, now: Time) -> Choice {
+/// By the quickest path that a small packet may take before others, and if it is urgent by another as well.
+fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
+    let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
+    let fit = fit(paths, load.size);
+    for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
+        let this = Some((path.arrival(load.size, now), path.id.number()));
+        // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
+        let at = path.opens_express(load.size);
+        if at.is_none_or(|at| at > now) {
+            path.rate.delays(at.is_none());
+            (waits, opens) = (true, earlier(opens, at));
+        } else if first.is_none() || this < first {
+            (first, second) = (this, first);
+        } else if second.is_none() || this < second {
+            second = this;
+        }
+    }
+    let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
+    let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
+    match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
+        0 if waits => Choice::Wait(opens),
+        0 => Choice::Nowhere,
+        paths => Choice::Take(paths),
+    }
+}
+
+/// By all paths into which it may go; `opens` says when that is.
+fn redundant(paths: &mut Paths, load: Load, now: Time, opens: fn(&Path, usize) -> Option<Time>) -> Choice {
     if up(paths, load.size).next().is_none() {
         return Choice::Nowhere;
     }
     let (mut take, mut wait) = (0, None);
     for path in paths.iter_mut().flatten().filter(|path| path.is_up() && path.carries(load.size)) {
-        match path.opens(load.size) {
+        match opens(path, load.size) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
                 path.rate.delays(opens.is_none());

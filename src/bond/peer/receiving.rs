@@ -289,7 +289,7 @@ impl Peer {
 
     fn reported(&mut self, report: &Report, now: Time) {
         let Some(path) = self.paths[report.path.index()].as_mut() else { return };
-        let (store, repairs, announced) = (&mut self.store, &mut self.repairs, &mut self.announced);
+        let (store, again, announced) = (&mut self.store, &mut self.again, &mut self.announced);
         let (squeezer, settings, totals) = (&mut self.squeezer, &self.settings, &mut self.totals);
         let redundant = settings.scheduler == Scheduler::Redundant;
         path.reported(report, now, &mut |outcome| match outcome {
@@ -304,7 +304,7 @@ impl Peer {
                     if item::is_loose(store.item(slot)) {
                         store.drop(slot);
                     } else if settings.repair || announced.iter().any(|(announced, _)| *announced == slot) {
-                        repairs.push_back(slot);
+                        again.push(slot, store);
                     } else {
                         totals.expired += 1;
                         store.drop(slot);

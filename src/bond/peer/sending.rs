@@ -28,7 +28,7 @@ const EMPTY: Span = Span::from_millis(3);
 /// Contexts that may be on their way at a time: one for each flow that begins within a round trip.
 const ANNOUNCED: usize = 64;
 /// Bytes of a packet that leaves before larger ones: calls, acknowledgements, questions, echoes.
-const SMALL: usize = 256;
+pub(super) const SMALL: usize = 256;
 /// ... unless such packets wait for longer than this.
 const PROMPT: Span = Span::from_millis(5);
 /// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
@@ -168,43 +168,17 @@ impl Peer {
         }
     }
 
-    /// Sends what may leave: first what was lost.
+    /// Sends what may leave: first what is small, and of that what was lost.
     pub(super) fn pump(&mut self, now: Time, out: &mut dyn Output) {
         self.opens = None;
-        while let Some(slot) = self.repairs.front().copied() {
-            if self.store.has_arrived(slot) || self.store.is_flying(slot) {
-                // Another copy made it, or may yet.
-                if !self.store.is_flying(slot) {
-                    self.forget(slot);
-                }
-                self.repairs.pop_front();
-                continue;
-            }
-            if now.since(self.store.born(slot)) > self.settings.limit {
-                self.totals.expired += 1;
-                self.forget(slot);
-                self.repairs.pop_front();
-                continue;
-            }
-            let size = self.store.item(slot).len() + HEADER + TAG;
-            match self.schedule.quickest(&mut self.paths, size, now) {
-                Choice::Take(paths) | Choice::Early(paths, _) => {
-                    self.repairs.pop_front();
-                    self.totals.repaired += 1;
-                    self.transmit(slot, paths, now, out);
-                }
-                Choice::Wait(opens) => {
-                    self.opens = opens;
-                    return;
-                }
-                Choice::Nowhere if self.is_too_long(size) => {
-                    self.repairs.pop_front();
-                    self.totals.expired += 1;
-                    self.forget(slot);
-                }
-                Choice::Nowhere => break,
-            }
+        self.send_again(true, now, out);
+        self.send_express(now, out);
+        if self.send_again(false, now, out) {
+            self.send_fair(now, out);
         }
+    }
+
+    fn send_express(&mut self, now: Time, out: &mut dyn Output) {
         while let Some(slot) = self.express.front().copied() {
             let size = self.store.item(slot).len() + HEADER + TAG;
             let load = Load { size, urgent: self.store.is_urgent(slot), waited: Span::ZERO, queued: 0, ordered: true };
@@ -216,7 +190,7 @@ impl Peer {
                     self.transmit(slot, paths, now, out);
                 }
                 Choice::Wait(opens) => {
-                    self.opens = opens;
+                    self.opens = [self.opens, opens].into_iter().flatten().min();
                     break;
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
@@ -228,6 +202,10 @@ impl Peer {
                 Choice::Nowhere => break,
             }
         }
+    }
+
+    /// The large ones, in their flows' turns.
+    fn send_fair(&mut self, now: Time, out: &mut dyn Output) {
         while let Some(slot) = self.fair.front() {
             let standing =
                 if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
@@ -290,12 +268,12 @@ impl Peer {
 
     /// Whether an item cannot leave any more, though there are paths: it was made when they carried longer ones. TCP sends its bytes again, in
     /// packets that are cut then.
-    fn is_too_long(&self, size: usize) -> bool {
+    pub(super) fn is_too_long(&self, size: usize) -> bool {
         let mut up = self.paths.iter().flatten().filter(|path| path.is_up()).peekable();
         up.peek().is_some() && !up.any(|path| path.carries(size))
     }
 
-    fn transmit(&mut self, slot: Slot, paths: u16, now: Time, out: &mut dyn Output) {
+    pub(super) fn transmit(&mut self, slot: Slot, paths: u16, now: Time, out: &mut dyn Output) {
         for id in PathId::all().filter(|id| paths >> id.number() & 1 == 1) {
             let Some(path) = self.paths[id.index()].as_mut() else { continue };
             let Some(via) = path.address else { continue };

@@ -1,6 +1,5 @@
 //! What people are told of a peer.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::time::Time;
@@ -25,7 +24,6 @@ impl Peer {
 
     /// Bytes of memory that this peer takes, as good as.
     pub fn held(&self) -> usize {
-        let queues = [&self.express, &self.repairs].map(VecDeque::capacity);
         let paths: usize = self.paths.iter().flatten().map(|path| path.held()).sum();
         let tallies = self.tallies.iter().flatten().count() * size_of::<Tally>();
         let tables = self.squeezer.held() + self.expander.held() + self.sequences.len() * 4 + self.flows.held();
@@ -36,7 +34,7 @@ impl Peer {
             + self.pieces.held()
             + self.scratch.capacity()
             + self.fair.held();
-        let queues = queues.iter().sum::<usize>() * size_of::<Slot>();
+        let queues = self.express.capacity() * size_of::<Slot>() + self.again.held();
         size_of::<Self>() + self.sessions.held_beside() + paths + tallies + tables + packets + queues
     }
 
@@ -52,7 +50,7 @@ impl Peer {
         status.duplicates = order.duplicates;
         status.reordered = order.reordered;
         status.given_up = order.given_up.saturating_sub(order.late);
-        status.queue = (self.fair.packets() + self.repairs.len()) as u32;
+        status.queue = (self.fair.packets() + self.again.len()) as u32;
         let known = || self.paths.iter().flatten().filter(|path| path.address.is_some());
         let heard = known().find(|path| path.is_up()).or_else(|| known().next());
         status.endpoint = heard.and_then(|path| remote(path)).or(status.endpoint);

@@ -1,14 +1,10 @@
 //! Whether the paths work: probes, and what follows from their answers.
 
-use std::collections::VecDeque;
-
 use crate::time::{Span, Time};
 
 use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
-use super::super::item;
-use super::super::path::{Outcome, Path, State};
-use super::super::store::{Slot, Store};
+use super::super::path::{Path, State};
 use super::super::{Event, Output, Via};
 use super::{CALM, GIVEN_UP, Peer, QUIET, RETRY, STOPPED, STRANGE, URGENT, sending};
 
@@ -39,8 +35,8 @@ impl Peer {
             return;
         }
         if path.overdue().is_some_and(|due| due <= now) {
-            let (store, repairs) = (&mut self.store, &mut self.repairs);
-            path.doubt(now, &mut |outcome| again(outcome, store, repairs));
+            let (store, again) = (&mut self.store, &mut self.again);
+            path.doubt(now, &mut |outcome| again.settle(outcome, store));
         }
         let Some(path) = self.paths[at].as_mut() else { return };
         if let Some(asked) = path.probing.asked {
@@ -109,8 +105,8 @@ impl Peer {
             // Maybe it was dying already.
             path.search.doubt();
         }
-        let (store, repairs) = (&mut self.store, &mut self.repairs);
-        path.abandon(&mut |outcome| again(outcome, store, repairs));
+        let (store, again) = (&mut self.store, &mut self.again);
+        path.abandon(&mut |outcome| again.settle(outcome, store));
     }
 
     /// The kernel itself takes no datagram of this length to there. Whether that is a path of ours.
@@ -168,15 +164,6 @@ impl Peer {
             }
         }
         self.scratch = item;
-    }
-}
-
-/// What was on its way by a path that is silent or doubtful leaves again.
-fn again(outcome: Outcome, store: &mut Store, repairs: &mut VecDeque<Slot>) {
-    if let Outcome::Lost(slot) = outcome
-        && store.settled(slot, false)
-    {
-        if item::is_loose(store.item(slot)) { store.drop(slot) } else { repairs.push_back(slot) }
     }
 }
 

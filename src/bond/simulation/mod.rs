@@ -9,6 +9,7 @@
 mod bonded;
 mod bulk;
 mod congestion;
+mod dying;
 mod ends;
 mod lagging;
 mod link;
