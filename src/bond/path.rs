@@ -29,6 +29,9 @@ const LEAST_DUE: Span = Span::from_millis(40);
 const MOST_DUE: Span = Span::from_millis(1_000);
 /// Small packets do not wait for the large one before them where a cap is kept: they are so much ahead of it at most.
 const AHEAD: Span = Span::from_millis(20);
+/// Bytes of small packets that leave before others, more than those have sent: a full packet's. The acknowledgments of a download may be more
+/// than a narrow upload carries, and others would never have a turn.
+const SHARE: u64 = 1_514;
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
 
@@ -90,6 +93,8 @@ pub struct Path {
     free: Time,
     /// When the next may leave.
     next: Time,
+    /// Bytes of small packets that left before others which wait, beyond what those had meanwhile.
+    ahead: u64,
     progress: Time,
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,
@@ -132,6 +137,7 @@ impl Path {
             flying: 0,
             free: Time(0),
             next: Time(0),
+            ahead: 0,
             progress: Time(0),
             is_doubtful: false,
             feedback: Span::from_millis(100),
@@ -206,13 +212,24 @@ impl Path {
         fits.then_some(self.next)
     }
 
-    /// When a small packet may leave, before all others: a quarter of the window is for such alone. `None`: not before something
-    /// arrives.
+    /// When a small packet may leave, before all others: a quarter of the window is for such alone, but where they have had their
+    /// share. `None`: not before something arrives.
     pub fn opens_express(&self, size: usize) -> Option<Time> {
         let window = self.rate.window();
-        let fits = self.flying + size as u64 <= window + window / 4 && self.sent.len() < MOST;
+        let most = if self.ahead > SHARE { window.saturating_sub(SHARE) } else { window + window / 4 };
+        let fits = self.flying + size as u64 <= most && self.sent.len() < MOST;
         // Somebody pays for what is above a cap, whatever its size.
         fits.then_some(if self.rate.cap() == 0 { Time(0) } else { self.next - AHEAD })
+    }
+
+    /// A small packet left before all others, `waits`: of which some wait. Those are to have as much of the path.
+    pub fn left_ahead(&mut self, size: usize, waits: bool) {
+        self.ahead = if waits { self.ahead + size as u64 } else { 0 };
+    }
+
+    /// One of the others left.
+    pub fn left_in_turn(&mut self, size: usize) {
+        self.ahead = self.ahead.saturating_sub(size as u64);
     }
 
     /// Whether there is room for second copies: they are worth something only where they take it from nobody.

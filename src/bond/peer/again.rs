@@ -30,6 +30,10 @@ impl Again {
         self.len() == 0
     }
 
+    pub fn has_large(&self) -> bool {
+        !self.large.is_empty()
+    }
+
     /// Bytes of memory.
     pub fn held(&self) -> usize {
         (self.small.capacity() + self.large.capacity()) * size_of::<Slot>()
@@ -82,7 +86,7 @@ impl Peer {
                 Choice::Take(paths) | Choice::Early(paths, _) => {
                     self.again.queue(small).pop_front();
                     self.totals.repaired += 1;
-                    self.transmit(slot, paths, now, out);
+                    self.transmit(slot, paths, small, now, out);
                 }
                 Choice::Wait(opens) => {
                     self.opens = [self.opens, opens].into_iter().flatten().min();

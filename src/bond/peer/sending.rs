@@ -187,7 +187,7 @@ impl Peer {
                     self.express.pop_front();
                     self.acks.left(slot);
                     self.mark(slot, false);
-                    self.transmit(slot, paths, now, out);
+                    self.transmit(slot, paths, true, now, out);
                 }
                 Choice::Wait(opens) => {
                     self.opens = [self.opens, opens].into_iter().flatten().min();
@@ -222,7 +222,7 @@ impl Peer {
                 Choice::Take(paths) => {
                     self.fair.pop(self.store.born(slot), now);
                     self.mark(slot, false);
-                    self.transmit(slot, paths, now, out);
+                    self.transmit(slot, paths, false, now, out);
                 }
                 Choice::Early(paths, bytes) => {
                     let (store, path) =
@@ -236,7 +236,7 @@ impl Peer {
                     }
                     let leaves = later.unwrap_or(slot);
                     self.mark(leaves, ordered && later.is_some());
-                    self.transmit(leaves, paths, now, out);
+                    self.transmit(leaves, paths, false, now, out);
                 }
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));
@@ -273,13 +273,20 @@ impl Peer {
         up.peek().is_some() && !up.any(|path| path.carries(size))
     }
 
-    pub(super) fn transmit(&mut self, slot: Slot, paths: u16, now: Time, out: &mut dyn Output) {
+    /// `ahead`: of those that wait for their turn.
+    pub(super) fn transmit(&mut self, slot: Slot, paths: u16, ahead: bool, now: Time, out: &mut dyn Output) {
+        let waits = !self.fair.is_empty() || self.again.has_large();
         for id in PathId::all().filter(|id| paths >> id.number() & 1 == 1) {
             let Some(path) = self.paths[id.index()].as_mut() else { continue };
             let Some(via) = path.address else { continue };
             let item = self.store.item(slot);
             if let Some(counter) = seal(&mut self.sessions, path, &via, item, Some(slot), now, out) {
                 let ends = path.parity.sent(counter, item);
+                if ahead {
+                    path.left_ahead(item.len(), waits)
+                } else {
+                    path.left_in_turn(item.len())
+                }
                 self.store.left(slot);
                 if ends {
                     self.parity(id, &via, now, out);

@@ -8,8 +8,9 @@
 
 mod bonded;
 mod bulk;
+mod calls;
 mod congestion;
-mod dying;
+
 mod ends;
 mod lagging;
 mod link;

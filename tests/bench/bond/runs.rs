@@ -38,9 +38,14 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
         (0..time.as_secs()).map(second).collect::<Vec<f64>>()
     });
     let (speed, costs) = (speeds.iter().sum::<f64>() / speeds.len() as f64, cost(&pair, busy, &speeds));
-    // Where the stream goes, too.
-    let other = if upload { SERVER } else { CLIENT };
-    let heard = talk(effort.pick(7, 4)).run(from, to, (other, CALL_PORT)).expect("a call");
+    // Where the stream goes, and where its acknowledgments do.
+    let talk = talk(effort.pick(7, 4));
+    let (with, against) = thread::scope(|scope| {
+        let against = scope.spawn(move || talk.run(to, from, (address, CALL_PORT)).expect("a call"));
+        let other = if upload { SERVER } else { CLIENT };
+        let with = talk.run(from, to, (other, CALL_PORT)).expect("a call");
+        (with, against.join().expect("a call"))
+    });
     drop(bulk);
     pair.stop();
     let name = of.name;
@@ -65,7 +70,8 @@ pub fn stream(of: &Scenario, effort: Effort, congestion: &str, upload: bool, sha
     // Frames stay in order: under load most wait for a slow one before them, and it is the wires that add that.
     let is_wires = of.links.iter().all(|link| link.jitter > 0);
     rows.push(if is_wires { without_goal(added) } else { added });
-    rows.push(spoken(name, &heard));
+    rows.push(spoken(name, &with));
+    rows.push(Row { what: format!("bond {name}: a call the other way"), ..spoken(name, &against) });
     rows
 }
 
