@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
+use super::peer::OUTER;
 use super::store::Slot;
 
 mod growth;
@@ -93,6 +94,11 @@ impl Fair {
 
     pub fn is_empty(&self) -> bool {
         self.packets == 0
+    }
+
+    /// Whether a packet of this flow waits.
+    pub fn waits(&mut self, tag: u8) -> bool {
+        self.flow(tag).is_some_and(|flow| !flow.slots.is_empty())
     }
 
     /// Packets that wait.
@@ -193,7 +199,7 @@ impl Fair {
         let Some((_, size)) = flow.slots.pop_front() else { return };
         (self.packets, self.bytes) = (self.packets - 1, self.bytes - u64::from(size));
         flow.bytes -= u64::from(size);
-        flow.credit -= i32::from(size);
+        flow.credit -= i32::from(size) + OUTER as i32;
         flow.waited = now.since(born);
         if flow.waited < self.target || flow.slots.is_empty() {
             (flow.above, flow.losing) = (None, false);
@@ -220,7 +226,7 @@ impl Fair {
         let (slot, size) = flow.slots.remove(at)?;
         (self.packets, self.bytes) = (self.packets - 1, self.bytes - u64::from(size));
         flow.bytes -= u64::from(size);
-        flow.credit -= i32::from(size);
+        flow.credit -= i32::from(size) + OUTER as i32;
         Some(slot)
     }
 

@@ -32,6 +32,11 @@ const AHEAD: Span = Span::from_millis(20);
 /// Bytes of small packets that leave before others, more than those have sent: a full packet's. The acknowledgments of a download may be more
 /// than a narrow upload carries, and others would never have a turn.
 const SHARE: u64 = 1_514;
+/// So long after one of the others might leave a small packet does then, or is looked at again where there is no room for both.
+const AFTER: Span = Span::from_millis(1);
+const SOON: Span = Span::from_millis(5);
+/// So much later than its turn a packet leaves at most because small ones did not wait for theirs.
+const DEBT: Span = Span::from_millis(5);
 /// How many probes without an answer make a path silent.
 const UNANSWERED: u32 = 3;
 
@@ -94,7 +99,7 @@ pub struct Path {
     /// When the next may leave.
     next: Time,
     /// Bytes of small packets that left before others which wait, beyond what those had meanwhile.
-    ahead: u64,
+    pub ahead: u64,
     progress: Time,
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,
@@ -202,7 +207,10 @@ impl Path {
             self.free = self.free.max(now) + self.rate.takes(size as u64);
             // Late is no debt: a thread that slept sends a little faster, yet not in a burst.
             let begun = self.next.max(now - Span::from_millis(1));
-            self.next = begun + self.rate.apart(size as u64);
+            let apart = self.rate.apart(size as u64);
+            // Small ones do not wait for that where nobody pays: others are not to wait for all of them.
+            let most = if self.rate.cap() == 0 { now + apart + DEBT } else { Time(u64::MAX) };
+            self.next = (begun + apart).min(most);
         }
     }
 
@@ -212,24 +220,35 @@ impl Path {
         fits.then_some(self.next)
     }
 
-    /// When a small packet may leave, before all others: a quarter of the window is for such alone, but where they have had their
-    /// share. `None`: not before something arrives.
-    pub fn opens_express(&self, size: usize) -> Option<Time> {
+    /// When a small packet may leave, before all others: a quarter of the window is for such alone. Once they have had their share it
+    /// leaves after one of the others, and leaves room for it. `None`: not before something arrives.
+    pub fn opens_express(&self, size: usize, now: Time) -> Option<Time> {
         let window = self.rate.window();
-        let most = if self.ahead > SHARE { window.saturating_sub(SHARE) } else { window + window / 4 };
-        let fits = self.flying + size as u64 <= most && self.sent.len() < MOST;
-        // Somebody pays for what is above a cap, whatever its size.
-        fits.then_some(if self.rate.cap() == 0 { Time(0) } else { self.next - AHEAD })
+        let fits = |most: u64| self.flying + size as u64 <= most && self.sent.len() < MOST;
+        let after = self.next + AFTER;
+        match () {
+            () if !fits(window + window / 4) => None,
+            () if self.ahead <= SHARE && self.rate.cap() == 0 => Some(Time(0)),
+            // Somebody pays for what is above a cap, whatever its size.
+            () if self.ahead <= SHARE => Some(self.next - AHEAD),
+            () if fits(window - SHARE.min(window / 3)) => Some(after),
+            () => Some(after.max(now + SOON)),
+        }
     }
 
     /// A small packet left before all others, `waits`: of which some wait. Those are to have as much of the path.
     pub fn left_ahead(&mut self, size: usize, waits: bool) {
-        self.ahead = if waits { self.ahead + size as u64 } else { 0 };
+        self.ahead = if waits { (self.ahead + size as u64).min(2 * SHARE) } else { 0 };
     }
 
     /// One of the others left.
     pub fn left_in_turn(&mut self, size: usize) {
         self.ahead = self.ahead.saturating_sub(size as u64);
+    }
+
+    /// None of the others wants this path now.
+    pub fn is_declined(&mut self) {
+        self.ahead = 0;
     }
 
     /// Whether there is room for second copies: they are worth something only where they take it from nobody.

@@ -31,7 +31,7 @@ mod telling;
 mod tending;
 
 pub use receiving::destination;
-pub use sending::{LARGEST, device_mtu};
+pub use sending::{LARGEST, OUTER, device_mtu};
 
 /// The largest packet that the kernel hands over at once, in packets of the least size a path may have.
 const BURST: usize = 65_536 / 1_200 + 1;

@@ -53,6 +53,13 @@ const CLOSE: i64 = 25_000;
 /// lets it wait.
 const LEAD: i64 = 4_000;
 
+/// When a packet of this size may take a path: [`in_turn`], or [`Path::opens_express`].
+type Opens = fn(&Path, usize, Time) -> Option<Time>;
+
+fn in_turn(path: &Path, size: usize, _now: Time) -> Option<Time> {
+    path.opens(size)
+}
+
 #[derive(Debug)]
 pub struct Schedule {
     pub mode: Scheduler,
@@ -68,12 +75,18 @@ impl Schedule {
     }
 
     pub fn choose(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        match self.mode {
-            Scheduler::Redundant => redundant(paths, load, now, Path::opens),
-            Scheduler::Weighted => self.weighted(paths, load, now),
-            Scheduler::Failover => self.failover(paths, load, now),
+        let choice = match self.mode {
             Scheduler::Adaptive => self.adaptive(paths, load, now),
+            _ => self.dealt(paths, load, in_turn, now),
+        };
+        // What leaves by others waits for this one no more.
+        if let Choice::Take(bits) = choice
+            && self.mode == Scheduler::Redundant
+        {
+            let others = paths.iter_mut().flatten().filter(|path| bits >> path.id.number() & 1 == 0);
+            others.for_each(|path| path.is_declined());
         }
+        choice
     }
 
     /// Whether it is not known yet what the quickest path carries.
@@ -85,16 +98,24 @@ impl Schedule {
     pub fn express(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
         match self.mode {
             Scheduler::Adaptive => prompt(paths, load, now),
-            // Also where a download has the links: else a call's copies would be the first to go.
-            Scheduler::Redundant => redundant(paths, load, now, Path::opens_express),
-            _ => self.choose(paths, load, now),
+            // Where a download has the links, a call's copies would else be the first to go.
+            _ => self.dealt(paths, load, Path::opens_express, now),
+        }
+    }
+
+    /// By those paths that the scheduler says, however long that takes.
+    fn dealt(&mut self, paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
+        match self.mode {
+            Scheduler::Weighted => self.weighted(paths, load, opens, now),
+            Scheduler::Failover => self.failover(paths, load, opens, now),
+            Scheduler::Redundant | Scheduler::Adaptive => redundant(paths, load, opens, now),
         }
     }
 
     /// For a small packet that is sent again.
     pub fn prompt(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         if self.mode == Scheduler::Failover {
-            return take(paths, self.preferred(paths, size, now), size, now);
+            return take(paths, self.preferred(paths, size, now), size, Path::opens_express, now);
         }
         prompt(paths, Load { size, urgent: false, waited: Span::ZERO, queued: 0, ordered: true }, now)
     }
@@ -103,7 +124,7 @@ impl Schedule {
     /// `failover` left it left for these as well: by a slow path, reports would come too late and leave all others in doubt.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         if self.mode == Scheduler::Failover {
-            return take(paths, self.preferred(paths, size, now), size, now);
+            return take(paths, self.preferred(paths, size, now), size, in_turn, now);
         }
         self.adaptive(paths, Load { size, urgent: false, waited: self.limit, queued: 0, ordered: true }, now)
     }
@@ -122,6 +143,7 @@ impl Schedule {
         let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             if lags(path) {
+                path.is_declined();
                 continue;
             }
             let at = path.arrival(load.size, now);
@@ -155,13 +177,20 @@ impl Schedule {
         let late = ((lag as u64).saturating_mul(behind.saturating_sub(queued)) / behind.max(1)) as i64;
         let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
         match () {
-            () if late > gain(load.waited) => Choice::Wait(wait),
+            () if late > gain(load.waited) => {
+                paths
+                    .iter_mut()
+                    .flatten()
+                    .filter(|path| bit >> path.id.number() & 1 == 1)
+                    .for_each(|path| path.is_declined());
+                Choice::Wait(wait)
+            }
             () if behind == 0 || queued == 0 => Choice::Take(bit | copy),
             () => Choice::Early(bit, behind),
         }
     }
 
-    fn weighted(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+    fn weighted(&mut self, paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
         // By bytes: of packets alone, one path might get the large ones and another the acknowledgments between them.
         let share = |path: &Path| i64::from(path.weight.max(1)) * load.size as i64;
         let credit = |credits: &[i64; MAX_PATHS], path: &Path| credits[path.id.index()] + share(path);
@@ -171,7 +200,7 @@ impl Schedule {
             return Choice::Nowhere;
         };
         let Some(path) = paths[number].as_mut() else { return Choice::Nowhere };
-        match path.opens(load.size) {
+        match opens(path, load.size, now) {
             Some(opens) if opens <= now => {
                 let total: i64 = up(paths, load.size).map(share).sum();
                 for path in up(paths, load.size) {
@@ -187,7 +216,7 @@ impl Schedule {
         }
     }
 
-    fn failover(&mut self, paths: &mut Paths, load: Load, now: Time) -> Choice {
+    fn failover(&mut self, paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
         let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let left = &mut self.left[path.id.index()];
@@ -204,7 +233,7 @@ impl Schedule {
         if let Some(probing) = probing.filter(|probing| probing.asked.is_none()) {
             probing.next = probing.next.min(probing.answered.map_or(now, |at| at + WATCHED));
         }
-        take(paths, preferred, load.size, now)
+        take(paths, preferred, load.size, opens, now)
     }
 
     /// The first path that is well; where none is, the one that was left longest ago.
@@ -215,9 +244,9 @@ impl Schedule {
 }
 
 /// By this path and no other.
-fn take(paths: &mut Paths, path: Option<usize>, size: usize, now: Time) -> Choice {
+fn take(paths: &mut Paths, path: Option<usize>, size: usize, opens: Opens, now: Time) -> Choice {
     let Some(path) = path.and_then(|path| paths[path].as_mut()) else { return Choice::Nowhere };
-    match path.opens(size) {
+    match opens(path, size, now) {
         Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
         opens => {
             path.rate.delays(opens.is_none());
@@ -234,20 +263,27 @@ fn gain(waited: Span) -> i64 {
 
 /// By the quickest path that a small packet may take before others, and if it is urgent by another as well.
 fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
-    let (mut first, mut second, mut waits, mut opens) = (None, None, false, None);
+    let (mut first, mut second, mut waits, mut opens, mut soon) = (None, None, false, None, None);
     let fit = fit(paths, load.size);
     for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
-        let this = Some((path.arrival(load.size, now), path.id.number()));
+        let arrival = path.arrival(load.size, now);
+        let this = Some((arrival, path.id.number()));
         // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
-        let at = path.opens_express(load.size);
+        let at = path.opens_express(load.size, now);
         if at.is_none_or(|at| at > now) {
             path.rate.delays(at.is_none());
-            (waits, opens) = (true, earlier(opens, at));
+            let later = at.map(|at| arrival.saturating_add(at.since(now).as_micros() as i64));
+            (waits, opens, soon) = (true, earlier(opens, at), later.into_iter().chain(soon).min());
         } else if first.is_none() || this < first {
             (first, second) = (this, first);
         } else if second.is_none() || this < second {
             second = this;
         }
+    }
+    // Another has its turn before it: no reason for a long way round.
+    let far = |(arrival, _): (i64, u8)| soon.is_some_and(|soon| arrival - soon > CLOSE);
+    if first.is_some_and(far) {
+        return Choice::Wait(opens);
     }
     let has_room = |path: &(i64, u8)| paths[usize::from(path.1)].as_ref().is_some_and(|path| path.has_room());
     let bit = |path: Option<(i64, u8)>| path.map_or(0, |(_, number)| 1 << number);
@@ -258,14 +294,14 @@ fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
     }
 }
 
-/// By all paths into which it may go; `opens` says when that is.
-fn redundant(paths: &mut Paths, load: Load, now: Time, opens: fn(&Path, usize) -> Option<Time>) -> Choice {
+/// By all paths into which it may go.
+fn redundant(paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
     if up(paths, load.size).next().is_none() {
         return Choice::Nowhere;
     }
     let (mut take, mut wait) = (0, None);
     for path in paths.iter_mut().flatten().filter(|path| path.is_up() && path.carries(load.size)) {
-        match opens(path, load.size) {
+        match opens(path, load.size, now) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
                 path.rate.delays(opens.is_none());

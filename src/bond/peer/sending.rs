@@ -29,8 +29,11 @@ const EMPTY: Span = Span::from_millis(3);
 const ANNOUNCED: usize = 64;
 /// Bytes of a packet that leaves before larger ones: calls, acknowledgements, questions, echoes.
 pub(super) const SMALL: usize = 256;
-/// ... unless such packets wait for longer than this.
-const PROMPT: Span = Span::from_millis(5);
+/// So many of them wait at most, and of one flow: 40 ms of a call. Of acknowledgments, which take one another's place, there are few.
+const EXPRESS: usize = 64;
+const EXPRESS_EACH: usize = 8;
+/// What the tunnel adds to an item on a wire: our header and tag, UDP's, IPv4's and Ethernet's. Of small packets it is the greater part.
+pub const OUTER: usize = HEADER + TAG + 8 + 20 + 14;
 /// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
 const SAVED: u16 = 38;
 
@@ -54,14 +57,12 @@ impl Peer {
         self.totals.sent_packets += 1;
         self.totals.sent_bytes += packet.length() as u64;
         let place = self.flows.note(&nature, now);
-        // A flood of small ones is no better than one of large ones.
-        let prompt = |slot: &Slot| now.since(self.store.born(*slot)) < PROMPT;
         let small = packet.length() <= SMALL;
         // The first ones of a flow are somebody's only ones; and of several copies all would come out.
         let loose = small && !place.start && self.settings.scheduler != Scheduler::Redundant;
         let said = if loose { Said::read(&packet, nature.hash) } else { None };
         let superseded = said.and_then(|said| self.acks.superseded(&said));
-        let small = small && self.express.front().is_none_or(prompt);
+        let small = small && self.may_overtake(nature.flow);
         let most = self.most_waiting();
         let admission = if small || superseded.is_some() {
             Admission::Comes
@@ -135,6 +136,16 @@ impl Peer {
         }
     }
 
+    /// Whether a small packet of this flow leaves before all large ones. A flood of small ones is no better than one of large ones.
+    fn may_overtake(&mut self, flow: u8) -> bool {
+        // Of a flow whose order nobody restores none overtakes another: QUIC would take that for a loss (RFC 9002, 6.1.1).
+        if self.express.len() >= EXPRESS || !flow::is_ordered(flow) && self.fair.waits(flow) {
+            return false;
+        }
+        let of_it = |slot: &&Slot| item::flow(self.store.item(**slot)) == flow;
+        self.express.iter().filter(of_it).count() < EXPRESS_EACH
+    }
+
     /// `item`: afterwards anything.
     fn enqueue(&mut self, item: &mut Vec<u8>, flow: u8, urgent: bool, small: bool, now: Time) -> Option<Slot> {
         let length = item.len();
@@ -172,9 +183,16 @@ impl Peer {
     pub(super) fn pump(&mut self, now: Time, out: &mut dyn Output) {
         self.opens = None;
         self.send_again(true, now, out);
-        self.send_express(now, out);
-        if self.send_again(false, now, out) {
-            self.send_fair(now, out);
+        loop {
+            self.send_express(now, out);
+            let waited = self.fair.packets();
+            if self.send_again(false, now, out) {
+                self.send_fair(now, out);
+            }
+            // It was the others' turn, and now it is theirs.
+            if self.express.is_empty() || self.fair.packets() == waited {
+                break;
+            }
         }
     }
 
@@ -282,10 +300,11 @@ impl Peer {
             let item = self.store.item(slot);
             if let Some(counter) = seal(&mut self.sessions, path, &via, item, Some(slot), now, out) {
                 let ends = path.parity.sent(counter, item);
+                let size = item.len() + OUTER;
                 if ahead {
-                    path.left_ahead(item.len(), waits)
+                    path.left_ahead(size, waits)
                 } else {
-                    path.left_in_turn(item.len())
+                    path.left_in_turn(size)
                 }
                 self.store.left(slot);
                 if ends {

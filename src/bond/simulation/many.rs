@@ -110,7 +110,8 @@ fn packet(from: [u8; 4], to: [u8; 4], length: usize, now: Time) -> Vec<u8> {
     packet[..10].copy_from_slice(&[0x45, 0, (length >> 8) as u8, length as u8, 0, 0, 0x40, 0, 64, 17]);
     packet[12..16].copy_from_slice(&from);
     packet[16..20].copy_from_slice(&to);
-    packet[20..24].copy_from_slice(&[0x10, 0, 0x10, 1]);
+    // A flood is another program's.
+    packet[20..24].copy_from_slice(&[if length == LARGE { 0x20 } else { 0x10 }, 0, 0x10, 1]);
     packet[28..36].copy_from_slice(&now.0.to_be_bytes());
     packet
 }
