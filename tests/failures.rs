@@ -143,6 +143,20 @@ fn stopped_in_good_order_it_leaves_nothing() {
     bed.connect(&server);
 }
 
+/// As procd's does, whose parent the daemon's jail is: killed, it takes the daemon along, which cleans up.
+#[test]
+fn a_jail_that_is_killed_leaves_nothing() {
+    need_lab!();
+    let lab = Bed::builder(&[0, 0]).build();
+    let before = settled(lab.router());
+    let jail = ["sh", "-c", "container=ujail \"$@\"; exit", "jail"];
+    let mut daemon = Daemon::launch_by(&jail, lab.router(), &config(&["", ""], ""), |_| ());
+    daemon.says(0, "racing over");
+    assert_ne!(settled(lab.router()), before);
+    daemon.process.signal(libc::SIGKILL);
+    eventually("nothing is left", || settled(lab.router()) == before);
+}
+
 #[test]
 fn a_crashs_remains_are_cleared_by_the_next_stop() {
     need_lab!();

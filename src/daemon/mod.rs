@@ -21,6 +21,7 @@ use crate::link::{Link, LinkId, Marks};
 use crate::linux::clock::now;
 use crate::linux::file;
 use crate::linux::poll::{Poll, Waker};
+use crate::linux::process::end_with_parent;
 use crate::linux::route::Changes;
 use crate::linux::signal::{Signal, Signals};
 use crate::linux::sysctl;
@@ -109,6 +110,11 @@ pub fn run(options: &Options) -> Result<(), Exit> {
     }
     let signals =
         Signals::open().map_err(|error| Exit::said(Code::System, format_args!("cannot take signals: {error}")))?;
+    // procd knows its jail only. Killed, as for want of memory, that would leave us behind, where neither `stop` nor a new one's start
+    // gets rid of us: ujail takes its child along since 2026 only.
+    if std::env::var_os("container").is_some_and(|jail| jail == "ujail") && !end_with_parent() {
+        return Err(Exit::new(Code::Failed, "the jail has ended"));
+    }
     let server = Server::bind(&options.socket)?;
     let mut daemon = Daemon::start(config, options)?;
     let result = daemon.serve(&server, &signals);

@@ -7,6 +7,15 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::check;
 
+/// From now on the end of the process that started us ends us as well, by SIGTERM (prctl(2), PR_SET_PDEATHSIG). `false`: it has ended already.
+pub fn end_with_parent() -> bool {
+    // SAFETY: both take numbers only.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0);
+        libc::getppid() != 1
+    }
+}
+
 /// What to start, and how.
 pub struct Command<'a> {
     /// Searched for in PATH unless it has a slash in it.

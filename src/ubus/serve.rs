@@ -145,7 +145,9 @@ impl Worker {
             match (&error, registered) {
                 (_, true) => logging::info!("ubus: {error}; trying again"),
                 (Error::Status(status), false) if !self.told => {
-                    logging::warn!("ubus does not take the object {}: status {status}", object::NAME);
+                    // ubusd's own word for both is that the message was wrong.
+                    let why = if *status == 2 { ": the name is taken, or this user may not publish it" } else { "" };
+                    logging::warn!("ubus does not take the object {}: status {status}{why}", object::NAME);
                 }
                 (_, false) if !self.told => logging::info!("no ubus yet: {error}"),
                 _ => {}

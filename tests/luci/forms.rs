@@ -43,9 +43,9 @@ pub fn editing(router: &Router, browser: &mut Browser) {
     }
     // Two options that do not go together: the lab's links are given by device.
     browser.value("fill(field('wan2', 'weight') + ' input', '3')");
-    browser.value("fill(field('wan2', 'interface') + ' input', 'wan9')");
+    browser.value("pick(field('wan2', 'interface'), 'wan9')");
     browser.until("document.querySelector(field('wan2', 'device') + ' .cbi-input-invalid')");
-    browser.value("fill(field('wan2', 'interface') + ' input', '')");
+    browser.value("pick(field('wan2', 'interface'), '')");
     browser.value("fill(field('wan2', 'weight') + ' input', '3')");
     browser.until("!document.querySelector('.modal .cbi-input-invalid')");
     browser.value("click('.modal .cbi-button-positive')");

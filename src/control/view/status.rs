@@ -66,7 +66,7 @@ fn races(races: &Value, page: &mut Page) {
     let mut in_flight = Pieces::default();
     let (flying, capacity) = (count(races.count("in_flight")), count(races.count("capacity")));
     in_flight.say(Paint::Normal, format_args!("{flying} of {capacity} in flight"));
-    say("", &[("repeats", "repeated"), ("resets", "losers reset")], in_flight);
+    say("", &[("repeats", "repeated"), ("resets", "resets to losers")], in_flight);
     let total: i64 = PASSED.iter().map(|(key, ..)| races.count(key)).sum();
     let mut pieces = Pieces::default();
     pieces.cell((count(total), Paint::Normal));

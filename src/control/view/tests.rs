@@ -57,7 +57,7 @@ fn status_at_a_glance() {
 cheaproute 0.1.0, running for 3 d, pid 1234
   links      2 of 3 up
   races      152k started, 151k won, 120 refused, 80 unanswered, 12 fell back
-             2 of 1024 in flight, 310 repeated, 151k losers reset
+             2 of 1024 in flight, 310 repeated, 151k resets to losers
   not raced  15, 1 table full, 2 fast open, 12 other
   memory     2.0 MB resident, 310 destinations remembered
   queueing   by nft, mark mask 0x3f000000, the router's own traffic is not raced
