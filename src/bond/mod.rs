@@ -12,14 +12,14 @@
 //! # The life of a packet
 //! 1. The device hands it over, often as a part of a larger one ([`offload`]). Its [`flow`] gives it a number; a TCP header is
 //!    squeezed ([`squeeze`]), a packet that is too long becomes two ([`pieces`]). The [`store`] keeps it.
-//! 2. It waits for a path, little and large ones apart; the large ones' flows take turns ([`fair`]), and of acknowledgments that
-//!    wait the last says it all ([`acks`]).
+//! 2. It waits for a path, little and large ones apart: the little ones leave first, as long as they take no more of a path than the
+//!    others have; the large ones' flows take turns ([`fair`]), and of acknowledgments that wait the last says it all ([`acks`]).
 //! 3. The scheduler ([`schedule`]) chooses the path by which it arrives first and which has room: each path's [`rate`] keeps
 //!    just enough in flight to be busy, and less where its link buffers little ([`brim`]). By a path that lags leaves, early,
 //!    what stands so far behind that its turn comes when it arrives. It is sealed, which may be another thread's work
 //!    ([`sealing`]), and is on its way.
 //! 4. The far end counts it ([`tally`]) and reports what is missing, within a millisecond or five, or twenty by a slow way back.
-//!    What a report names as lost, and what a path carried that answers no more, leaves again, by the quickest path.
+//!    What a report names as lost, and what a path carried that answers no more, leaves again, by the quickest path, the little ones first.
 //!    By a path that loses packets, each group of them is followed by its [`parity`]: one that is missing need not be asked for.
 //! 5. The far end's [`order`] lets it pass to the device when those before it have passed, or have been waited for too long.
 //!

@@ -99,7 +99,7 @@ pub struct Path {
     /// When the next may leave.
     next: Time,
     /// Bytes of small packets that left before others which wait, beyond what those had meanwhile.
-    pub ahead: u64,
+    ahead: u64,
     progress: Time,
     /// Nothing came back in time: others carry what there is, until it answers.
     pub is_doubtful: bool,

@@ -1,4 +1,4 @@
-//! What was lost leaves again.
+//! What was lost leaves again: small packets first.
 
 use std::collections::VecDeque;
 
