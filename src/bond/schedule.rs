@@ -83,8 +83,7 @@ impl Schedule {
         if let Choice::Take(bits) = choice
             && self.mode == Scheduler::Redundant
         {
-            let others = paths.iter_mut().flatten().filter(|path| bits >> path.id.number() & 1 == 0);
-            others.for_each(|path| path.is_declined());
+            decline(paths, !bits);
         }
         choice
     }
@@ -178,11 +177,7 @@ impl Schedule {
         let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
         match () {
             () if late > gain(load.waited) => {
-                paths
-                    .iter_mut()
-                    .flatten()
-                    .filter(|path| bit >> path.id.number() & 1 == 1)
-                    .for_each(|path| path.is_declined());
+                decline(paths, bit);
                 Choice::Wait(wait)
             }
             () if behind == 0 || queued == 0 => Choice::Take(bit | copy),
@@ -241,6 +236,12 @@ impl Schedule {
         let rests = |path: &usize| Some(self.left[*path]).filter(|left| *left > now);
         up(paths, size).map(|path| path.id.index()).min_by_key(rests)
     }
+}
+
+/// None of the large packets wants these paths now.
+fn decline(paths: &mut Paths, bits: u16) {
+    let declined = paths.iter_mut().flatten().filter(|path| bits >> path.id.number() & 1 == 1);
+    declined.for_each(|path| path.is_declined());
 }
 
 /// By this path and no other.

@@ -89,7 +89,7 @@ impl Peer {
                     self.transmit(slot, paths, small, now, out);
                 }
                 Choice::Wait(opens) => {
-                    self.opens = [self.opens, opens].into_iter().flatten().min();
+                    self.wakes(opens);
                     return false;
                 }
                 Choice::Nowhere if self.is_too_long(size) => {

@@ -196,6 +196,11 @@ impl Peer {
         }
     }
 
+    /// Something may leave then.
+    pub(super) fn wakes(&mut self, opens: Option<Time>) {
+        self.opens = [self.opens, opens].into_iter().flatten().min();
+    }
+
     fn send_express(&mut self, now: Time, out: &mut dyn Output) {
         while let Some(slot) = self.express.front().copied() {
             let size = self.store.item(slot).len() + HEADER + TAG;
@@ -208,7 +213,7 @@ impl Peer {
                     self.transmit(slot, paths, true, now, out);
                 }
                 Choice::Wait(opens) => {
-                    self.opens = [self.opens, opens].into_iter().flatten().min();
+                    self.wakes(opens);
                     break;
                 }
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
