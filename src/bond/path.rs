@@ -19,6 +19,8 @@ pub use probing::Probing;
 
 /// The most packets that a path remembers: a window's worth of full ones, and its small ones.
 const MOST: usize = 16_384;
+/// ... and words between the two ends behind them: a second of reports. A peer that asks for more answers than that gets none.
+const MOST_WORDS: usize = 1_024;
 /// Later packets that must have arrived before a missing one is lost.
 const LATER: u64 = 3;
 /// Word of a packet is overdue this long after its usual time, a quarter of that time, and twice what answers vary by: a report waits
@@ -195,8 +197,15 @@ impl Path {
         self.rate.restart();
     }
 
+    /// Whether it remembers as much as it may: nothing leaves then.
+    pub fn is_full(&self) -> bool {
+        self.sent.len() >= MOST + MOST_WORDS
+    }
+
     /// A packet left. `size` 0: nobody waits for word of it.
     pub fn left(&mut self, size: usize, slot: Option<Slot>, now: Time) {
+        // No report comes of a path that carries nothing but words.
+        self.forget(now);
         if self.flying == 0 {
             self.progress = now;
         }
@@ -350,16 +359,12 @@ impl Path {
     fn forget(&mut self, now: Time) {
         while let Some(sent) = self.sent.front() {
             let settled = match sent.fate {
-                Fate::Flying => sent.size == 0 && now.since(sent.at) > MOST_DUE,
+                Fate::Flying => sent.size == 0,
                 Fate::Arrived => true,
                 Fate::Lost => now.since(sent.at) > self.feedback + self.feedback + Span::from_millis(50),
             };
-            if !settled && self.sent.len() < MOST {
+            if !settled {
                 break;
-            }
-            let fate = sent.fate;
-            if fate == Fate::Flying {
-                self.flying -= u64::from(sent.size);
             }
             self.sent.pop_front();
             self.first += 1;
@@ -463,3 +468,7 @@ impl Path {
         self.state == State::Up && self.probing.unanswered >= UNANSWERED
     }
 }
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;

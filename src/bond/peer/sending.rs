@@ -343,7 +343,7 @@ impl Peer {
     }
 }
 
-/// Sends an item by a path; its counter. With no `slot` it is not sent again. `None`: there is no session.
+/// Sends an item by a path; its counter. With no `slot` it is not sent again. `None`: there is no session, or too much is under way.
 pub(super) fn seal(
     sessions: &mut Sessions,
     path: &mut Path,
@@ -353,7 +353,7 @@ pub(super) fn seal(
     now: Time,
     out: &mut dyn Output,
 ) -> Option<u64> {
-    sessions.current(now)?;
+    sessions.current(now).filter(|_| !path.is_full())?;
     let length = HEADER + item.len() + TAG;
     let room = out.slot(via, length);
     if let Some(text) = room.bytes.get_mut(HEADER..HEADER + item.len()) {

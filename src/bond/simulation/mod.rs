@@ -12,6 +12,7 @@ mod calls;
 mod congestion;
 
 mod ends;
+mod idle;
 mod lagging;
 mod link;
 mod many;
