@@ -24,16 +24,16 @@ pub const LONGEST_WAIT: Span = Span::from_millis(150);
 /// Packets and bytes that may wait, over all flows: 300 Mbit/s for 100 ms, 2 Gbit/s for 15 ms. Beyond it the oldest gap is given up.
 pub const MAX_WAITING: usize = 4096;
 pub const MAX_WAITING_BYTES: usize = 4 << 20;
-/// An ordered flow's sequence this far ahead of the next one is no gap: what lies between is not waited for. Twice what may wait.
+/// An ordered flow's sequence this far ahead of the next one is no gap: what lies between is not waited for. Twice what may wait. Of it,
+/// so many may still come.
 const AHEAD: u32 = 2 * MAX_WAITING as u32;
 /// Sequences of an unordered flow whose duplicates are known, behind the highest; what is older is taken for one.
 const BEHIND: u32 = 4096;
-/// Of a jump of sequences, the nearest ones are those that may still come.
-const NEAREST: i32 = 512;
 /// Packets that TCP sent again and that wait for older ones, over all flows; beyond it the first one passes.
 const MAX_AGAIN: usize = 256;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
+
 /// What became of packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -324,25 +324,22 @@ impl Order {
     fn advance(&mut self, flow: u8, sequence: u32, now: Time, deliver: &mut dyn FnMut(&[u8])) {
         loop {
             let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return };
-            let (next, missing) = (bucket.next, ahead(sequence, bucket.next));
+            let next = Key::new(flow, bucket.next);
+            let missing = ahead(sequence, next.sequence());
             if missing <= 0 {
                 return;
             }
             if bucket.waiting == 0 {
-                // The nearest ones are those that may still come.
                 bucket.next = sequence;
-                self.counters.given_up += missing as u64;
-                for back in (1..=missing.min(NEAREST)).rev() {
-                    self.give_up(Key::new(flow, sequence.wrapping_sub(back as u32) % SEQUENCES), now);
-                }
-                return;
+                return self.give_up(next, missing as u32, now);
             }
-            self.pass(flow, next);
-            let key = Key::new(flow, next);
-            if !self.take(key, now, deliver) {
-                self.counters.given_up += 1;
-                self.give_up(key, now);
+            if self.take(next, now, deliver) {
+                self.pass(flow, next.sequence());
+                continue;
             }
+            let reach = self.queue.distance(next).unwrap_or(1).min(missing as u32);
+            self.pass(flow, (next.sequence() + reach - 1) % SEQUENCES);
+            self.give_up(next, reach, now);
         }
     }
 
@@ -369,8 +366,11 @@ impl Order {
         self.follow(flow, now, deliver);
     }
 
-    fn give_up(&mut self, key: Key, now: Time) {
-        self.holes.add(key, now);
+    /// So many, from this one on.
+    fn give_up(&mut self, first: Key, count: u32, now: Time) {
+        self.counters.given_up += u64::from(count);
+        let far = count.saturating_sub(AHEAD);
+        self.holes.add(Key::new(first.flow(), (first.sequence() + far) % SEQUENCES), count - far, now);
     }
 
     /// Delivers a packet if it waits.

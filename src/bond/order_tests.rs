@@ -450,3 +450,36 @@ fn what_tcp_sends_again_is_patient_too() {
     assert_eq!(*passed.borrow(), [0, 1, 2, 3]);
     assert_eq!(order.counters().given_up, 0);
 }
+
+/// Who leaves out thousands of sequences with each packet is no more work than who leaves out none: each took 8,191 steps, and in
+/// a full memory each of those moved it.
+#[test]
+fn what_is_left_out_takes_no_steps() {
+    let mut order = Order::new(Span::from_millis(150));
+    let mut delivered = 0;
+    let mut next = 0;
+    for turn in 0..2_000u64 {
+        let (flow, now) = ((turn % u64::from(ORDERED)) as u8, Time(turn * 100));
+        next = (next + AHEAD) % SEQUENCES;
+        order.accept(flow, (next + AHEAD - 1) % SEQUENCES, &[1], now, &mut |_| delivered += 1);
+        order.accept(flow, (next + 3 * AHEAD) % SEQUENCES, &[1], now, &mut |_| delivered += 1);
+        assert!(order.holes.len() <= holes::MOST, "{}", order.holes.len());
+        assert!(order.holes.len() <= 4 * (turn as usize + 1), "one for each gap: {} at {turn}", order.holes.len());
+    }
+    assert_eq!(delivered, 4_000);
+}
+
+/// A run of missing ones is cut by each that comes, and each comes once.
+#[test]
+fn of_a_run_each_may_come_once() {
+    let mut run = Run::new();
+    run.accept(FLOW, 0, 0);
+    run.accept(FLOW, AHEAD + 10, 1);
+    for late in [100, 8_000, 5_000, 11, AHEAD + 9, 101, 99] {
+        let known = (10..AHEAD + 10).contains(&late);
+        assert_eq!(run.accept(FLOW, late, 2), if known { Fate::Delivered } else { Fate::Duplicate }, "{late}");
+        assert_eq!(run.accept(FLOW, late, 2), Fate::Duplicate, "{late} again");
+    }
+    assert_eq!(run.accept(FLOW, 7, 2), Fate::Duplicate, "further behind than what may come");
+    assert_eq!(run.accept(FLOW, 500, 1_002), Fate::Duplicate, "too late");
+}

@@ -1,62 +1,135 @@
 //! Sequences that were given up and may come nevertheless.
+//!
+//! A flow gives them up in their order, so those of a flow are runs one behind the other, and as many steps as there are packets
+//! are enough, whatever a peer leaves out.
 
 use std::collections::VecDeque;
 
 use super::ahead;
 use super::queue::Key;
+use crate::bond::item::SEQUENCES;
 use crate::bond::sorted::Sorted;
 use crate::time::{Span, Time};
 
-/// How long, and how many of them are known: 40 ms at a gigabit. The time is far below what 2^24 packets of one flow take.
+/// How long they are known: far below what 2^24 packets of one flow take.
 pub const LIFE: Span = Span::from_secs(1);
-pub const MOST: usize = 4096;
+/// How many runs of them are: 40 ms at a gigabit where every other packet is missing.
+pub const MOST: usize = 2048;
+/// A run that begins so far behind the next one is of another age of its sequence.
+const FAR: i32 = SEQUENCES as i32 / 4;
 
 #[derive(Debug, Default)]
 pub struct Holes {
-    since: Sorted<Key, Time>,
-    /// In the order of their times; those that were filled among them.
-    order: VecDeque<Key>,
+    /// By flow, in the order of their sequences and of their times.
+    runs: Sorted<u8, VecDeque<Run>>,
+    length: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: u32,
+    count: u32,
+    since: Time,
+}
+
+impl Run {
+    fn lives(&self, now: Time) -> bool {
+        now.since(self.since) < LIFE
+    }
 }
 
 impl Holes {
-    pub fn add(&mut self, key: Key, now: Time) {
-        // Those of the last second are few, as a rule.
-        while let Some(oldest) = self.order.front() {
-            let lives = self.since.get(oldest).is_some_and(|since| now.since(*since) < LIFE);
-            if lives && self.order.len() < MOST {
-                break;
-            }
-            self.since.remove(oldest);
-            self.order.pop_front();
+    /// `count` sequences, from this one on.
+    pub fn add(&mut self, first: Key, count: u32, now: Time) {
+        if count == 0 {
+            return;
         }
-        self.order.push_back(key);
-        self.since.insert(key, now);
+        if self.length >= MOST {
+            self.make_room(now);
+        }
+        let run = Run { first: first.sequence(), count, since: now };
+        if self.runs.get(&first.flow()).is_none() {
+            self.runs.insert(first.flow(), VecDeque::new());
+        }
+        let Some(runs) = self.runs.get_mut(&first.flow()) else { return };
+        self.length += 1;
+        while runs.front().is_some_and(|old| !old.lives(now) || ahead(run.first, old.first) > FAR) {
+            runs.pop_front();
+            self.length -= 1;
+        }
+        match runs.back_mut() {
+            Some(last) if last.since == now && ahead(run.first, last.first) == last.count as i32 => {
+                last.count += count;
+                self.length -= 1;
+            }
+            _ => runs.push_back(run),
+        }
+    }
+
+    /// All that live no more go; if there are none, the oldest one of all.
+    fn make_room(&mut self, now: Time) {
+        let mut left = 0;
+        self.runs.retain(|runs| {
+            while runs.front().is_some_and(|run| !run.lives(now)) {
+                runs.pop_front();
+            }
+            left += runs.len();
+            !runs.is_empty()
+        });
+        self.length = left;
+        if left >= MOST {
+            let oldest = self.runs.iter_mut().min_by_key(|runs| runs.front().map_or(Time(u64::MAX), |run| run.since));
+            self.length -= usize::from(oldest.and_then(VecDeque::pop_front).is_some());
+        }
     }
 
     /// Bytes of memory, as good as.
     pub fn held(&self) -> usize {
-        self.since.len() * size_of::<(Key, Time)>() + self.order.capacity() * size_of::<Key>()
+        let runs = self.runs.from(&0).iter().map(|(_, runs)| runs.capacity() * size_of::<Run>());
+        runs.sum::<usize>() + self.runs.len() * size_of::<(u8, VecDeque<Run>)>()
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.length
     }
 
     /// Whether one of this flow's before this one may come yet: it is younger than `limit`.
     pub fn open_before(&self, key: Key, now: Time, limit: Span) -> bool {
-        let before = |hole: Key| ahead(key.sequence(), hole.sequence()) > 0;
-        let mut of_flow =
-            self.since.from(&Key::new(key.flow(), 0)).iter().take_while(|(hole, _)| hole.flow() == key.flow());
-        of_flow.any(|(hole, since)| before(*hole) && now.since(*since) < limit)
+        let Some(runs) = self.runs.get(&key.flow()) else { return false };
+        let before = runs.partition_point(|run| ahead(key.sequence(), run.first) > 0);
+        // The last one is the youngest.
+        before.checked_sub(1).and_then(|at| runs.get(at)).is_some_and(|run| now.since(run.since) < limit)
     }
 
     /// Whether this one is among them; from now on it is not.
     pub fn fill(&mut self, key: Key, now: Time) -> bool {
-        let known = self.since.remove(&key).is_some_and(|since| now.since(since) < LIFE);
-        if self.since.is_empty() {
-            self.order.clear();
+        let Some(runs) = self.runs.get_mut(&key.flow()) else { return false };
+        let up_to = runs.partition_point(|run| ahead(key.sequence(), run.first) >= 0);
+        let Some(at) = up_to.checked_sub(1) else { return false };
+        let Some(run) = runs.get_mut(at).filter(|run| run.lives(now)) else { return false };
+        let passed = ahead(key.sequence(), run.first) as u32;
+        let Some(behind) = run.count.checked_sub(passed + 1) else { return false };
+        let rest = Run { first: (key.sequence() + 1) % SEQUENCES, count: behind, since: run.since };
+        run.count = passed;
+        match (passed, behind) {
+            (0, 0) => {
+                runs.remove(at);
+                self.length -= 1;
+            }
+            (0, _) => *run = rest,
+            (_, 0) => {}
+            _ if self.length < MOST => {
+                runs.insert(up_to, rest);
+                self.length += 1;
+            }
+            // Rather the longer part than both.
+            _ if behind > passed => *run = rest,
+            _ => {}
         }
-        known
+        if runs.is_empty() {
+            self.runs.remove(&key.flow());
+        }
+        true
     }
 }
