@@ -24,7 +24,7 @@ use crate::time::{Span, Time};
 
 mod limit;
 
-use limit::Limits;
+use limit::{Limits, Who};
 
 /// What this program says of itself, with two bytes for its instance.
 const HELLO: [u8; 4] = [0, 0, 0, 0];
@@ -169,27 +169,37 @@ impl Initiator {
 #[expect(clippy::large_enum_variant, reason = "it lives for a moment, and there is one")]
 pub enum Verdict {
     /// `message` goes back where it came from; `session` is pending until something arrives under it.
-    Answer {
-        peer: PublicKey,
-        message: Vec<u8>,
-        session: Session,
-    },
+    Answer { peer: PublicKey, message: Vec<u8>, session: Session },
     /// The same initiation was answered a moment ago, perhaps over another link: it gets the same answer.
-    Again {
-        peer: PublicKey,
-        message: Vec<u8>,
-    },
+    Again(Vec<u8>),
     /// Goes back where it came from.
     Cookie(Vec<u8>),
-    Ignore,
+}
+
+/// What an answer depends on beside the message.
+pub struct Asked<'a> {
+    /// The pre-shared key (zeros: none) and our instance for whoever may have a session.
+    pub peer: &'a dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
+    /// Whether a peer's path leads where the message came from.
+    pub is_here: &'a dyn Fn() -> bool,
+    /// What the other end is to write to us, once it is known that there is an answer.
+    pub index: &'a dyn Fn(Random) -> u32,
+    pub random: Random<'a>,
 }
 
 struct Answered {
     initiation: [u8; 32],
-    peer: PublicKey,
     message: Vec<u8>,
     since: Time,
     left: u8,
+}
+
+impl Answered {
+    /// Whoever captured an initiation can have its answer again, for a while: it is of no use without the initiator's keys.
+    fn again(&mut self) -> Option<Verdict> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Verdict::Again(self.message.clone()))
+    }
 }
 
 /// Answers initiations, as one of our keys.
@@ -209,34 +219,9 @@ impl Responder {
         self.identity.public()
     }
 
-    /// `from` is the source. With `busy`, as with many initiations a second, sources must
-    /// show by a cookie that they receive at their address, and each of them has a limit. `peer` knows the pre-shared key (zeros: none) and our instance for
-    /// whoever may have a session. `index` finds what the other end is to write to us, once it is known that there is an answer.
-    #[expect(clippy::too_many_arguments, reason = "each is another fact from outside")]
-    pub fn receive(
-        &mut self,
-        message: &[u8],
-        from: &Address,
-        now: Time,
-        busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
-        index: &dyn Fn(Random) -> u32,
-        random: Random,
-    ) -> Verdict {
-        self.consider(message, from, now, busy, peer, index, random).unwrap_or(Verdict::Ignore)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as above")]
-    fn consider(
-        &mut self,
-        message: &[u8],
-        from: &Address,
-        now: Time,
-        busy: bool,
-        peer: &dyn Fn(&PublicKey) -> Option<(Secret, u16)>,
-        index: &dyn Fn(Random) -> u32,
-        random: Random,
-    ) -> Option<Verdict> {
+    /// An initiation came from there. Where there are many a second, sources must show by a cookie that they receive at their address, and
+    /// each of them has a limit. Nothing for whoever is to get no answer.
+    pub fn receive(&mut self, message: &[u8], from: &Address, now: Time, asked: &mut Asked) -> Option<Verdict> {
         let Kind::Initiation { index: theirs } = frame::kind(message)? else { return None };
         if message.len() < INITIATION || message.len() > LONGEST {
             return None;
@@ -246,54 +231,50 @@ impl Responder {
             return None;
         }
         let initiation = seal::hash(&[body]);
-        if let Some(verdict) = self.again(&initiation, now) {
-            return Some(verdict);
+        if let Some(answered) = self.answered(&initiation, now) {
+            return answered.again();
         }
-        if busy || self.limits.busy(now) {
+        let who = if (asked.is_here)() { Who::Here } else { Who::Anybody };
+        if self.limits.busy(who, now) {
             let (bytes, length) = from.bytes();
-            let cookie = seal::mac(self.secret(now, random), &[bytes.get(..length).unwrap_or(&bytes)]);
+            let cookie = seal::mac(self.secret(now, asked.random), &[bytes.get(..length).unwrap_or(&bytes)]);
             if !seal::equal(mac2, &seal::mac(&cookie, &[body, mac1])) {
-                return Some(Verdict::Cookie(self.cookie_reply(theirs, cookie, mac1, random)));
+                return Some(Verdict::Cookie(self.cookie_reply(theirs, cookie, mac1, asked.random)));
             }
             if !self.limits.source(from, now) {
                 return None;
             }
         }
-        if !self.limits.total(now) {
+        if !self.limits.total(who, now) {
             return None;
         }
         let (prefix, body) = body.split_first_chunk::<PREFIX>()?;
         let mut known = None;
         let received = noise::read_first(&self.identity.pair, &[PROLOGUE, prefix], body, |remote| {
-            known = peer(&PublicKey(*remote));
+            known = (asked.peer)(&PublicKey(*remote));
             known.is_some()
         })?;
         let (hello, _) = read_hello(&received.payload)?;
         let peer = PublicKey(received.remote);
         let (psk, instance) = known?;
         let [a, b, c, d] = our_hello(instance);
-        let index = index(random) & frame::MAX_INDEX;
+        let index = (asked.index)(asked.random) & frame::MAX_INDEX;
         let [_, high, middle, low] = index.to_be_bytes();
         let payload = [a, b, c, d, 0, high, middle, low];
-        let (body, split) = noise::write_second(received, &ephemeral(random), psk.bytes(), &payload)?;
+        let (body, split) = noise::write_second(received, &ephemeral(asked.random), psk.bytes(), &payload)?;
         let message = with_macs(&frame::prefix(Kind::Response { index: theirs }), &body, &peer);
         let session = Session::new((split.second, split.first), (index, theirs), false, hello);
         if self.answered.len() >= ANSWERS {
             self.answered.remove(0);
         }
-        self.answered.push(Answered { initiation, peer, message: message.clone(), since: now, left: AGAIN });
+        self.answered.push(Answered { initiation, message: message.clone(), since: now, left: AGAIN });
         Some(Verdict::Answer { peer, message, session })
     }
 
-    /// Whoever captured an initiation can have its answer again, for a while: it is of no use without the initiator's keys.
-    fn again(&mut self, initiation: &[u8; 32], now: Time) -> Option<Verdict> {
+    /// The answer to this initiation, if there was one a while ago.
+    fn answered(&mut self, initiation: &[u8; 32], now: Time) -> Option<&mut Answered> {
         self.answered.retain(|answered| now.since(answered.since) < ANSWERS_LAST);
-        let answered = self.answered.iter_mut().find(|answered| answered.initiation == *initiation)?;
-        if answered.left == 0 {
-            return Some(Verdict::Ignore);
-        }
-        answered.left -= 1;
-        Some(Verdict::Again { peer: answered.peer, message: answered.message.clone() })
+        self.answered.iter_mut().find(|answered| answered.initiation == *initiation)
     }
 
     fn secret(&mut self, now: Time, random: Random) -> &[u8; 32] {

@@ -33,31 +33,43 @@ fn begin(from: u8, to: u8, index: u32) -> (Initiator, Vec<u8>) {
     Initiator::begin(&identity(from), &identity(to).public(), &psk(9), index, &mut numbers(seed.into())).unwrap()
 }
 
-/// `from`: an IPv4 address, or its first bytes.
-fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, busy: bool) -> Verdict {
+/// `from`: an IPv4 address, or its first bytes. With `busy`, there are many a second.
+fn receive(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, busy: bool) -> Option<Verdict> {
+    if !busy {
+        return receive_from(responder, message, from, now, false);
+    }
+    let quiet = core::mem::take(&mut responder.limits);
+    while !responder.limits.busy(Who::Anybody, now) {
+        responder.limits.total(Who::Anybody, now);
+    }
+    let verdict = receive_from(responder, message, from, now, false);
+    responder.limits = quiet;
+    verdict
+}
+
+/// With `here`, a peer's path leads there.
+fn receive_from(responder: &mut Responder, message: &[u8], from: &[u8], now: Time, here: bool) -> Option<Verdict> {
     let mut ip = [0; 4];
     ip.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
     let from = &Address::udp((ip, 9).into());
     let known = |key: &PublicKey| (*key == identity(A).public()).then(|| (psk(9), 2));
     static SEED: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(1 << 31);
     let seed = SEED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    responder.receive(message, from, now, busy, &known, &|_: Random| 2, &mut numbers(seed.into()))
+    let mut random = numbers(seed.into());
+    let mut asked = Asked { peer: &known, is_here: &|| here, index: &|_: Random| 2, random: &mut random };
+    responder.receive(message, from, now, &mut asked)
 }
 
-fn answer(verdict: Verdict) -> (Vec<u8>, Session) {
+fn answer(verdict: Option<Verdict>) -> (Vec<u8>, Session) {
     match verdict {
-        Verdict::Answer { peer, message, session } => {
+        Some(Verdict::Answer { peer, message, session }) => {
             assert_eq!(peer, identity(A).public());
             (message, session)
         }
-        Verdict::Again { .. } => panic!("again"),
-        Verdict::Cookie(_) => panic!("a cookie"),
-        Verdict::Ignore => panic!("ignored"),
+        Some(Verdict::Again(_)) => panic!("again"),
+        Some(Verdict::Cookie(_)) => panic!("a cookie"),
+        None => panic!("ignored"),
     }
-}
-
-fn is_ignored(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Ignore)
 }
 
 /// Two ends of a session, the initiator's first.
@@ -66,15 +78,8 @@ pub(in super::super) fn handshake(from: u8, to: u8, index: u32, other: u32) -> (
     let known = |key: &PublicKey| (*key == identity(from).public()).then(|| (psk(9), u16::from(to)));
     let mut responder = Responder::new(identity(to));
     let mut random = numbers(u64::from(other) << 32 | u64::from(message[10]));
-    let verdict = responder.receive(
-        &message,
-        &Address::udp(([192, 0, 2, 1], 9).into()),
-        Time(0),
-        false,
-        &known,
-        &|_: Random| other,
-        &mut random,
-    );
+    let mut asked = Asked { peer: &known, is_here: &|| false, index: &|_: Random| other, random: &mut random };
+    let verdict = responder.receive(&message, &Address::udp(([192, 0, 2, 1], 9).into()), Time(0), &mut asked);
     let (message, session) = answer(verdict);
     (initiator.finish(&message).unwrap(), session)
 }
@@ -98,7 +103,7 @@ fn lengths_are_as_documented_and_answers_are_shorter() {
     let (mut initiator, message) = begin(A, B, 1);
     let mut responder = Responder::new(identity(B));
     assert_eq!(message.len(), INITIATION);
-    let Verdict::Cookie(cookie) = receive(&mut responder, &message, &[1], Time(0), true) else { panic!() };
+    let Some(Verdict::Cookie(cookie)) = receive(&mut responder, &message, &[1], Time(0), true) else { panic!() };
     assert_eq!(cookie.len(), COOKIE);
     assert_eq!(initiator.cookie(&cookie).map(|again| again.len()), Some(INITIATION));
     let (response, _) = answer(receive(&mut responder, &message, &[1], Time(0), false));
@@ -110,13 +115,13 @@ fn lengths_are_as_documented_and_answers_are_shorter() {
 fn strangers_get_no_answer() {
     let mut responder = Responder::new(identity(B));
     let (_, message) = begin(3, B, 1);
-    assert!(is_ignored(&receive(&mut responder, &message, &[1], Time(0), false)), "an unknown key");
+    assert!(receive(&mut responder, &message, &[1], Time(0), false).is_none(), "an unknown key");
     let (_, message) = begin(A, 3, 1);
-    assert!(is_ignored(&receive(&mut responder, &message, &[1], Time(0), false)), "meant for another");
-    assert!(is_ignored(&receive(&mut responder, &message, &[1], Time(0), true)), "not even a cookie");
+    assert!(receive(&mut responder, &message, &[1], Time(0), false).is_none(), "meant for another");
+    assert!(receive(&mut responder, &message, &[1], Time(0), true).is_none(), "not even a cookie");
     // Who knows the public key only gets a cookie under load, which is of no use.
     let (_, message) = begin(3, B, 1);
-    assert!(matches!(receive(&mut responder, &message, &[1], Time(0), true), Verdict::Cookie(_)));
+    assert!(matches!(receive(&mut responder, &message, &[1], Time(0), true), Some(Verdict::Cookie(_))));
 }
 
 #[test]
@@ -133,10 +138,10 @@ fn one_answer_for_the_same_initiation_over_every_link() {
     let (mut initiator, message) = begin(A, B, 1);
     let (response, mut session) = answer(receive(&mut responder, &message, &[1], Time(0), false));
     for _ in 0..AGAIN {
-        let Verdict::Again { peer, message } = receive(&mut responder, &message, &[2], Time(9), true) else { panic!() };
-        assert!(peer == identity(A).public() && message == response);
+        let Some(Verdict::Again(message)) = receive(&mut responder, &message, &[2], Time(9), true) else { panic!() };
+        assert!(message == response);
     }
-    assert!(is_ignored(&receive(&mut responder, &message, &[2], Time(9), false)), "that is enough");
+    assert!(receive(&mut responder, &message, &[2], Time(9), false).is_none(), "that is enough");
     let mut first = initiator.finish(&response).unwrap();
     assert!(initiator.finish(&response).is_none(), "or two sessions would count from 0 under one key");
     assert!(opens(&mut first, &mut session));
@@ -150,15 +155,15 @@ fn a_cookie_is_for_one_address_and_two_minutes() {
     let mut responder = Responder::new(identity(B));
     let (mut initiator, message) = begin(A, B, 1);
     let (home, away) = ([192, 0, 2, 1], [192, 0, 2, 2]);
-    let Verdict::Cookie(reply) = receive(&mut responder, &message, &home, Time(0), true) else { panic!() };
+    let Some(Verdict::Cookie(reply)) = receive(&mut responder, &message, &home, Time(0), true) else { panic!() };
     let mut forged = reply.clone();
     forged[40] ^= 1;
     assert!(initiator.cookie(&forged).is_none());
     assert!(begin(A, B, 1).0.cookie(&reply).is_none(), "of another initiation");
     let proven = initiator.cookie(&reply).unwrap();
-    assert!(matches!(receive(&mut responder, &proven, &away, Time(0), true), Verdict::Cookie(_)));
+    assert!(matches!(receive(&mut responder, &proven, &away, Time(0), true), Some(Verdict::Cookie(_))));
     let late = Time(0) + SECRET_LASTS;
-    let Verdict::Cookie(new) = receive(&mut responder, &proven, &home, late, true) else { panic!() };
+    let Some(Verdict::Cookie(new)) = receive(&mut responder, &proven, &home, late, true) else { panic!() };
     let proven = initiator.cookie(&new).unwrap();
     let (response, mut session) = answer(receive(&mut responder, &proven, &home, late, true));
     let mut own = initiator.finish(&response).unwrap();
@@ -170,7 +175,7 @@ fn a_cookie_is_for_one_address_and_two_minutes() {
 fn cookies_are_used_a_limited_number_of_times() {
     let mut responder = Responder::new(identity(B));
     let (mut initiator, message) = begin(A, B, 1);
-    let Verdict::Cookie(reply) = receive(&mut responder, &message, &[1], Time(0), true) else { panic!() };
+    let Some(Verdict::Cookie(reply)) = receive(&mut responder, &message, &[1], Time(0), true) else { panic!() };
     assert_eq!((0..200).filter(|_| initiator.cookie(&reply).is_some()).count(), usize::from(COOKIES));
 }
 
@@ -200,19 +205,43 @@ fn a_flood_is_taken_up_to_its_limit_only() {
         body[10..14].copy_from_slice(&number.to_be_bytes());
         let forged = with_macs(body.first_chunk().unwrap(), &body[PREFIX..], &identity(B).public());
         match receive(&mut responder, &forged, &number.to_be_bytes(), Time(0), false) {
-            Verdict::Answer { .. } | Verdict::Again { .. } => answers += 1,
-            Verdict::Cookie(_) => cookies += 1,
-            Verdict::Ignore => {}
+            Some(Verdict::Answer { .. } | Verdict::Again(_)) => answers += 1,
+            Some(Verdict::Cookie(_)) => cookies += 1,
+            None => {}
         }
     }
     assert_eq!((answers, cookies), (0, 200));
     // Meanwhile who receives at its address is served.
     let (mut initiator, message) = begin(A, B, 1);
-    let Verdict::Cookie(reply) = receive(&mut responder, &message, &[9, 9, 9, 9], Time(0), false) else { panic!() };
+    let Some(Verdict::Cookie(reply)) = receive(&mut responder, &message, &[9, 9, 9, 9], Time(0), false) else {
+        panic!()
+    };
     let proven = initiator.cookie(&reply).unwrap();
     let (response, _) = answer(receive(&mut responder, &proven, &[9, 9, 9, 9], Time(0), false));
     assert!(initiator.finish(&response).is_some());
     assert!(responder.answered.len() <= ANSWERS);
+}
+
+/// Strangers with hundreds of addresses of their own take all that there is for anybody; whose path is there renews its keys all the same.
+#[test]
+fn strangers_with_many_addresses_keep_nobody_out_who_is_here() {
+    let mut responder = Responder::new(identity(B));
+    while responder.limits.total(Who::Anybody, Time(0)) {}
+    let proven = |responder: &mut Responder, here| {
+        let (mut initiator, message) = begin(A, B, 1);
+        let verdict = receive_from(responder, &message, &[9, 9, 9, 9], Time(0), here);
+        let Some(Verdict::Cookie(reply)) = verdict else { return verdict };
+        receive_from(responder, &initiator.cookie(&reply).unwrap(), &[9, 9, 9, 9], Time(0), here)
+    };
+    assert!(proven(&mut responder, false).is_none());
+    answer(proven(&mut responder, true));
+    // Who writes that address on what it sends from elsewhere does not get that far.
+    while !responder.limits.busy(Who::Here, Time(0)) {
+        responder.limits.total(Who::Here, Time(0));
+    }
+    let (_, message) = begin(A, B, 1);
+    assert!(matches!(receive_from(&mut responder, &message, &[9, 9, 9, 9], Time(0), true), Some(Verdict::Cookie(_))));
+    answer(proven(&mut responder, true));
 }
 
 #[test]
@@ -250,8 +279,8 @@ proptest! {
                 false => forged,
             }
         };
-        prop_assert!(is_ignored(&receive(&mut responder, &spoil(&message, B), &[1], Time(0), false)));
-        prop_assert!(is_ignored(&receive(&mut responder, &message[..cut.index(message.len())], &[1], Time(0), false)));
+        prop_assert!(receive(&mut responder, &spoil(&message, B), &[1], Time(0), false).is_none());
+        prop_assert!(receive(&mut responder, &message[..cut.index(message.len())], &[1], Time(0), false).is_none());
         let (response, _) = answer(receive(&mut responder, &message, &[1], Time(0), false));
         prop_assert!(initiator.finish(&spoil(&response, A)).is_none());
         prop_assert!(initiator.finish(&response[..cut.index(response.len())]).is_none());
@@ -263,7 +292,7 @@ proptest! {
         let mut responder = Responder::new(identity(B));
         let (mut initiator, _) = begin(A, B, 1);
         for _ in 0..3 {
-            prop_assert!(is_ignored(&receive(&mut responder, &bytes, &bytes[..bytes.len().min(20)], Time(0), busy)));
+            prop_assert!(receive(&mut responder, &bytes, &bytes[..bytes.len().min(20)], Time(0), busy).is_none());
             prop_assert!(initiator.cookie(&bytes).is_none() && initiator.finish(&bytes).is_none());
             // Then with the first bytes right, then with mac1 right as well.
             if let Some(head) = bytes.first_chunk_mut() {
@@ -273,7 +302,7 @@ proptest! {
         if let Some((prefix, body)) = bytes.split_first_chunk() {
             let message = with_macs(prefix, body, &identity(B).public());
             let verdict = receive(&mut responder, &message, &[1], Time(0), busy);
-            prop_assert!(matches!(verdict, Verdict::Ignore | Verdict::Cookie(_)));
+            prop_assert!(matches!(verdict, None | Some(Verdict::Cookie(_))));
             prop_assert!(initiator.finish(&with_macs(prefix, body, &identity(A).public())).is_none());
         }
     }

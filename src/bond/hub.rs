@@ -6,7 +6,7 @@ use crate::time::Time;
 
 use super::flow::Packet;
 use super::frame::{self, Kind, MAX_INDEX, PathId};
-use super::handshake::{Identity, Initiator, Random, Responder, Verdict};
+use super::handshake::{Asked, Identity, Initiator, Random, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
 use super::peer::{Peer, Settings, destination};
 use super::routes::{Routes, Sources};
@@ -237,7 +237,10 @@ impl Hub {
                 let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
                 places.iter().find(known).map(|place| (place.member.psk.clone(), place.member.identity.instance()))
             };
-            let verdict = responder.receive(message, &via.to, now, false, &who, &index, &mut |bytes| out.random(bytes));
+            let is_here = || places.iter().any(|place| place.peer.addresses().any(|here| here == *via));
+            let random = &mut |bytes: &mut [u8]| out.random(bytes);
+            let mut asked = Asked { peer: &who, is_here: &is_here, index: &index, random };
+            let Some(verdict) = responder.receive(message, &via.to, now, &mut asked) else { continue };
             match verdict {
                 Verdict::Answer { peer, message, session } => {
                     let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;
@@ -248,9 +251,7 @@ impl Hub {
                     self.touched(number, now);
                     return send(via, &message, out);
                 }
-                Verdict::Again { message, .. } => return send(via, &message, out),
-                Verdict::Cookie(message) => return send(via, &message, out),
-                Verdict::Ignore => {}
+                Verdict::Again(message) | Verdict::Cookie(message) => return send(via, &message, out),
             }
         }
     }

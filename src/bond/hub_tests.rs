@@ -137,6 +137,20 @@ impl Net {
         self.server.peers().map(Peer::is_up).collect()
     }
 
+    /// Somebody who has the server's public key only greets it from there. Whether it is busy, and asks for a proof; which it gets.
+    fn greeted(&mut self, from: SocketAddr) -> bool {
+        let (identity, psk) = (Identity::new(&secret(50), 0), Secret::new([0; 32]));
+        let via = Via { socket: 0, to: Address::udp(from) };
+        let random = &mut |bytes: &mut [u8]| self.out.random(bytes);
+        let (mut initiator, mut message) =
+            Initiator::begin(&identity, &secret(SERVER).public(), &psk, 1, random).expect("a key");
+        self.server.datagram(&via, &mut message, None, self.now, &mut self.out);
+        let Some((_, cookie)) = self.out.datagrams.pop() else { return false };
+        let mut proven = initiator.cookie(&cookie).expect("a cookie");
+        self.server.datagram(&via, &mut proven, None, self.now, &mut self.out);
+        true
+    }
+
     /// The source addresses of those packets that come out at the server, of these.
     fn send(&mut self, client: usize, sources: &[[u8; 4]]) -> Vec<[u8; 4]> {
         self.out.sources.clear();
@@ -166,28 +180,29 @@ fn many_ports_of_one_host_do_not_use_up_everybodys_handshakes() {
     let mut net = Net::new(&[]);
     net.server = Hub::new(vec![member(SERVER, 0, 1, &["10.74.20.2"])], net.now);
     net.clients = vec![Hub::new(vec![member(0, SERVER, 2, &[])], net.now)];
-    let greets = |net: &mut Net, from: SocketAddr| {
-        let (identity, psk) = (Identity::new(&secret(50), 0), Secret::new([0; 32]));
-        let via = Via { socket: 0, to: Address::udp(from) };
-        let random = &mut |bytes: &mut [u8]| net.out.random(bytes);
-        let (mut initiator, mut message) =
-            Initiator::begin(&identity, &secret(SERVER).public(), &psk, 1, random).expect("a key");
-        net.server.datagram(&via, &mut message, None, net.now, &mut net.out);
-        // It is busy, and asks for a proof.
-        let Some((_, cookie)) = net.out.datagrams.pop() else { return false };
-        let mut proven = initiator.cookie(&cookie).expect("a cookie");
-        net.server.datagram(&via, &mut proven, None, net.now, &mut net.out);
-        true
-    };
     for number in 0..=255 {
-        greets(&mut net, SocketAddr::from(([203, 0, 113, number], 4_000)));
+        net.greeted(SocketAddr::from(([203, 0, 113, number], 4_000)));
     }
-    assert!(greets(&mut net, SocketAddr::from(([203, 0, 114, 1], 4_000))), "it is busy by now");
+    assert!(net.greeted(SocketAddr::from(([203, 0, 114, 1], 4_000))), "it is busy by now");
     for port in 1..=250 {
-        greets(&mut net, SocketAddr::from(([203, 0, 114, 1], port)));
+        net.greeted(SocketAddr::from(([203, 0, 114, 1], port)));
     }
     net.call(0);
     assert_eq!(net.up(), [true]);
+}
+
+/// ... nor those of hundreds of hosts the handshakes of a client that is here: it renews its keys.
+#[test]
+fn many_hosts_do_not_use_up_the_handshakes_of_who_is_here() {
+    let mut net = Net::new(&[&["10.74.20.2"]]);
+    assert_eq!(net.up(), [true]);
+    for host in 0..900u16 {
+        let [high, low] = host.to_be_bytes();
+        net.greeted(SocketAddr::from(([203, 0, high, low], 4_000)));
+    }
+    net.clients[0] = Hub::new(vec![member(0, SERVER, 3, &[])], net.now);
+    net.call(0);
+    assert!(net.clients[0].peers().all(Peer::is_up));
 }
 
 /// A flood of what merely looks like a handshake is as cheap as can be.

@@ -3,7 +3,8 @@
 use super::super::address::Address;
 use crate::time::{Span, Time};
 
-/// Handshakes that cost key agreements: 50 a second are 10 ms of a server's time, 300 of a slow router's.
+/// Handshakes that cost key agreements: 50 a second are 10 ms of a server's time, 300 of a slow router's. As many of those who are here, who
+/// renew their keys, and of anybody.
 const TOTAL: Bucket = Bucket { every: Span::from_millis(20), burst: 400 };
 /// The first half of them is free of cookies: hundreds of clients come back at once when their server restarts.
 const FREE: Bucket = Bucket { every: TOTAL.every, burst: TOTAL.burst / 2 };
@@ -26,22 +27,39 @@ impl Bucket {
     }
 }
 
+/// Where an initiation comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Who {
+    Anybody,
+    /// A peer's path leads there: strangers with addresses of their own, however many, are not to keep it from renewing its keys.
+    Here,
+}
+
 #[derive(Default)]
 pub(super) struct Limits {
-    total: Time,
+    anybody: Time,
+    here: Time,
     sources: Vec<([u8; 8], Time)>,
 }
 
 impl Limits {
     /// Whether sources must prove themselves.
-    pub(super) fn busy(&self, now: Time) -> bool {
-        FREE.take(self.total, now).is_none()
+    pub(super) fn busy(&mut self, who: Who, now: Time) -> bool {
+        FREE.take(*self.of(who), now).is_none()
     }
 
-    pub(super) fn total(&mut self, now: Time) -> bool {
-        let taken = TOTAL.take(self.total, now);
-        self.total = taken.unwrap_or(self.total);
+    pub(super) fn total(&mut self, who: Who, now: Time) -> bool {
+        let full = self.of(who);
+        let taken = TOTAL.take(*full, now);
+        *full = taken.unwrap_or(*full);
         taken.is_some()
+    }
+
+    fn of(&mut self, who: Who) -> &mut Time {
+        match who {
+            Who::Anybody => &mut self.anybody,
+            Who::Here => &mut self.here,
+        }
     }
 
     /// For a source that has proven itself: forged ones would fill the table.
@@ -95,12 +113,14 @@ mod tests {
     fn bursts_and_rates() {
         let mut limits = Limits::default();
         let now = Time(1_000_000);
-        assert!(!limits.busy(now));
-        assert_eq!(taken(|| !limits.busy(now) && limits.total(now)), FREE.burst);
-        assert!(limits.busy(now));
-        assert_eq!(taken(|| limits.total(now)), TOTAL.burst - FREE.burst);
-        assert_eq!(taken(|| limits.total(now + Span::from_secs(1))), 50);
-        assert!(!limits.busy(now + Span::from_secs(10)));
+        let who = Who::Anybody;
+        assert!(!limits.busy(who, now));
+        assert_eq!(taken(|| !limits.busy(who, now) && limits.total(who, now)), FREE.burst);
+        assert!(limits.busy(who, now) && !limits.busy(Who::Here, now));
+        assert_eq!(taken(|| limits.total(who, now)), TOTAL.burst - FREE.burst);
+        assert_eq!(taken(|| limits.total(who, now + Span::from_secs(1))), 50);
+        assert!(!limits.busy(who, now + Span::from_secs(10)));
+        assert_eq!(taken(|| limits.total(Who::Here, now)), TOTAL.burst);
         let [one, other] = [4, 5].map(|last| from([1, 2, 3, last], 9));
         assert_eq!(taken(|| limits.source(&one, now)), SOURCE.burst);
         assert_eq!(taken(|| limits.source(&other, now)), SOURCE.burst);
