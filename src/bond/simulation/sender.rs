@@ -45,6 +45,8 @@ pub struct Sender {
     recovery: Option<u64>,
     /// When the first repetition of this recovery left, until it is known whether it was needed.
     doubt: Option<Time>,
+    /// A loss was just found: one segment leaves at once, whatever the window (`fast_rexmit` in net/ipv4/tcp_input.c).
+    fast: bool,
     delivered: u64,
     since: Time,
     round_ends: u64,
@@ -90,6 +92,7 @@ impl Sender {
             steps: 1,
             recovery: None,
             doubt: None,
+            fast: false,
             delivered: 0,
             since: Time(0),
             round_ends: 0,
@@ -262,7 +265,7 @@ impl Sender {
         self.rack_due = (due != NEVER).then_some(due);
         if found && self.recovery.is_none() {
             self.recovery = Some(self.next);
-            self.doubt = None;
+            (self.doubt, self.fast) = (None, true);
             self.window.lost();
         }
     }
@@ -323,8 +326,9 @@ impl Sender {
 
     /// The next segment to send now; it counts as sent.
     pub fn next(&mut self, now: Time) -> Next {
-        let room = self.pipe + self.size <= self.window.size() * self.size;
-        let paced = self.paced > now.0 * 1_000;
+        let fast = core::mem::take(&mut self.fast) && self.lost > 0;
+        let room = fast || self.pipe + self.size <= self.window.size() * self.size;
+        let paced = !fast && self.paced > now.0 * 1_000;
         let more = !self.stopped && self.next - self.una + self.size <= self.most;
         if !room || paced || (self.lost == 0 && !more) {
             return Next::Wait;
