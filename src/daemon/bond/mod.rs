@@ -137,11 +137,39 @@ fn read_key(key: &PrivateKey) -> Result<Key, String> {
         PrivateKey::Here(key) => Ok(*key),
         PrivateKey::File(name) => {
             let text = file::text(std::path::Path::new(name)).map_err(|error| {
-                format!("cannot read private_key_file {name}: {error}; 'cheaproute genkey' makes one")
+                format!("cannot read private_key_file {name}: {error}{}", remedy(error.kind(), name))
             })?;
             let key =
                 Secret::read(text.trim()).ok_or_else(|| format!("{name} holds no private key of 'cheaproute genkey'"));
             key.map(|key| Key(*key.bytes()))
         }
+    }
+}
+
+/// What to do about a key that cannot be read. A service that is not root's may not read what root made under umask 077.
+fn remedy(kind: io::ErrorKind, name: &str) -> String {
+    match kind {
+        io::ErrorKind::NotFound => "; 'cheaproute genkey' makes one".into(),
+        io::ErrorKind::PermissionDenied => {
+            format!("; the daemon's user may not read it: chgrp cheaproute {name}; chmod 640 {name}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_told_with_what_helps() {
+        let why = |name: &str| read_key(&PrivateKey::File(name.into())).expect_err("no key");
+        let missing = why("/nowhere/key");
+        assert!(missing.starts_with("cannot read private_key_file /nowhere/key: "), "{missing}");
+        assert!(missing.ends_with("; 'cheaproute genkey' makes one"), "{missing}");
+        assert!(!why("/").contains(';'), "a directory is neither");
+        // Root, whose tests these may be, may read everything.
+        let denied = remedy(io::ErrorKind::PermissionDenied, "/k");
+        assert!(denied.ends_with("chgrp cheaproute /k; chmod 640 /k") && !denied.contains("genkey"), "{denied}");
     }
 }
