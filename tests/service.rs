@@ -145,6 +145,24 @@ fn command_at(mut command: Command, folder: &Folder) -> Command {
     command
 }
 
+/// The unit has systemd try again after other codes.
+#[test]
+fn a_file_without_permission_is_one_code_to_all_commands() {
+    need_lab!();
+    let folder = Folder::new("denied");
+    let program = installed(&folder, "65534");
+    folder.write("config", &config(&["", ""], ""));
+    fs::set_permissions(folder.path("config"), fs::Permissions::from_mode(0o600)).unwrap();
+    for words in [&["run", "-c"][..], &["run", "--dry-run", "-c"], &["check", "-c"], &["import-mwan3"]] {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", &program]).args(words);
+        let output = command.arg(folder.path("config")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cannot read ") && said.contains("Permission denied"), "{words:?}: {said}");
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {said}");
+    }
+}
+
 #[test]
 fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
     let folder = Folder::new("install");

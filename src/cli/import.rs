@@ -1,8 +1,8 @@
 //! `import-mwan3`: another program's configuration, as ours.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::{fs, io::ErrorKind};
 
 use super::print;
 use crate::control::{Code, Exit};
@@ -11,10 +11,8 @@ use crate::linux::file;
 
 /// The configuration on stdout or into `output`, and on stderr what was left out or changed.
 pub fn mwan3(path: &Path, output: Option<&Path>) -> Result<(), Exit> {
-    let text = file::read(path).map_err(|error| {
-        let code = if error.kind() == ErrorKind::PermissionDenied { Code::System } else { Code::Config };
-        Exit::said(code, format_args!("cannot read {}: {error}", path.display()))
-    })?;
+    let text = file::read(path)
+        .map_err(|error| Exit::said(Code::Config, format_args!("cannot read {}: {error}", path.display())))?;
     // It lies beside mwan3's, on a router as in a backup.
     let network = file::read(&path.with_file_name("network")).ok();
     let result = import::mwan3(text, network.as_deref());

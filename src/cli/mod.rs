@@ -64,11 +64,8 @@ fn act(action: Action) -> Result<(), Exit> {
 
 /// Every fault with its place, on stderr; or one line that says what there is.
 fn check(path: &Path) -> Result<(), Exit> {
-    let text = file::read(path).map_err(|error| {
-        let denied = error.kind() == io::ErrorKind::PermissionDenied;
-        let code = if denied { Code::System } else { Code::Config };
-        Exit::said(code, format_args!("cannot read {}: {error}", path.display()))
-    })?;
+    let text = file::read(path)
+        .map_err(|error| Exit::said(Code::Config, format_args!("cannot read {}: {error}", path.display())))?;
     let file = path.display().to_string();
     let (result, faults) = match config::read(text) {
         Ok((config, warnings)) => (Some(config), warnings),
