@@ -161,7 +161,7 @@ fn read(arguments: Vec<OsString>) -> Result<Given, Exit> {
                         let command = given.command.insert(find(&word)?);
                         if command.name == "split" {
                             // Its options are those of NetAgg's tool.
-                            split::read(&mut parser, &mut given.split, &mut given.help)?;
+                            split::read(&mut parser, &mut given.split, (&mut given.help, &mut given.version))?;
                         }
                     }
                     Some(_) => given.words.push(word),
@@ -353,6 +353,8 @@ mod tests {
                 Action::Split(Request::Append("sender 10.0.0.11:1 10.0.0.12:1 7500:2500".parse().unwrap())),
             ),
             ("split --help", help("split")),
+            ("split -V", Action::Version),
+            ("split --version", Action::Version),
             ("help", Action::Help(None)),
             ("help run", help("run")),
             ("--help", Action::Help(None)),

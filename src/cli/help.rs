@@ -250,7 +250,7 @@ const OPTIONS: [(char, &str); 15] = [
     ('c', "-c, --config FILE    the configuration; default /etc/config/cheaproute"),
     ('s', "-s, --socket PATH    the daemon's socket; default /var/run/cheaproute/control.sock"),
     ('d', "-d, --dry-run        print the nft rules instead of doing anything"),
-    ('u', "-u, --ubus PATH      where ubusd listens; default /var/run/ubus/ubus.sock"),
+    ('u', "-u, --ubus PATH      ubusd's socket; default: ubus/ubus.sock or ubus.sock in /var/run"),
     ('a', "-a, --addresses      shows public addresses, which are numbered otherwise"),
     ('o', "-o, --output FILE    writes there instead of to stdout"),
     ('l', "-l, --syslog         messages go to the system log, not to stderr"),
@@ -300,9 +300,9 @@ fn all() -> String {
     options(&mut out, |_| true);
     out.push_str(
         "\nFiles:\n  \
-         /etc/config/cheaproute             links, policies and rules, in UCI's form\n  \
-         /var/run/cheaproute/control.sock   where the daemon answers; for root only\n  \
-         (the same, and .settings)          what it changed in /proc/sys, should it be killed\n\n\
+         /etc/config/cheaproute                     links, policies and rules, in UCI's form\n  \
+         /var/run/cheaproute/control.sock           where it answers root and its own user\n  \
+         /var/run/cheaproute/control.sock.settings  what it changed in /proc/sys: for a kill\n\n\
          Exit codes:\n",
     );
     for code in Code::ALL {

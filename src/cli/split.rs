@@ -18,14 +18,22 @@ pub enum Request {
     List,
 }
 
-/// The rest of the command line. Nothing is asked for where help is.
-pub fn read(parser: &mut Parser, request: &mut Option<Request>, help: &mut bool) -> Result<(), Exit> {
+/// The rest of the command line. Nothing is asked for where help is, or the version.
+pub fn read(
+    parser: &mut Parser,
+    request: &mut Option<Request>,
+    (help, version): (&mut bool, &mut bool),
+) -> Result<(), Exit> {
     let (mut append, mut primary, mut secondary, mut ratio) = (None, None, None, None);
     let wrong = |error: lexopt::Error| usage(format_args!("{error}"));
     while let Some(argument) = parser.next().map_err(wrong)? {
         let (letter, name) = match argument {
             Arg::Short('h') | Arg::Long("help") => {
                 *help = true;
+                return Ok(());
+            }
+            Arg::Short('V') | Arg::Long("version") => {
+                *version = true;
                 return Ok(());
             }
             Arg::Short('L') | Arg::Long("list") => {
