@@ -207,7 +207,9 @@ impl Checks<'_, '_> {
         if known.is_sound("proto") {
             if proto.len() > 1 && proto.contains(&None) {
                 known.fault_of(faults, "proto", format_args!("'all' stands alone; leave out the others, or 'all'"));
-            } else if !proto.iter().all(|proto| matches!(proto, Some(Protocol::Tcp | Protocol::Udp))) {
+            } else if proto.is_empty()
+                || !proto.iter().all(|proto| matches!(proto, Some(Protocol::Tcp | Protocol::Udp)))
+            {
                 for option in ["src_port", "dest_port"].iter().filter(|option| known.is_given(option)) {
                     known.fault_of(
                         faults,

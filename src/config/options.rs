@@ -107,8 +107,10 @@ impl Kind {
     pub const fn doc(self) -> &'static str {
         match self {
             Kind::Main => "The daemon itself.",
-            Kind::Link => "A WAN port that connections can leave by. There may be 15.",
-            Kind::Policy => "How connections choose among links.",
+            Kind::Link => {
+                "A WAN port that connections can leave by. There may be 15, together with the peers of role client."
+            }
+            Kind::Policy => "How connections choose among links. There may be 15 of mode race.",
             Kind::Rule => {
                 "Which connections take which policy. The first rule that matches decides, in the order of this \
                  file; where \
@@ -123,7 +125,8 @@ impl Kind {
             Kind::Peer => {
                 "Another host with cheaproute, such as a VPS: between the two, even a single connection uses several links. Each \
                  has a device, through which 'list route' or a policy of mode aggregate leads; the router's firewall must let \
-                 clients' traffic pass there, and masquerade it unless the server knows their addresses. There may be 15."
+                 clients' traffic pass there, and masquerade it unless the server knows their addresses. There may be \
+                 15; links and those of role client together can be 15, too."
             }
             Kind::Client => "A client of a server's peer section, if that has more than one. There may be 1000.",
         }

@@ -70,7 +70,7 @@ fn what_the_sample_comments_out_can_be_used() {
         if spec.kind == Rule {
             text = text.replace(&format!("#\tlist {} ", spec.name), &format!("\tlist {} ", spec.name));
             text = text.replace(&format!("#\toption {} ", spec.name), &format!("\toption {} ", spec.name));
-            text = text.replace("#\tlist proto 'all'", "\tlist proto 'tcp'");
+            text = text.replace("#\tlist proto ", "\tlist proto ");
         }
         if matches!(spec.kind, Kind::Peer | Kind::Client) {
             continue; // sections of their own: the next test
@@ -80,6 +80,16 @@ fn what_the_sample_comments_out_can_be_used() {
         }
         assert!(read(&text).is_ok(), "{}: {:?}", spec.name, read(&text));
     }
+}
+
+/// A rule's options go together, too.
+#[test]
+fn what_the_sample_says_of_rules_can_be_used() {
+    let sample = sample();
+    let rule = sample.lines().skip_while(|line| !line.starts_with("#config rule")).take_while(|line| !line.is_empty());
+    let rule: String = rule.map(|line| line.replacen('#', "", 1) + "\n").collect();
+    let (config, warnings) = read(sample.clone() + &rule).unwrap_or_else(|faults| panic!("{rule}{faults:#?}"));
+    assert_eq!((config.rules.len(), warnings.len()), (1, 0), "{warnings:#?}");
 }
 
 /// A peer's options with their defaults or examples, but for those that exclude each other.

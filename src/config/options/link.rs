@@ -25,7 +25,9 @@ pub(super) const OPTIONS: &[Spec] = &[
         "The link's share of connections among links that are otherwise equal. With 3 and 1, three of four take the \
          first."),
     one(Link, "metric", count(0, 65535, ""), Default(&["0"]),
-        "The link's place in a failover policy: the lowest comes first, then by weight. While all are 0, the policy's order decides."),
+        "The link's place in its policies: the lowest metric comes first; where it is the same, the policy's order decides. \
+         Mode failover uses the first link, or by weight all that share its metric, unless that is 0. Mode race gives the \
+         first link what is not raced."),
     one(Link, "metered", Bool, Default(&["0"]),
         "Whether traffic costs money. A metered link is used only while no other link of the policy is up."),
     one(Link, "handicap", time(Span::ZERO, Span::from_secs(2)), Default(&["0"]),

@@ -13,8 +13,8 @@ pub(super) const OPTIONS: &[Spec] = &[
         "How much is logged: this level and the graver ones. Addresses of clients appear only in debug and trace."),
     one(Main, "mark_mask", Shape::Mask, Default(&["0x3F000000"]),
         "The six adjacent bits of the packet mark that are cheaproute's. Move them if another program uses the same \
-         ones. A change takes a restart, which OpenWrt's service makes of a reload; connections under way then lose their \
-         links."),
+         ones. A change needs a restart (on OpenWrt, reloading the service restarts it); connections under way then lose \
+         their links."),
     one(Main, "local_traffic", Bool, Default(&["0"]),
         "Whether the router's own connections are handled as those of clients are; among them its DNS forwarder's, which \
          asks for all clients. A program that asks for a link's address leaves by that link in any case."),

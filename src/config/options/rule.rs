@@ -13,7 +13,7 @@ pub(super) const OPTIONS: &[Spec] = &[
         "Whether the rule is used."),
     one(Rule, "family", OneOf(&["any", "ipv4", "ipv6"]), Default(&["any"]),
         "The address family."),
-    list(Rule, "proto", Shape::Protocol, Default(&["all"]),
+    list(Rule, "proto", Shape::Protocol, otherwise("all", &["tcp"]),
         "Protocols. icmp means that of either family."),
     list(Rule, "src_ip", Shape::Prefix, otherwise("any", &["192.168.1.0/24", "2001:db8::10"]),
         "The client's address."),

@@ -16,7 +16,7 @@ return baseclass.extend({
 				must: _('one of error, warn, info, debug, trace'),
 				usual: [ 'info' ] },
 			{ name: 'mark_mask', shape: 'mask', list: false,
-				doc: _('The six adjacent bits of the packet mark that are cheaproute\'s. Move them if another program uses the same ones. A change takes a restart, which OpenWrt\'s service makes of a reload; connections under way then lose their links.'),
+				doc: _('The six adjacent bits of the packet mark that are cheaproute\'s. Move them if another program uses the same ones. A change needs a restart (on OpenWrt, reloading the service restarts it); connections under way then lose their links.'),
 				must: _('six adjacent bits in hexadecimal, such as 0x3F000000'),
 				usual: [ '0x3F000000' ] },
 			{ name: 'local_traffic', shape: 'bool', list: false,
@@ -36,7 +36,7 @@ return baseclass.extend({
 				must: _('a file\'s path from / on, such as /etc/cheaproute.user'),
 				usual: [ '/etc/cheaproute.user' ] },
 		] },
-		{ name: 'link', doc: _('A WAN port that connections can leave by. There may be 15.'), options: [
+		{ name: 'link', doc: _('A WAN port that connections can leave by. There may be 15, together with the peers of role client.'), options: [
 			{ name: 'interface', shape: 'name', list: false,
 				doc: _('The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd.'),
 				must: _('a name of up to 255 letters, digits, \'_\' and \'-\''),
@@ -66,7 +66,7 @@ return baseclass.extend({
 				must: _('a whole number from 1 to 1000'),
 				usual: [ '1' ] },
 			{ name: 'metric', shape: 'integer', list: false, min: 0, max: 65535, unit: '',
-				doc: _('The link\'s place in a failover policy: the lowest comes first, then by weight. While all are 0, the policy\'s order decides.'),
+				doc: _('The link\'s place in its policies: the lowest metric comes first; where it is the same, the policy\'s order decides. Mode failover uses the first link, or by weight all that share its metric, unless that is 0. Mode race gives the first link what is not raced.'),
 				must: _('a whole number from 0 to 65535'),
 				usual: [ '0' ] },
 			{ name: 'metered', shape: 'bool', list: false,
@@ -126,7 +126,7 @@ return baseclass.extend({
 				must: _('a time from 1ms to 1m, written like 200ms, 10s, 5m or 1h'),
 				otherwise: _('four fifths of latency_down'), example: [ '400ms' ] },
 		] },
-		{ name: 'policy', doc: _('How connections choose among links.'), options: [
+		{ name: 'policy', doc: _('How connections choose among links. There may be 15 of mode race.'), options: [
 			{ name: 'mode', shape: 'choice', list: false, words: [ 'race', 'weighted', 'failover', 'aggregate', 'blackhole', 'unreachable' ],
 				doc: _('race: the link that answers first; weighted: by the links\' weights; failover: the first link that is up; aggregate: all links at once, by way of a peer; blackhole: drop in silence; unreachable: refuse.'),
 				must: _('one of race, weighted, failover, aggregate, blackhole, unreachable'),
@@ -172,7 +172,7 @@ return baseclass.extend({
 			{ name: 'proto', shape: 'protocol', list: true,
 				doc: _('Protocols. icmp means that of either family.'),
 				must: _('tcp, udp, icmp, all or a protocol number from 1 to 255'),
-				usual: [ 'all' ] },
+				otherwise: _('all'), example: [ 'tcp' ] },
 			{ name: 'src_ip', shape: 'prefix', list: true,
 				doc: _('The client\'s address.'),
 				must: _('an address or prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48'),
@@ -220,7 +220,7 @@ return baseclass.extend({
 				must: _('two whole numbers from 1 to 65535, such as 7500:2500'),
 				usual: [ '1:1' ] },
 		] },
-		{ name: 'peer', doc: _('Another host with cheaproute, such as a VPS: between the two, even a single connection uses several links. Each has a device, through which \'list route\' or a policy of mode aggregate leads; the router\'s firewall must let clients\' traffic pass there, and masquerade it unless the server knows their addresses. There may be 15.'), options: [
+		{ name: 'peer', doc: _('Another host with cheaproute, such as a VPS: between the two, even a single connection uses several links. Each has a device, through which \'list route\' or a policy of mode aggregate leads; the router\'s firewall must let clients\' traffic pass there, and masquerade it unless the server knows their addresses. There may be 15; links and those of role client together can be 15, too.'), options: [
 			{ name: 'role', shape: 'choice', list: false, words: [ 'client', 'server' ],
 				doc: _('client: this host has the links and calls the server. server: it is called, by one client or by many.'),
 				must: _('one of client, server'),
