@@ -118,6 +118,7 @@ install:
 		systemd-sysusers $(USERS)/cheaproute.conf && chgrp cheaproute /etc/config/cheaproute && \
 		if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; }
 	@echo 'Edit /etc/config/cheaproute, try it with `cheaproute check`, then: systemctl enable --now cheaproute'
+	@echo 'For the far end of a bond, copy $(PREFIX)/share/doc/cheaproute/vps.config there first'
 
 uninstall:
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl disable --now cheaproute || true
@@ -126,7 +127,7 @@ uninstall:
 	@rm -f $(UNITS)/cheaproute.service $(UNITS)/cheaproute-cleanup.service $(USERS)/cheaproute.conf
 	@rm -rf $(DESTDIR)$(PREFIX)/share/doc/cheaproute
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload || true
-	@echo 'Kept: /etc/config/cheaproute and /etc/cheaproute.user'
+	@echo 'Kept: /etc/config/cheaproute, /etc/cheaproute.user, /etc/cheaproute.key (if made), and the system user cheaproute'
 
 clean:
 	$(CARGO) clean

@@ -174,11 +174,12 @@ fn make_install_puts_a_service_in_place_and_uninstall_takes_it_away() {
         assert!(said.success, "{}", said.text);
         said.text
     };
-    make("install");
+    assert!(make("install").contains("/opt/x/share/doc/cheaproute/vps.config"));
     for file in [
         "opt/x/sbin/cheaproute",
         "opt/x/bin/playbacktun",
         "opt/x/lib/sysusers.d/cheaproute.conf",
+        "opt/x/share/doc/cheaproute/vps.config",
         "etc/config/cheaproute",
     ] {
         assert!(stage.join(file).is_file(), "{file}");
