@@ -8,6 +8,7 @@ mod browser;
 mod files;
 mod forms;
 mod judge;
+mod minified;
 mod page;
 mod pages;
 mod rights;

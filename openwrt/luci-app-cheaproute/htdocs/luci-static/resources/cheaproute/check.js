@@ -99,7 +99,8 @@ const server = (text) => host4(text) || host6(text.replace(/^\[(.*)\]$/, '$1')) 
 const page = (text) => {
 	const [ , authority, path ] = text.match(/^(?:\/\/)?([^/]*)(.*)$/);
 	const [ , name, port ] = authority.match(/^([^:]*)(?::(\d+))?$/) || [];
-	return /^(\/[!"$-~]{0,255})?$/.test(path)
+	// \x22 is a quote. LuCI's minifier takes one for a string's beginning here: it sees no regular expression after a word.
+	return /^(\/[!\x22$-~]{0,255})?$/.test(path)
 		&& (server(authority) || (name != null && named(name) && (port == null || count(port, 65535) > 0)));
 };
 
@@ -168,7 +169,7 @@ const shapes = {
 		return more === undefined && first > 0 && second > 0;
 	},
 	// 32 bytes: of the last but one character, two bits are left over.
-	key: (text) => /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(text),
+	key: (text) => /^[A-Za-z0-9+\/]{42}[AEIMQUYcgkosw048]=$/.test(text),
 	host: (text) => {
 		const [ , name, port ] = text.match(/^(.*):(\d+)$/) || [];
 		if (!(count(port || '', 65535) > 0))
