@@ -157,6 +157,14 @@ fn the_feed_lays_out_the_same() {
     let made = said(command.arg(format!("OUT={}", folder.path("sdk").display())));
     assert!(made.success, "{}", made.text);
     assert!(made.text.contains("profile router"), "{}", made.text);
+    // A change in whatever the build takes is one that make sees.
+    let depends = made.text.lines().find_map(|line| line.strip_prefix("depends ")).expect("a line");
+    let mut known: Vec<_> = depends.split(' ').map(|path| Path::new(path).file_name().unwrap().to_owned()).collect();
+    let mut taken: Vec<_> =
+        fs::read_dir(folder.path("sdk/build")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    known.sort();
+    taken.sort();
+    assert_eq!(known, taken);
     // keep.d is the SDK's own doing.
     let listed = |path: &str| {
         let find = "cd \"$1\" && find . -type f ! -path './lib/upgrade/*' -printf '%P %m ' -exec sh -c 'cksum <\"$1\"' sh {} \\;";

@@ -10,6 +10,7 @@ endef
 
 all:
 	@echo profile $(CARGO_PKG_PROFILE)
+	@echo depends $(abspath $(PKG_FILE_DEPENDS))
 
 prepared:
 	$(Build/Prepare)
