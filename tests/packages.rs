@@ -130,7 +130,7 @@ fn packages_hold_what_the_feed_installs() {
             &format!("Version: {VERSION}-r1"),
             &format!("Architecture: {architecture}"),
             "Depends: kmod-nft-queue, kmod-nf-conntrack-netlink, kmod-nft-nat, kmod-nft-fib, kmod-tun, nftables",
-            "License: MIT OR Apache-2.0",
+            "License: MIT Apache-2.0",
         ] {
             assert!(control.lines().any(|found| found == line), "no {line} in\n{control}");
         }
@@ -265,7 +265,7 @@ fn apk_packages_are_laid_out_with_the_call_that_packs_them() {
         ("--info", format!("version:{VERSION}-r1")),
         ("--info", "description:".to_owned() + &told("Description: ")),
         ("--info", "arch:mipsel_24kc".to_owned()),
-        ("--info", "license:MIT OR Apache-2.0".to_owned()),
+        ("--info", "license:MIT Apache-2.0".to_owned()),
         ("--info", "origin:openwrt/cheaproute".to_owned()),
         ("--info", "url:".to_owned() + &told("URL: ")),
         ("--info", "maintainer:".to_owned() + &told("Maintainer: ")),
@@ -331,7 +331,11 @@ fn a_page_for_luci_is_packed_as_it_is() {
             ]));
             assert!(same.success && same.text.is_empty(), "{}", same.text);
         }
-        assert!(folder.read(&format!("{place}/control/control")).contains("\nArchitecture: all\n"));
+        let control = folder.read(&format!("{place}/control/control"));
+        assert!(
+            control.contains("\nArchitecture: all\n") && control.contains("\nLicense: MIT Apache-2.0\n"),
+            "{control}"
+        );
     }
 }
 
