@@ -105,6 +105,8 @@ fn the_feed_tests_pass_what_it_installs() {
     for package in ["cheaproute", "playbacktun"] {
         let good = run(package, VERSION);
         assert!(good.success, "{}", good.text);
+        // The feed's log is to show what was found.
+        assert!(good.text.lines().any(|line| line == format!("{package} {VERSION}")), "{}", good.text);
         assert!(!run(package, "9.9").success, "{package}");
     }
 }
