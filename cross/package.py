@@ -4,7 +4,9 @@
 What goes into an .apk is laid out in apk/ARCHITECTURE/NAME; NAME.sh beside it packs that, and is run where apk-tools 3 is installed.
 
 Which files go where, their modes, dependencies, descriptions: all of it is read from the feed's Makefiles (openwrt/*/Makefile),
-so these packages and the SDK's are the same. The bytes depend on the files and SOURCE_DATE_EPOCH (or the last commit's time) only.
+so in that these packages and the SDK's agree. The programs are others: these are static and have the flags of cross/build.sh, the
+SDK's are linked to the router's libc and depend on it. And of LuCI's scripts and styles the SDK takes away comments and blanks. The
+bytes depend on the files and SOURCE_DATE_EPOCH (or the last commit's time) only.
 """
 
 import argparse
@@ -205,6 +207,7 @@ def ipk(package, architecture, folder, output, epoch):
     }
     control = "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
     parts = [("./", None, 0o755)]
+    # The SDK drops from this list what does not come with the package; opkg would have no sum of it, and complain.
     if shipped:
         parts.append(("./conffiles", "".join(f"{path}\n" for path in shipped).encode(), 0o644))
     parts.append(("./control", control.encode(), 0o644))
