@@ -67,6 +67,57 @@ fn the_first_set_up_takes_the_wans_and_switches_off() {
     }
 }
 
+/// A network of guests may be masqueraded, too.
+#[test]
+fn of_networks_with_static_addresses_those_with_a_way_out_are_links() {
+    let route = |kind: &str, text: &str| format!("network.@{kind}[0]={kind}\nnetwork.@{kind}[0].{text}\n");
+    for (name, out, text) in [
+        ("none", false, String::new()),
+        ("gateway", true, "network.net.gateway=192.0.2.1\n".into()),
+        ("six", true, "network.net.ip6gw=2001:db8::1\n".into()),
+        ("default", true, route("route", "interface=net\nnetwork.@route[0].target=0.0.0.0/0")),
+        (
+            "mask",
+            true,
+            route("route", "interface=net\nnetwork.@route[0].target=0.0.0.0\nnetwork.@route[0].netmask=0.0.0.0"),
+        ),
+        ("default6", true, route("route6", "interface=net\nnetwork.@route6[0].target=::/0")),
+        ("second", true, {
+            let first = route("route", "interface=lan\nnetwork.@route[0].target=198.51.100.0/24");
+            first + &route("route", "interface=net\nnetwork.@route[0].target=0.0.0.0/0").replace("[0]", "[1]")
+        }),
+        ("elsewhere", false, route("route", "interface=net\nnetwork.@route[0].target=198.51.100.0/24")),
+        ("host", false, route("route", "interface=net")),
+        ("others", false, route("route", "interface=lan\nnetwork.@route[0].target=0.0.0.0/0")),
+    ] {
+        for shell in shells() {
+            let router = Router::new(&format!("static-{name}"), &shell);
+            let zone = "firewall.@zone[0]=zone\nfirewall.@zone[0].masq=1\nfirewall.@zone[0].network=net\n";
+            router.folder.write("uci", &format!("{zone}network.net.proto=static\nnetwork.net.device=eth4\n{text}"));
+            let log = router.set_up();
+            assert!(log.contains(if out { "links net," } else { "no WANs found" }), "{name}: {log}");
+        }
+    }
+}
+
+/// What an image has installed is set up before logd runs.
+#[test]
+fn what_nobody_would_log_yet_is_told_to_the_kernel() {
+    for shell in shells() {
+        let router = Router::new("kernel", &shell);
+        router.folder.write("dev/kmsg", "");
+        router.folder.write("uci", NETWORK);
+        assert!(router.set_up().contains("links wan"));
+        assert_eq!(router.folder.read("dev/kmsg"), "", "it would be logged twice");
+        let router = Router::new("early", &shell);
+        fs::remove_file(router.folder.path("dev/log")).unwrap();
+        router.folder.write("uci", NETWORK);
+        router.set_up();
+        let told = router.folder.read("dev/kmsg");
+        assert!(told.starts_with("cheaproute: set up for the links wan fibre lte,"), "{told}");
+    }
+}
+
 #[test]
 fn set_up_leaves_what_is_there() {
     for shell in shells() {
