@@ -51,7 +51,9 @@ struct Place {
     told: bool,
     /// As the peer's, when `indexes` was filled.
     changes: u32,
+    /// When there is something to do, as it was before the peer was last `touched`: what a packet changes is worked out when somebody asks.
     deadline: Time,
+    touched: Option<Time>,
 }
 
 /// See the module.
@@ -113,7 +115,7 @@ impl Hub {
                 }
                 None => {
                     let peer = Peer::new(number, member.settings.clone(), sources, now);
-                    Place { peer, member, greetings: Vec::new(), told: false, changes: 0, deadline: now }
+                    Place { peer, member, greetings: Vec::new(), told: false, changes: 0, deadline: now, touched: None }
                 }
             };
             place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
@@ -257,8 +259,8 @@ impl Hub {
     }
 
     /// When [`Hub::tick`] has something to do.
-    pub fn deadline(&self) -> Option<Time> {
-        self.places.iter().map(|place| place.deadline).min()
+    pub fn deadline(&mut self) -> Option<Time> {
+        self.places.iter_mut().map(Place::deadline).min()
     }
 
     /// Whether another packet may be read from a device. One busy peer of many does not stop the others'.
@@ -268,7 +270,7 @@ impl Hub {
 
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {
         for number in 0..self.places.len() {
-            if self.places.get(number).is_some_and(|place| place.deadline <= now) {
+            if self.places.get_mut(number).is_some_and(|place| place.deadline() <= now) {
                 self.tend(number, now, out);
             }
         }
@@ -304,13 +306,22 @@ impl Hub {
     /// Keeps what is known of a peer up to date.
     fn touched(&mut self, number: usize, now: Time) {
         let Some(place) = self.places.get_mut(number) else { return };
-        place.deadline = place.peer.deadline(now);
+        place.touched = Some(now);
         let changes = place.peer.sessions.changes();
         if place.changes != changes {
             place.changes = changes;
             self.indexes.retain(|peer| *peer != number);
             place.peer.sessions.indexes().for_each(|index| self.indexes.insert(index, number));
         }
+    }
+}
+
+impl Place {
+    fn deadline(&mut self) -> Time {
+        if let Some(at) = self.touched.take() {
+            self.deadline = self.peer.deadline(at);
+        }
+        self.deadline
     }
 }
 

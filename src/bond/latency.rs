@@ -27,7 +27,7 @@ impl Latency {
     }
 
     /// Whether the path takes longer than this. One of which nothing is known does.
-    pub fn passes(&self, limit: Span) -> bool {
+    pub fn exceeds(&self, limit: Span) -> bool {
         // A report waits for others, which is no latency of the path.
         let [limit, told] = [limit, limit + tally::FURTHEST].map(|limit| limit.as_micros() as i64);
         self.answers.get() > limit || self.reports.get() != Least::NONE && self.reports.get() > told
@@ -43,10 +43,10 @@ mod tests {
     #[test]
     fn one_late_answer_is_chance_and_two_are_not() {
         let mut own = Latency::default();
-        assert!(own.passes(LIMIT), "nothing is known of it");
+        assert!(own.exceeds(LIMIT), "nothing is known of it");
         for (at, took, slow) in [(0, 90, false), (1, 110, false), (2, 110, true), (3, 90, false)] {
             own.answered(Span::from_millis(took), Time(at * 1_000_000));
-            assert_eq!(own.passes(LIMIT), slow, "after {at} s");
+            assert_eq!(own.exceeds(LIMIT), slow, "after {at} s");
         }
     }
 
@@ -57,7 +57,7 @@ mod tests {
         let mut slow = |ms: std::ops::Range<u64>, took| {
             let mut see = |ms: u64| {
                 own.reported(Span::from_millis(took), Time(ms * 1_000));
-                own.passes(LIMIT)
+                own.exceeds(LIMIT)
             };
             ms.step_by(5).find(|ms| see(*ms))
         };

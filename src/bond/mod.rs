@@ -63,6 +63,7 @@ pub mod session;
 mod simulation;
 pub mod sorted;
 pub mod squeeze;
+pub mod status;
 pub mod store;
 pub mod tally;
 
@@ -114,4 +115,3 @@ pub trait Output {
     /// Random bytes, unpredictable.
     fn random(&mut self, bytes: &mut [u8]);
 }
-pub mod status;

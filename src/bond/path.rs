@@ -188,7 +188,7 @@ impl Path {
     }
 
     /// The session is another, or the path is: the next packet has this counter.
-    pub fn session(&mut self, session: u8, counter: u64) {
+    pub fn begin_session(&mut self, session: u8, counter: u64) {
         if self.sent.is_empty() {
             self.first = self.first.max(counter);
         }
@@ -212,7 +212,7 @@ impl Path {
         self.flying += size as u64;
         self.sent.push_back(Sent { at: now, size: size as u16, slot, fate: Fate::Flying, missing: None });
         if size > 0 {
-            self.rate.is_used(self.flying);
+            self.rate.note_flying(self.flying);
             self.free = self.free.max(now) + self.rate.takes(size as u64);
             // Late is no debt: a thread that slept sends a little faster, yet not in a burst.
             let begun = self.next.max(now - Span::from_millis(1));
@@ -256,7 +256,7 @@ impl Path {
     }
 
     /// None of the others wants this path now.
-    pub fn is_declined(&mut self) {
+    pub fn decline(&mut self) {
         self.ahead = 0;
     }
 

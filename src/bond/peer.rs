@@ -33,9 +33,9 @@ mod tending;
 pub use receiving::destination;
 pub use sending::{LARGEST, OUTER, device_mtu};
 
-/// The largest packet that the kernel hands over at once, in packets of the least size a path may have.
-const BURST: usize = 65_536 / 1_200 + 1;
-/// It may wait whatever the paths carry.
+/// The largest packet that the kernel hands over at once, in segments of a TCP that knows of no larger ones (RFC 9293, 3.7.1).
+const BURST: usize = 65_536 / 536 + 1;
+/// Bytes that may wait however little the paths carry: such a packet's.
 const LEAST_WAITING: u64 = 65_536;
 
 /// Something is always due some time.
@@ -80,13 +80,11 @@ pub struct Totals {
     pub sent_bytes: u64,
     pub received_packets: u64,
     pub received_bytes: u64,
-    /// Packets that were sent again, that were made here of a parity, and that were too old to be sent again.
+    /// Packets that were sent again, and that were made here of a parity.
     pub repaired: u64,
     pub rebuilt: u64,
-    pub expired: u64,
-    /// Packets that found no path, no room or no shape.
+    /// Packets that found no path, no room or no shape, or grew too old.
     pub dropped: u64,
-    pub squeezed: u64,
 }
 
 /// See the module.
@@ -106,6 +104,7 @@ pub struct Peer {
     express: VecDeque<Slot>,
     acks: Acks,
     fair: Fair,
+    /// Since when large packets had to wait for a path again and again, and when one last had to.
     waiting: Option<(Time, Time)>,
     /// The delays of our paths vary by as much as they differ: what leaves waits for what left before it.
     mixes: bool,
@@ -250,7 +249,7 @@ impl Peer {
             let mut path = Path::new(id, 1, 0);
             path.probing.next = now;
             if let Some(session) = current {
-                path.session(session.remote_index() as u8, session.next(id));
+                path.begin_session(session.remote_index() as u8, session.next(id));
             }
             Box::new(path)
         })
@@ -318,7 +317,7 @@ impl Peer {
         // Reports name a session by what its datagrams say: the receiver's index.
         let named = session.remote_index() as u8;
         for path in self.paths.iter_mut().flatten() {
-            path.session(named, session.next(path.id));
+            path.begin_session(named, session.next(path.id));
             if path.probing.next != STOPPED {
                 path.probing.next = now;
             }

@@ -272,7 +272,7 @@ impl Rate {
 
     /// A packet has to wait for this path: because its window is `full`, or for its turn only. The few packets that a TCP begins with
     /// wait for their turns, too; what arrives of those is no rate that the path carries.
-    pub fn delays(&mut self, full: bool) {
+    pub fn note_wait(&mut self, full: bool) {
         self.limited |= full || !self.starting;
         self.full |= full;
         self.filled |= full;
@@ -280,7 +280,7 @@ impl Rate {
 
     /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
     /// slow start.
-    pub fn is_used(&mut self, flying: u64) {
+    pub fn note_flying(&mut self, flying: u64) {
         self.limited |= self.starting && flying >= self.window / 2;
     }
 

@@ -12,10 +12,9 @@ pub type Paths = [Option<Box<Path>>; MAX_PATHS];
 /// What to do with a packet now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Choice {
-    /// By these paths; bit i is path i. Never empty.
-    Take(u16),
-    /// By this path, but not this packet: the one whose turn comes so many bytes later. When it arrives, those have.
-    Early(u16, u64),
+    /// By these paths; bit i is path i. Never empty. If `behind` is not 0, it is not this packet that leaves but the one whose turn comes so
+    /// many bytes later: when it arrives, those have.
+    Take { paths: u16, behind: u64 },
     /// Not before this time, or before something arrives.
     Wait(Option<Time>),
     /// There is no path.
@@ -35,6 +34,13 @@ pub struct Load {
     pub queued: u64,
     /// The far end lets what leaves early wait for those before it.
     pub ordered: bool,
+}
+
+impl Load {
+    /// It has not waited, nor does anything behind it.
+    pub const fn plain(size: usize) -> Self {
+        Load { size, urgent: false, waited: Span::ZERO, queued: 0, ordered: true }
+    }
 }
 
 /// A path that `failover` left is not returned to before this, and not before an answer that is quick.
@@ -80,10 +86,10 @@ impl Schedule {
             _ => self.dealt(paths, load, in_turn, now),
         };
         // What leaves by others waits for this one no more.
-        if let Choice::Take(bits) = choice
+        if let Choice::Take { paths: taken, .. } = choice
             && self.mode == Scheduler::Redundant
         {
-            decline(paths, !bits);
+            decline(paths, !taken);
         }
         choice
     }
@@ -116,36 +122,41 @@ impl Schedule {
         if self.mode == Scheduler::Failover {
             return take(paths, self.preferred(paths, size, now), size, Path::opens_express, now);
         }
-        prompt(paths, Load { size, urgent: false, waited: Span::ZERO, queued: 0, ordered: true }, now)
+        prompt(paths, Load::plain(size), now)
     }
 
-    /// For a packet that is sent again, or belongs to the two ends themselves: the quickest way, whatever the scheduler. But what
-    /// `failover` left it left for these as well: by a slow path, reports would come too late and leave all others in doubt.
+    /// For a packet that is sent again: the quickest way, whatever the scheduler. But what
+    /// `failover` left it left for these as well.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         if self.mode == Scheduler::Failover {
             return take(paths, self.preferred(paths, size, now), size, in_turn, now);
         }
-        self.adaptive(paths, Load { size, urgent: false, waited: self.limit, queued: 0, ordered: true }, now)
+        self.adaptive(paths, Load { waited: self.limit, ..Load::plain(size) }, now)
     }
 
     fn adaptive(&self, paths: &mut Paths, load: Load, now: Time) -> Choice {
-        // A path that lags further behind would stall the others' packets at the far end.
-        let nearest = up(paths, load.size).filter_map(|path| path.one_way(now)).min();
+        let fit = fit(paths, load.size);
+        // When it would arrive by each, and how long each takes.
+        let mut ways = [None; MAX_PATHS];
+        for (way, path) in ways.iter_mut().zip(paths.iter()) {
+            let path = path.as_ref().filter(|path| fit(path));
+            *way = path.map(|path| (path.arrival(load.size, now), path.one_way(now)));
+        }
+        let nearest = ways.iter().flatten().filter_map(|(_, one_way)| *one_way).min();
         let limit = self.limit.as_micros() as i64;
-        let lags = |path: &Path| path.one_way(now).zip(nearest).is_some_and(|(way, nearest)| way - nearest > limit);
-        let arrival = |path: &Path| path.arrival(load.size, now);
-        let near = |paths: &Paths| up(paths, load.size).filter(|path| !lags(path)).map(arrival).min();
-        let Some(best) = near(paths) else { return Choice::Nowhere };
-        let mut wait = None;
+        let lags = |one_way: Option<i64>| one_way.zip(nearest).is_some_and(|(way, nearest)| way - nearest > limit);
+        let (mut best, mut wait) = (None, None);
         let mut first: Option<(i64, u16)> = None;
         let mut second: Option<(i64, u16)> = None;
-        let fit = fit(paths, load.size);
-        for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
-            if lags(path) {
-                path.is_declined();
+        for (way, path) in ways.iter_mut().zip(paths.iter_mut()) {
+            let (Some((at, one_way)), Some(path)) = (*way, path) else { continue };
+            if lags(one_way) {
+                // One that lags further behind would stall the others' packets at the far end.
+                *way = None;
+                path.decline();
                 continue;
             }
-            let at = path.arrival(load.size, now);
+            best = Some(best.map_or(at, |best: i64| best.min(at)));
             match path.opens(load.size) {
                 Some(opens) if opens <= now => {
                     let this = (at, 1 << path.id.number());
@@ -156,33 +167,33 @@ impl Schedule {
                     }
                 }
                 opens => {
-                    path.rate.delays(opens.is_none());
+                    path.rate.note_wait(opens.is_none());
                     wait = earlier(wait, opens);
                 }
             }
         }
+        let Some(best) = best else { return Choice::Nowhere };
         let Some((at, bit)) = first else { return Choice::Wait(wait) };
         let lag = at - best;
         let lead = if load.ordered { lag.min(LEAD) } else { 0 };
         // What the quicker paths carry from when this packet would arrive by them until it is to arrive by this one.
-        let carries = |path: &Path| match at - arrival(path) {
-            earlier @ 1.. => path.rate.estimate().saturating_mul((earlier + lead) as u64) / 1_000_000,
+        let carries = |(way, path): (&Option<(i64, _)>, &Option<Box<Path>>)| match (way, path) {
+            (Some((quicker, _)), Some(path)) if *quicker < at => {
+                path.rate.estimate().saturating_mul((at - quicker + lead) as u64) / 1_000_000
+            }
             _ => 0,
         };
-        let behind: u64 = up(paths, load.size).filter(|path| !lags(path)).map(carries).sum();
+        let behind: u64 = ways.iter().zip(paths.iter()).map(carries).sum();
         // Somebody waits for an urgent one: it is not to go a long way round, whatever waits behind it.
         let queued = if load.urgent { 0 } else { load.queued };
         // By so much it is overtaken.
         let late = ((lag as u64).saturating_mul(behind.saturating_sub(queued)) / behind.max(1)) as i64;
-        let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
-        match () {
-            () if late > gain(load.waited) => {
-                decline(paths, bit);
-                Choice::Wait(wait)
-            }
-            () if behind == 0 || queued == 0 => Choice::Take(bit | copy),
-            () => Choice::Early(bit, behind),
+        if late > gain(load.waited) {
+            decline(paths, bit);
+            return Choice::Wait(wait);
         }
+        let copy = second.filter(|_| load.urgent).map_or(0, |(_, bit)| bit);
+        if queued == 0 { this(bit | copy) } else { Choice::Take { paths: bit, behind } }
     }
 
     fn weighted(&mut self, paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
@@ -202,10 +213,10 @@ impl Schedule {
                     self.credit[path.id.index()] += share(path);
                 }
                 self.credit[number] -= total;
-                Choice::Take(1 << number)
+                this(1 << number)
             }
             opens => {
-                path.rate.delays(opens.is_none());
+                path.rate.note_wait(opens.is_none());
                 Choice::Wait(opens)
             }
         }
@@ -215,7 +226,7 @@ impl Schedule {
         let fit = fit(paths, load.size);
         for path in paths.iter_mut().flatten().filter(|path| fit(path)) {
             let left = &mut self.left[path.id.index()];
-            if *left <= now && (path.latency.passes(self.limit) || path.rate.loss() > LOSSY) {
+            if *left <= now && (path.latency.exceeds(self.limit) || path.rate.loss() > LOSSY) {
                 *left = now + RESPITE;
                 path.rest(now + ASKED);
             }
@@ -238,19 +249,24 @@ impl Schedule {
     }
 }
 
+/// This packet, by these paths.
+fn this(paths: u16) -> Choice {
+    Choice::Take { paths, behind: 0 }
+}
+
 /// None of the large packets wants these paths now.
 fn decline(paths: &mut Paths, bits: u16) {
     let declined = paths.iter_mut().flatten().filter(|path| bits >> path.id.number() & 1 == 1);
-    declined.for_each(|path| path.is_declined());
+    declined.for_each(|path| path.decline());
 }
 
 /// By this path and no other.
 fn take(paths: &mut Paths, path: Option<usize>, size: usize, opens: Opens, now: Time) -> Choice {
     let Some(path) = path.and_then(|path| paths[path].as_mut()) else { return Choice::Nowhere };
     match opens(path, size, now) {
-        Some(opens) if opens <= now => Choice::Take(1 << path.id.number()),
+        Some(opens) if opens <= now => this(1 << path.id.number()),
         opens => {
-            path.rate.delays(opens.is_none());
+            path.rate.note_wait(opens.is_none());
             Choice::Wait(opens)
         }
     }
@@ -272,7 +288,7 @@ fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
         // Many small ones fill a link, too: acknowledgements of a fast download a slow upload.
         let at = path.opens_express(load.size, now);
         if at.is_none_or(|at| at > now) {
-            path.rate.delays(at.is_none());
+            path.rate.note_wait(at.is_none());
             let later = at.map(|at| arrival.saturating_add(at.since(now).as_micros() as i64));
             (waits, opens, soon) = (true, earlier(opens, at), later.into_iter().chain(soon).min());
         } else if first.is_none() || this < first {
@@ -291,7 +307,7 @@ fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
     match bit(first) | if load.urgent { bit(second.filter(has_room)) } else { 0 } {
         0 if waits => Choice::Wait(opens),
         0 => Choice::Nowhere,
-        paths => Choice::Take(paths),
+        paths => this(paths),
     }
 }
 
@@ -305,12 +321,12 @@ fn redundant(paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
         match opens(path, load.size, now) {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
-                path.rate.delays(opens.is_none());
+                path.rate.note_wait(opens.is_none());
                 wait = earlier(wait, opens);
             }
         }
     }
-    if take == 0 { Choice::Wait(wait) } else { Choice::Take(take) }
+    if take == 0 { Choice::Wait(wait) } else { this(take) }
 }
 
 /// Which paths carry packets of a size: those that are up, and of them the doubtful ones only if there are no others.

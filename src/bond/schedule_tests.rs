@@ -20,12 +20,12 @@ fn at(ms: u64) -> Time {
     Time(100_000_000 + ms * 1_000)
 }
 
-const LOAD: Load = Load { size: 1_000, urgent: false, queued: 0, ordered: true, waited: Span::ZERO };
+const LOAD: Load = Load::plain(1_000);
 
 /// Which path a packet takes then.
 fn taken(schedule: &mut Schedule, paths: &mut Paths, now: Time) -> usize {
     match schedule.choose(paths, LOAD, now) {
-        Choice::Take(taken) if taken.is_power_of_two() => taken.trailing_zeros() as usize,
+        Choice::Take { paths: taken, behind: 0 } if taken.is_power_of_two() => taken.trailing_zeros() as usize,
         choice => panic!("{choice:?}"),
     }
 }
@@ -126,23 +126,23 @@ fn choice(lag: u64, queued: impl Fn(u64) -> u64, waited: u64, urgent: bool) -> (
 #[test]
 fn what_leaves_by_a_path_that_lags_is_what_arrives_when_its_turn_comes() {
     let (enough, behind, later) = choice(30, |behind| behind, 0, false);
-    assert_eq!(enough, Choice::Early(2, behind));
+    assert_eq!(enough, Choice::Take { paths: 2, behind });
     assert!((10_000..30_000).contains(&later) && behind > 0, "{later}, {behind}");
     // What does not wait yet will come; or it will not, and a little is overtaken.
     let half = |behind| behind / 2;
     assert!(matches!(choice(30, half, 0, false).0, Choice::Wait(_)));
-    assert_eq!(choice(30, half, 11, false).0, Choice::Early(2, behind));
+    assert_eq!(choice(30, half, 11, false).0, Choice::Take { paths: 2, behind });
     // Much is not, unless it waits for longer.
     let quarter = |behind| behind / 4;
     let (waits, _, later) = choice(60, quarter, 11, false);
     assert!(later * 3 / 4 > CLOSE as u64 && matches!(waits, Choice::Wait(_)), "{later}, {waits:?}");
-    assert!(matches!(choice(60, quarter, later * 3 / 8_000 + 1, false).0, Choice::Early(2, _)));
+    assert!(matches!(choice(60, quarter, later * 3 / 8_000 + 1, false).0, Choice::Take { paths: 2, behind: 1.. }));
 }
 
 #[test]
 fn what_itself_has_to_leave_does() {
-    assert_eq!(choice(30, |_| 0, 11, false).0, Choice::Take(2), "a repair");
-    assert_eq!(choice(30, |behind| behind, 11, true).0, Choice::Take(2));
+    assert_eq!(choice(30, |_| 0, 11, false).0, this(2), "a repair");
+    assert_eq!(choice(30, |behind| behind, 11, true).0, this(2));
     // Somebody waits for it: not by a long way round.
     assert!(matches!(choice(30, |behind| behind, 0, true).0, Choice::Wait(_)));
     assert!(matches!(choice(90, |_| 0, 11, false).0, Choice::Wait(_)));
@@ -164,5 +164,5 @@ fn what_lags_beyond_the_limit_carries_nothing() {
     }
     let arrivals = [0, 1].map(|path: usize| paths[path].as_ref().unwrap().arrival(LOAD.size, at(0)));
     assert!(arrivals[0] > arrivals[1], "{arrivals:?}");
-    assert_eq!(Schedule::new(Scheduler::Adaptive, LIMIT).choose(&mut paths, LOAD, at(0)), Choice::Take(1));
+    assert_eq!(Schedule::new(Scheduler::Adaptive, LIMIT).choose(&mut paths, LOAD, at(0)), this(1));
 }

@@ -264,7 +264,7 @@ impl Sessions {
         self.changes = self.changes.wrapping_add(1);
     }
 
-    /// Forgets all: the peer left the configuration, or its keys changed.
+    /// Forgets all: the other end says that it stops.
     pub fn clear(&mut self) {
         *self = Sessions { changes: self.changes.wrapping_add(1), ..Sessions::default() };
     }

@@ -20,7 +20,7 @@ struct Place {
     copies: u8,
     urgent: bool,
     used: bool,
-    /// Its number of [`Store::add`], so that an old name of a place is known.
+    /// By one of those paths it did.
     arrived: bool,
 }
 

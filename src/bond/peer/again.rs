@@ -71,7 +71,7 @@ impl Peer {
                 continue;
             }
             if now.since(self.store.born(slot)) > self.settings.limit {
-                self.totals.expired += 1;
+                self.totals.dropped += 1;
                 self.forget(slot);
                 self.again.queue(small).pop_front();
                 continue;
@@ -83,7 +83,7 @@ impl Peer {
                 self.schedule.quickest(&mut self.paths, size, now)
             };
             match choice {
-                Choice::Take(paths) | Choice::Early(paths, _) => {
+                Choice::Take { paths, .. } => {
                     self.again.queue(small).pop_front();
                     self.totals.repaired += 1;
                     self.transmit(slot, paths, small, now, out);
@@ -94,7 +94,7 @@ impl Peer {
                 }
                 Choice::Nowhere if self.is_too_long(size) => {
                     self.again.queue(small).pop_front();
-                    self.totals.expired += 1;
+                    self.totals.dropped += 1;
                     self.forget(slot);
                 }
                 Choice::Nowhere => break,

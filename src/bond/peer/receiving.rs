@@ -306,7 +306,7 @@ impl Peer {
                     } else if settings.repair || announced.iter().any(|(announced, _)| *announced == slot) {
                         again.push(slot, store);
                     } else {
-                        totals.expired += 1;
+                        totals.dropped += 1;
                         store.drop(slot);
                     }
                 }
@@ -327,12 +327,12 @@ impl Peer {
             // By the quickest: the sooner a loss is known, and the steadier the time that this takes, the better. Unless nothing
             // comes by it: it may be dead, which we, who send reports only, learn late; without reports, the sender would take
             // every path for dead.
-            let quickest = match self.schedule.quickest(&mut self.paths, 0, now) {
-                Choice::Take(paths) | Choice::Early(paths, _) => PathId::new(paths.trailing_zeros() as u8),
+            let nearest = match self.schedule.quickest(&mut self.paths, 0, now) {
+                Choice::Take { paths, .. } => PathId::new(paths.trailing_zeros() as u8),
                 _ => None,
             };
             let heard = |id: &PathId| self.tallies[id.index()].as_ref().and_then(|tally| tally.heard());
-            let lively = quickest.filter(|id| heard(id).is_some_and(|at| now.since(at) <= LIVELY));
+            let lively = nearest.filter(|id| heard(id).is_some_and(|at| now.since(at) <= LIVELY));
             let by = lively.or_else(|| self.paths[at].as_ref().map(|path| path.id));
             let Some(path) = by.and_then(|by| self.paths[by.index()].as_ref()) else { continue };
             if let Some(via) = path.address {

@@ -1,6 +1,6 @@
 //! From the device to the paths.
 
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 
 use super::super::acks::Said;
 use super::super::control;
@@ -79,8 +79,6 @@ impl Peer {
         let room = usize::from(self.size) - HEADER - TAG;
         let sequence = self.sequences[usize::from(nature.flow)];
         let (flow, pending) = (nature.flow, packet.pending);
-        let (squeezer, totals) = (&mut self.squeezer, &mut self.totals);
-        let mut announce = None;
         let mut item = std::mem::take(&mut self.scratch);
         item.clear();
         item.reserve(item::OVERHEAD + packet.length());
@@ -92,18 +90,13 @@ impl Peer {
             }
         };
         begin(Form::Squeezed, &mut item);
-        let squeezed = squeezer.squeeze(&packet, flow, now, &mut item);
-        if squeezed.done && item.len() <= room {
-            totals.squeezed += 1;
-        } else {
+        let squeezed = self.squeezer.squeeze(&packet, flow, now, &mut item);
+        if !squeezed.done || item.len() > room {
             begin(Form::Whole, &mut item);
             item.extend_from_slice(packet.head);
             item.extend_from_slice(packet.body);
         }
         if let Some(name) = squeezed.announce.filter(|_| self.announced.len() < ANNOUNCED) {
-            announce = Some(name);
-        }
-        if let Some(name) = announce {
             self.announce(name, now);
         }
         if place.again {
@@ -198,15 +191,15 @@ impl Peer {
 
     /// Something may leave then.
     pub(super) fn wakes(&mut self, opens: Option<Time>) {
-        self.opens = [self.opens, opens].into_iter().flatten().min();
+        self.opens = earliest(&[self.opens, opens]);
     }
 
     fn send_express(&mut self, now: Time, out: &mut dyn Output) {
         while let Some(slot) = self.express.front().copied() {
             let size = self.store.item(slot).len() + HEADER + TAG;
-            let load = Load { size, urgent: self.store.is_urgent(slot), waited: Span::ZERO, queued: 0, ordered: true };
+            let load = Load { urgent: self.store.is_urgent(slot), ..Load::plain(size) };
             match self.schedule.express(&mut self.paths, load, now) {
-                Choice::Take(paths) | Choice::Early(paths, _) => {
+                Choice::Take { paths, .. } => {
                     self.express.pop_front();
                     self.acks.left(slot);
                     self.mark(slot, false);
@@ -219,7 +212,7 @@ impl Peer {
                 Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit => {
                     self.express.pop_front();
                     self.acks.left(slot);
-                    self.totals.expired += 1;
+                    self.totals.dropped += 1;
                     self.forget(slot);
                 }
                 Choice::Nowhere => break,
@@ -230,32 +223,21 @@ impl Peer {
     /// The large ones, in their flows' turns.
     fn send_fair(&mut self, now: Time, out: &mut dyn Output) {
         while let Some(slot) = self.fair.front() {
-            let standing =
-                if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING };
+            let (born, item) = (self.store.born(slot), self.store.item(slot));
+            let (size, ordered) = (item.len() + HEADER + TAG, flow::is_ordered(item::flow(item)));
             let (queued, grows) = self.fair.queued(now);
             // Where it grows, there will be enough to take from further behind.
-            let busy = !grows && self.waiting.is_some_and(|(since, _)| now.since(since) >= standing);
-            let size = self.store.item(slot).len() + HEADER + TAG;
-            let waited = if busy { now.since(self.store.born(slot)) } else { Span::ZERO };
+            let stands = self.waiting.filter(|_| !grows).map(|(since, _)| now.since(since));
+            let busy = stands.is_some_and(|stands| stands >= self.standing(now));
+            let waited = if busy { now.since(born) } else { Span::ZERO };
             // What is behind does not leave before this one again and again.
-            let queued = if now.since(self.store.born(slot)) > LONGEST { 0 } else { queued };
-            let ordered = flow::is_ordered(item::flow(self.store.item(slot)));
+            let queued = if now.since(born) > LONGEST { 0 } else { queued };
             let load = Load { size, urgent: self.store.is_urgent(slot), waited, queued, ordered };
             match self.schedule.choose(&mut self.paths, load, now) {
-                Choice::Take(paths) => {
-                    self.fair.pop(self.store.born(slot), now);
-                    self.mark(slot, false);
-                    self.transmit(slot, paths, false, now, out);
-                }
-                Choice::Early(paths, bytes) => {
-                    let (store, path) =
-                        (&self.store, self.paths.iter().flatten().find(|path| paths >> path.id.number() & 1 == 1));
-                    let carries = |size| path.is_some_and(|path| path.carries(size + HEADER + TAG));
-                    // What TCP sends again is not to be overtaken, nor to overtake.
-                    let may = |slot| !item::is_again(store.item(slot)) && carries(store.item(slot).len());
-                    let later = self.fair.pop_behind(bytes, may);
+                Choice::Take { paths, behind } => {
+                    let later = if behind > 0 { self.pop_behind(paths, behind) } else { None };
                     if later.is_none() {
-                        self.fair.pop(self.store.born(slot), now);
+                        self.fair.pop(born, now);
                     }
                     let leaves = later.unwrap_or(slot);
                     self.mark(leaves, ordered && later.is_some());
@@ -264,22 +246,19 @@ impl Peer {
                 Choice::Wait(opens) => {
                     let (since, _) = self.waiting.unwrap_or((now, now));
                     self.waiting = Some((since, now));
-                    let again = match (busy, grows) {
-                        (true, _) => None,
-                        // It is looked at again with each packet that comes; if none does, it does not grow.
-                        (_, true) => Some(now + standing),
-                        _ => Some(since + standing),
-                    };
-                    self.opens = [self.opens, opens, again].into_iter().flatten().min();
+                    // Where it grows, it is looked at again with each packet that comes; if none does, it does not grow.
+                    let from = if grows { now } else { since };
+                    let again = if busy { None } else { Some(from + self.standing(now)) };
+                    self.wakes(earliest(&[opens, again]));
                     return;
                 }
-                Choice::Nowhere if now.since(self.store.born(slot)) > self.settings.limit || self.is_too_long(size) => {
-                    self.fair.pop(self.store.born(slot), now);
-                    self.totals.expired += 1;
+                Choice::Nowhere if now.since(born) > self.settings.limit || self.is_too_long(size) => {
+                    self.fair.pop(born, now);
+                    self.totals.dropped += 1;
                     self.forget(slot);
                 }
                 Choice::Nowhere => {
-                    self.opens = Some(self.store.born(slot) + self.settings.limit + Span(1));
+                    self.opens = Some(born + self.settings.limit + Span(1));
                     return;
                 }
             }
@@ -287,6 +266,20 @@ impl Peer {
         if self.waiting.is_some_and(|(_, last)| now.since(last) >= EMPTY) {
             self.waiting = None;
         }
+    }
+
+    /// For so long a queue stands that is no burst.
+    fn standing(&self, now: Time) -> Span {
+        // A TCP that begins makes longer ones.
+        if self.schedule.is_starting(&self.paths, now) { STANDING + STANDING + STANDING } else { STANDING }
+    }
+
+    /// Instead of the next one, the packet of its flow whose turn comes so many bytes later, if it may leave by this path.
+    fn pop_behind(&mut self, paths: u16, bytes: u64) -> Option<Slot> {
+        let (store, path) = (&self.store, self.paths.get(paths.trailing_zeros() as usize)?.as_ref()?);
+        // What TCP sends again is not to be overtaken, nor to overtake.
+        let may = |slot| !item::is_again(store.item(slot)) && path.carries(store.item(slot).len() + HEADER + TAG);
+        self.fair.pop_behind(bytes, may)
     }
 
     /// Whether an item cannot leave any more, though there are paths: it was made when they carried longer ones. TCP sends its bytes again, in

@@ -38,8 +38,8 @@ impl Radio {
         self.at += 75_000;
         self.bytes += bytes;
         if waits != Waits::Nothing {
-            self.rate.delays(waits == Waits::Window);
-            self.rate.is_used(self.rate.window());
+            self.rate.note_wait(waits == Waits::Window);
+            self.rate.note_flying(self.rate.window());
         }
         let heard = Heard {
             feedback: Span::from_micros(50_000 + late),

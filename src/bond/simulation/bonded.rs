@@ -141,7 +141,7 @@ impl End for Bonded {
         self.hub.tick(now, out);
     }
 
-    fn deadline(&self) -> Time {
+    fn deadline(&mut self) -> Time {
         let gone = self.gone.map_or(NEVER, |(_, at)| at);
         if self.begun { self.hub.deadline().unwrap_or(NEVER).min(gone) } else { Time(0) }
     }

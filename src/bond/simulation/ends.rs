@@ -45,7 +45,7 @@ impl End for Dealer {
 
     fn tick(&mut self, _now: Time, _out: &mut Out) {}
 
-    fn deadline(&self) -> Time {
+    fn deadline(&mut self) -> Time {
         NEVER
     }
 
@@ -92,7 +92,7 @@ impl End for Numbered {
 
     fn tick(&mut self, _now: Time, _out: &mut Out) {}
 
-    fn deadline(&self) -> Time {
+    fn deadline(&mut self) -> Time {
         NEVER
     }
 
@@ -136,7 +136,7 @@ impl<E: End> End for Slow<E> {
         }
     }
 
-    fn deadline(&self) -> Time {
+    fn deadline(&mut self) -> Time {
         self.due
     }
 

@@ -63,7 +63,7 @@ pub trait End {
     fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out);
     fn tick(&mut self, now: Time, out: &mut Out);
     /// When [`End::tick`] wants to be called; the past means now.
-    fn deadline(&self) -> Time;
+    fn deadline(&mut self) -> Time;
     /// Whether it would take a packet from the device now.
     fn ready(&self, now: Time) -> bool;
     /// Bytes on the wire beside each datagram: Ethernet, IPv4 and UDP headers, unless it says else.

@@ -149,8 +149,8 @@ impl Section {
         self.out.device.take()
     }
 
-    pub fn deadline(&self, now: Time) -> Option<Time> {
-        let hub = self.hub.as_ref().and_then(Hub::deadline).map(|at| at.max(self.ticked + BREATH));
+    pub fn deadline(&mut self, now: Time) -> Option<Time> {
+        let hub = self.hub.as_mut().and_then(Hub::deadline).map(|at| at.max(self.ticked + BREATH));
         let device = self.out.device.as_ref().and_then(Device::deadline);
         let blocked = self.out.is_blocked().then(|| now + BLOCKED);
         let stale = (self.stale || self.rewired).then_some(now);
@@ -179,7 +179,9 @@ impl Section {
         self.read_device(buffer);
         self.receive(arena);
         let now = clock::now();
-        if let Some(hub) = self.hub.as_mut().filter(|hub| hub.deadline().is_some_and(|at| at <= now)) {
+        if let Some(hub) = self.hub.as_mut()
+            && hub.deadline().is_some_and(|at| at <= now)
+        {
             hub.tick(now, &mut self.out);
             self.ticked = now;
         }
