@@ -3,7 +3,7 @@
 pub use crate::config::Scheduler;
 use crate::time::{Span, Time};
 
-use super::frame::MAX_PATHS;
+use super::frame::{MAX_PATHS, PathId};
 use super::path::Path;
 
 /// The paths of a peer, by their number.
@@ -123,6 +123,15 @@ impl Schedule {
             return take(paths, self.preferred(paths, size, now), size, Path::opens_express, now);
         }
         prompt(paths, Load::plain(size), now)
+    }
+
+    /// For a word between the two ends, which waits for no turn: the path by which it arrives first. `failover` keeps to its own, since
+    /// by a slow one reports would come too late and leave all others in doubt.
+    pub fn nearest(&self, paths: &Paths, now: Time) -> Option<PathId> {
+        if self.mode == Scheduler::Failover {
+            return self.preferred(paths, 0, now).and_then(|at| paths.get(at)?.as_ref()).map(|path| path.id);
+        }
+        up(paths, 0).min_by_key(|path| path.arrival(0, now)).map(|path| path.id)
     }
 
     /// For a packet that is sent again: the quickest way, whatever the scheduler. But what

@@ -11,7 +11,6 @@ use super::super::parity::{self, Taker};
 use super::super::path::{Outcome, Path, State};
 use super::super::pieces::{Piece, Pieces};
 use super::super::routes::Sources;
-use super::super::schedule::Choice;
 use super::super::sealing::Task;
 use super::super::squeeze::Expander;
 use super::super::tally::Tally;
@@ -327,10 +326,7 @@ impl Peer {
             // By the quickest: the sooner a loss is known, and the steadier the time that this takes, the better. Unless nothing
             // comes by it: it may be dead, which we, who send reports only, learn late; without reports, the sender would take
             // every path for dead.
-            let nearest = match self.schedule.quickest(&mut self.paths, 0, now) {
-                Choice::Take { paths, .. } => PathId::new(paths.trailing_zeros() as u8),
-                _ => None,
-            };
+            let nearest = self.schedule.nearest(&self.paths, now);
             let heard = |id: &PathId| self.tallies[id.index()].as_ref().and_then(|tally| tally.heard());
             let lively = nearest.filter(|id| heard(id).is_some_and(|at| now.since(at) <= LIVELY));
             let by = lively.or_else(|| self.paths[at].as_ref().map(|path| path.id));
