@@ -109,7 +109,8 @@ pub struct Path {
     /// What [`Path::one_way`] is before any report: by that of another path, and both round trips.
     pub assumed: Option<i64>,
     pub latency: Latency,
-    /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did.
+    /// How much later than its followers a packet may be and still arrive: grows when a packet that was taken for lost did, and is halved
+    /// with each session.
     disorder: Span,
     pub probing: Probing,
     /// What size passes.
@@ -195,6 +196,8 @@ impl Path {
         let next = self.first + self.sent.len() as u64;
         self.sessions = [Some((session, next.saturating_sub(counter))), self.sessions[0]];
         self.rate.restart();
+        // Once every two minutes: a route that mixed its packets does not do so for ever.
+        self.disorder = Span::from_micros(self.disorder.as_micros() / 2);
     }
 
     /// Whether it remembers as much as it may: nothing leaves then.
@@ -416,6 +419,8 @@ impl Path {
     /// It is silent: everything on its way counts as lost.
     pub fn abandon(&mut self, each: &mut dyn FnMut(Outcome)) {
         self.is_doubtful = false;
+        // Its probes are no group, and of a parity no report would come.
+        self.parity = Giver::default();
         for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying) {
             sent.fate = Fate::Lost;
             sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));

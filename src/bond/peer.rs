@@ -227,8 +227,9 @@ impl Peer {
             path.probing.next = now;
         }
         if path.address != Some(via) {
+            self.abandon(id, State::Trying, out);
+            let path = self.path(id, now);
             path.address = Some(via);
-            path.state = State::Trying;
             path.probing.next = now;
             path.probing.unanswered = 0;
             path.search = Search::new(most);

@@ -45,6 +45,8 @@ const SAMPLE: u64 = 20_000;
 const PAUSE: u64 = 250_000;
 /// What was known of a queue this long ago tells nothing of it now.
 const FRESH: Span = Span::from_secs(1);
+/// What a path's delays were this long ago, before which nothing is remembered, tells nothing of them now: another route, a cell, a clock.
+const STALE: Span = Span::from_millis(2 * MEMORY.as_millis());
 /// Microseconds that a way back may vary by.
 const LEAP: i64 = 500_000;
 /// Bytes in a round trip that make no queue.
@@ -76,6 +78,8 @@ pub struct Rate {
     limited: bool,
     /// ... and its window was used up.
     filled: bool,
+    /// When the last report came.
+    heard: Time,
     /// From sending to knowing, and one way (the clocks' offset in it).
     feedback: Least,
     one_way: Least,
@@ -140,6 +144,7 @@ impl Rate {
             sated: 0,
             limited: false,
             filled: false,
+            heard: Time(0),
             feedback: Least::default(),
             one_way: Least::default(),
             round: Time(0),
@@ -262,8 +267,11 @@ impl Rate {
     }
 
     /// The other end's clock minus ours, plus the least one-way delay of late; what our own queue adds to it now is not in it,
-    /// but others' is, and what a longer way adds before it is known for one.
+    /// but others' is, and what a longer way adds before it is known for one. Nothing where no report came for [`STALE`].
     pub fn one_way(&self, now: Time) -> Option<i64> {
+        if now.since(self.heard) > STALE {
+            return None;
+        }
         // A queue that is more than we ever want.
         let stands = if self.stood.0 > FOREIGN && now.since(self.stood.1) < MEMORY { self.stood.0 } else { 0 };
         let more = self.jitter.level().max(stands) as i64;
@@ -292,6 +300,10 @@ impl Rate {
 
     /// A report came.
     pub fn heard(&mut self, heard: &Heard, now: Time) {
+        if now.since(self.heard) > STALE {
+            (self.one_way, self.feedback) = Default::default();
+        }
+        self.heard = now;
         self.trip = (self.trip * 7 + heard.feedback.as_micros()) / 8;
         let feedback = heard.feedback.as_micros() as i64;
         let shortest = self.feedback.see(feedback, now);

@@ -10,11 +10,10 @@ mod bonded;
 mod bulk;
 mod calls;
 mod congestion;
-
 mod ends;
-mod idle;
 mod lagging;
 mod link;
+mod long;
 mod many;
 mod narrow;
 mod packet;
