@@ -2,12 +2,13 @@
 //! a part of it (`steer::known`); what conntrack is to forget is told from here, once the rules stand: else what begins anew
 //! would take the same link again.
 
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::install::Installation;
 use crate::config::OnDown;
-use crate::kernel::{Control, Flow};
+use crate::kernel::{Control, Failure, Flow};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks};
 use crate::logging;
 use crate::steer::{self, Plan};
@@ -76,41 +77,46 @@ impl Flows {
         }
     }
 
-    /// Does what is left to do, after the rules for `plan` were loaded.
-    pub fn settle<K: Control>(&mut self, installation: &mut Installation<K>, plan: &Plan) {
-        let marks = plan.config.main.mark_mask;
-        let warn = |name: &str, done: io::Result<()>| {
-            if let Err(error) = done {
-                logging::warn!("link {name}: cannot move its connections: {error}");
-            }
+    /// Does what is left to do, after the rules for `plan` were loaded. What fails is left for the next time.
+    pub fn settle<K: Control>(&mut self, installation: &mut Installation<K>, plan: &Plan) -> Result<(), Failure> {
+        let (marks, mut failure) = (plan.config.main.mark_mask, None);
+        let mut is_done = |whose: &dyn Display, done: io::Result<()>| {
+            let error = done.err().map(|error| format!("link {whose}: cannot move its connections: {error}"));
+            let is_done = error.is_none();
+            failure = failure.take().or(error);
+            is_done
         };
-        for id in core::mem::take(&mut self.left).iter() {
-            warn("that left", installation.kernel.forget(marks.link(id), marks.link_mask(), None));
+        for id in self.left.iter() {
+            let forgotten = installation.kernel.forget(marks.link(id), marks.link_mask(), None);
+            if is_done(&"that left", forgotten) {
+                self.left.remove(id);
+            }
         }
-        for (id, old) in self.stale.drain(..) {
+        self.stale.retain(|(id, old)| {
             // Nobody answers to it any more.
-            let stale = |flow: &Flow| [flow.source, flow.destination, flow.answered].contains(&old);
-            let done = installation.kernel.forget(marks.link(id), marks.link_mask(), Some(&stale));
-            warn(&old.to_string(), done);
-        }
+            let stale = |flow: &Flow| [flow.source, flow.destination, flow.answered].contains(old);
+            !is_done(old, installation.kernel.forget(marks.link(*id), marks.link_mask(), Some(&stale)))
+        });
         // While none is up, connections have nowhere to go, and wait.
-        if self.up.is_empty() {
-            return;
-        }
-        for link in plan.links.iter().filter(|link| self.fell.contains(link.id)) {
-            logging::debug!("link {}: its connections move", link.name);
-            warn(&link.name, self.move_off(installation, plan, link));
-        }
-        self.fell = LinkSet::EMPTY;
-        if core::mem::take(&mut self.rose) {
-            for link in plan.links {
-                for ipv4 in [true, false] {
-                    if steer::returns(plan, link, ipv4) {
-                        warn(&link.name, give_back(installation, marks, link, ipv4));
-                    }
+        if !self.up.is_empty() {
+            let mut fell = LinkSet::EMPTY;
+            for link in plan.links.iter().filter(|link| self.fell.contains(link.id)) {
+                logging::debug!("link {}: its connections move", link.name);
+                if !is_done(&link.name, self.move_off(installation, plan, link)) {
+                    fell.insert(link.id);
                 }
             }
+            self.fell = fell;
+            let returns = |link: &Link, ipv4| self.rose && steer::returns(plan, link, ipv4);
+            let mut rose = false;
+            for link in plan.links {
+                for ipv4 in [true, false].into_iter().filter(|ipv4| returns(link, *ipv4)) {
+                    rose |= !is_done(&link.name, give_back(installation, marks, link, ipv4));
+                }
+            }
+            self.rose = rose;
         }
+        failure.map_or(Ok(()), |failure| Err(failure))
     }
 
     fn move_off<K: Control>(&self, installation: &mut Installation<K>, plan: &Plan, link: &Link) -> io::Result<()> {

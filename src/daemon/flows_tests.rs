@@ -35,12 +35,14 @@ fn inbound(number: u8) -> (u32, Flow) {
 struct Bench {
     flows: Flows,
     installation: Installation<Fake>,
+    /// All was done the last time.
+    done: bool,
 }
 
 impl Bench {
     fn new(config: &Config) -> Self {
         let installation = Installation::survey(Fake::default(), Marks::default()).unwrap();
-        let mut bench = Bench { flows: Flows::default(), installation };
+        let mut bench = Bench { flows: Flows::default(), installation, done: false };
         bench.refresh(config, &links());
         bench
     }
@@ -51,7 +53,7 @@ impl Bench {
         let (queueing, lost) = (Queueing::Nft, self.flows.lost());
         let plan = Plan { config, links, lost, queueing, direct: &[], tunnels: &[], splits: None, races: 10 };
         self.installation.apply(&plan).unwrap();
-        self.flows.settle(&mut self.installation, &plan);
+        self.done = self.flows.settle(&mut self.installation, &plan).is_ok();
         self.flows().len()
     }
 
@@ -86,6 +88,22 @@ fn on_down_decides_what_is_forgotten() {
         links[0].up = true;
         assert_eq!(bench.refresh(&config, &links), all.len());
         assert!(!bench.rules().contains("chain moved_1 {"));
+    }
+}
+
+/// A dump that has no memory is tried again; UDP stayed on a dead link.
+#[test]
+fn what_the_kernel_refused_is_done_the_next_time() {
+    let config = config("", "");
+    let (mut down, mut moved) = (links(), links());
+    down[0].up = false;
+    moved[0].ipv4 = moved[0].ipv4.map(|side| crate::link::Side { address: [203, 0, 113, 99].into(), ..side });
+    for after in [&down[..], &links()[1..], &moved] {
+        let mut bench = Bench::new(&config);
+        bench.flows().push(flow(1, 0, 17, true));
+        bench.installation.kernel.forgets_not = 1;
+        assert_eq!((bench.refresh(&config, after), bench.done), (1, false));
+        assert_eq!((bench.refresh(&config, after), bench.done), (0, true));
     }
 }
 

@@ -248,13 +248,18 @@ impl Daemon {
             };
             self.probes.push(probes);
         }
+        self.follow_netifd();
+    }
+
+    /// Hears of netifd's interfaces, if a link is one.
+    fn follow_netifd(&mut self) {
         let asks = self.config.links.iter().any(|link| matches!(link.attach, Attach::Interface(_)));
         if asks && self.follower.is_none() {
             let (sender, updates) = queue(UPDATES);
             let bell = self.bell.clone();
             match Follower::start(self.ubus.clone(), sender, move || bell.wake()) {
                 Ok(follower) => self.follower = Some((follower, updates)),
-                Err(error) => logging::error!("cannot follow netifd: {error}"),
+                Err(error) => logging::error!("cannot follow netifd: {error}; trying again"),
             }
         }
     }

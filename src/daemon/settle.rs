@@ -14,10 +14,11 @@ use super::{Daemon, RETRY};
 const LOOK: Span = Span::from_secs(5);
 
 impl Daemon {
-    /// Sees now and then whether somebody took our nft table away.
+    /// Sees now and then whether somebody took our nft table away, and tries again what could not begin.
     pub(super) fn look(&mut self) {
         if self.look <= now() {
             self.look = now() + LOOK;
+            self.follow_netifd();
             if !self.installation.stands() {
                 self.settle = Some(now());
             }
@@ -61,7 +62,7 @@ impl Daemon {
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
         }
         self.tell(&before);
-        self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
+        let bonded = self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
@@ -83,11 +84,8 @@ impl Daemon {
             splits: Some(&self.place),
             races: self.races,
         };
-        let done = self.installation.apply(&plan);
-        if done.is_ok() {
-            self.flows.settle(&mut self.installation, &plan);
-        }
+        let done = self.installation.apply(&plan).and_then(|()| self.flows.settle(&mut self.installation, &plan));
         self.racing.beat();
-        done
+        done.and(bonded)
     }
 }

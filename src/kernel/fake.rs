@@ -37,6 +37,8 @@ pub struct Fake {
     pub refuses: Option<String>,
     /// Conntrack's entries, by their marks.
     pub flows: Vec<(u32, Flow)>,
+    /// It has no memory for it: so many times.
+    pub forgets_not: u32,
     pub sent: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -119,6 +121,10 @@ impl Control for Fake {
     }
 
     fn forget(&mut self, mark: u32, mask: u32, picked: Option<Picked>) -> io::Result<()> {
+        if let Some(left) = self.forgets_not.checked_sub(1) {
+            self.forgets_not = left;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         self.flows.retain(|(known, flow)| known & mask != mark || picked.is_some_and(|picked| !picked(flow)));
         Ok(())
     }

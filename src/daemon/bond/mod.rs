@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bond::keys::Secret;
 use crate::config::{Config, Key, PrivateKey};
-use crate::kernel::Snapshot;
+use crate::kernel::{Failure, Snapshot};
 use crate::link::Marks;
 use crate::linux::file;
 use crate::linux::poll::Waker;
@@ -78,7 +78,7 @@ impl Bond {
     }
 
     /// Has peers follow their configuration and the links.
-    pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) {
+    pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) -> Result<(), Failure> {
         let key = |name: &str| self.keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.clone());
         let wanted = config.peers.iter().filter_map(|peer| {
             let ways = ways(peer, attached, now, marks);
@@ -86,22 +86,22 @@ impl Bond {
         });
         let wanted: Vec<Wanted> = wanted.collect();
         if wanted.is_empty() {
-            return self.stop();
+            self.stop();
+            return Ok(());
         }
         if self.running.as_ref().is_some_and(|(_, thread)| thread.is_finished()) {
             self.stop();
         }
         if self.running.is_none() {
-            match self.start() {
-                Ok(running) => self.running = Some(running),
-                Err(error) => return logging::error!("cannot start the bond's thread: {error}"),
-            }
+            let running = self.start().map_err(|error| format!("cannot start the bond's thread: {error}"))?;
+            self.running = Some(running);
         }
         if let Some((shared, _)) = self.running.as_ref().filter(|_| wanted != self.told) {
             shared.letters().wanted = Some(wanted.clone());
             shared.waker.wake();
             self.told = wanted;
         }
+        Ok(())
     }
 
     fn start(&self) -> io::Result<(Arc<Shared>, Thread)> {
