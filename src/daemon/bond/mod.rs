@@ -78,7 +78,13 @@ impl Bond {
     }
 
     /// Has peers follow their configuration and the links.
-    pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) -> Result<(), Failure> {
+    pub fn follow(
+        &mut self,
+        config: &Config,
+        attached: &[Attached],
+        now: &Snapshot,
+        marks: Marks,
+    ) -> Result<(), Failure> {
         let key = |name: &str| self.keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.clone());
         let wanted = config.peers.iter().filter_map(|peer| {
             let ways = ways(peer, attached, now, marks);

@@ -18,6 +18,8 @@ use super::device::Device;
 
 /// Batches that a socket may fill while it is being read.
 const SPARE: usize = 4;
+/// So often in a row the kernel takes nothing of a socket's because its device is busy; more often, and the device hangs.
+const STUCK: u16 = 1_000;
 
 pub enum Socket {
     Udp(Udp),
@@ -73,6 +75,25 @@ impl Purpose {
     }
 }
 
+/// How often in a row the kernel took nothing of a socket's: once a millisecond, if nothing else happens.
+#[derive(Default)]
+struct Blocked(u16);
+
+impl Blocked {
+    fn note(&mut self, blocked: bool, datagrams: usize) {
+        self.0 = match (blocked, datagrams) {
+            (false, _) => 0,
+            (true, 0) => self.0.saturating_add(1),
+            (true, _) => 1,
+        };
+    }
+
+    /// Whether others wait for it: a modem that hangs, and takes packets but sends none, is not to stop what leaves by other links.
+    fn holds(&self) -> bool {
+        (1..=STUCK).contains(&self.0)
+    }
+}
+
 /// A socket's place. Its number is that of the path, or for a server that of the family.
 #[derive(Default)]
 pub struct Port {
@@ -83,7 +104,7 @@ pub struct Port {
     full: Vec<Batch>,
     /// There may be something to read.
     pub readable: bool,
-    pub blocked: bool,
+    blocked: Blocked,
     /// The number of the last error in sending, until something was sent again.
     pub error: i32,
     /// A datagram that the kernel found too long: where to, and how long.
@@ -105,7 +126,6 @@ impl Port {
 
     pub fn flush(&mut self, cipher: &Cipher) {
         let Some(socket) = self.socket.as_mut() else { return };
-        self.blocked = false;
         for batch in self.full.iter_mut().chain(self.batch.as_mut()).filter(|batch| !batch.is_empty()) {
             cipher.seal(batch);
             let sent = socket.send(batch);
@@ -116,10 +136,10 @@ impl Port {
                 self.error = 0;
             }
             if sent.blocked {
-                self.blocked = true;
-                return;
+                return self.blocked.note(true, sent.datagrams);
             }
         }
+        self.blocked.note(false, 0);
         self.full.clear();
     }
 
@@ -167,9 +187,9 @@ impl Outlet {
         }
     }
 
-    /// The kernel takes no more for now.
+    /// The kernel takes no more for now: the device is not to be read.
     pub fn is_blocked(&self) -> bool {
-        self.ports.iter().any(|port| port.blocked)
+        self.ports.iter().any(|port| port.blocked.holds())
     }
 }
 
@@ -223,5 +243,24 @@ impl Random {
             self.left -= 1;
             *byte = self.stock.get_mut(self.left).map(core::mem::take).unwrap_or(0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_stuck_holds_up_no_others() {
+        let mut blocked = Blocked::default();
+        assert!(!blocked.holds());
+        for turn in 0..2_000 {
+            blocked.note(true, 0);
+            assert_eq!(blocked.holds(), turn < STUCK, "{turn}");
+        }
+        blocked.note(true, 3);
+        assert!(blocked.holds(), "it goes on");
+        blocked.note(false, 5);
+        assert!(!blocked.holds());
     }
 }
