@@ -116,7 +116,7 @@ impl Flows {
             }
             self.rose = rose;
         }
-        failure.map_or(Ok(()), |failure| Err(failure))
+        failure.map_or(Ok(()), Err)
     }
 
     fn move_off<K: Control>(&self, installation: &mut Installation<K>, plan: &Plan, link: &Link) -> io::Result<()> {
