@@ -43,10 +43,6 @@ impl<K: Ord, V> Sorted<K, V> {
         self.0.get_mut(at).map(|(_, value)| value)
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.0.iter_mut().map(|(_, value)| value)
-    }
-
     pub fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
         self.0.retain_mut(|(_, value)| keep(value));
     }

@@ -3,8 +3,6 @@
 //! A flow gives them up in their order, so those of a flow are runs one behind the other, and as many steps as there are packets
 //! are enough, whatever a peer leaves out.
 
-use std::collections::VecDeque;
-
 use super::ahead;
 use super::queue::Key;
 use crate::bond::item::SEQUENCES;
@@ -21,7 +19,7 @@ const FAR: i32 = SEQUENCES as i32 / 4;
 #[derive(Debug, Default)]
 pub struct Holes {
     /// By flow, in the order of their sequences and of their times.
-    runs: Sorted<u8, VecDeque<Run>>,
+    runs: Sorted<u8, Vec<Run>>,
     length: usize,
 }
 
@@ -41,52 +39,47 @@ impl Run {
 impl Holes {
     /// `count` sequences, from this one on.
     pub fn add(&mut self, first: Key, count: u32, now: Time) {
-        if count == 0 {
-            return;
-        }
         if self.length >= MOST {
             self.make_room(now);
         }
-        let run = Run { first: first.sequence(), count, since: now };
-        if self.runs.get(&first.flow()).is_none() {
-            self.runs.insert(first.flow(), VecDeque::new());
+        let (flow, first) = (first.flow(), first.sequence());
+        if self.runs.get(&flow).is_none() {
+            self.runs.insert(flow, Vec::new());
         }
-        let Some(runs) = self.runs.get_mut(&first.flow()) else { return };
-        self.length += 1;
-        while runs.front().is_some_and(|old| !old.lives(now) || ahead(run.first, old.first) > FAR) {
-            runs.pop_front();
-            self.length -= 1;
+        let Some(runs) = self.runs.get_mut(&flow) else { return };
+        // They end in the order of their beginnings.
+        if runs.first().is_some_and(|old| !old.lives(now) || ahead(first, old.first) > FAR) {
+            self.length -= runs.len();
+            runs.retain(|run| run.lives(now) && ahead(first, run.first) <= FAR);
+            self.length += runs.len();
         }
-        match runs.back_mut() {
-            Some(last) if last.since == now && ahead(run.first, last.first) == last.count as i32 => {
-                last.count += count;
-                self.length -= 1;
+        match runs.last_mut() {
+            Some(last) if last.since == now && ahead(first, last.first) == last.count as i32 => last.count += count,
+            _ => {
+                runs.push(Run { first, count, since: now });
+                self.length += 1;
             }
-            _ => runs.push_back(run),
         }
     }
 
-    /// All that live no more go; if there are none, the oldest one of all.
+    /// All that live no more go; if hardly any do, all: who leaves out so much loses the late ones.
     fn make_room(&mut self, now: Time) {
         let mut left = 0;
         self.runs.retain(|runs| {
-            while runs.front().is_some_and(|run| !run.lives(now)) {
-                runs.pop_front();
-            }
+            runs.retain(|run| run.lives(now));
             left += runs.len();
             !runs.is_empty()
         });
         self.length = left;
-        if left >= MOST {
-            let oldest = self.runs.iter_mut().min_by_key(|runs| runs.front().map_or(Time(u64::MAX), |run| run.since));
-            self.length -= usize::from(oldest.and_then(VecDeque::pop_front).is_some());
+        if left > MOST / 4 * 3 {
+            *self = Holes::default();
         }
     }
 
     /// Bytes of memory, as good as.
     pub fn held(&self) -> usize {
         let runs = self.runs.from(&0).iter().map(|(_, runs)| runs.capacity() * size_of::<Run>());
-        runs.sum::<usize>() + self.runs.len() * size_of::<(u8, VecDeque<Run>)>()
+        runs.sum::<usize>() + self.runs.len() * size_of::<(u8, Vec<Run>)>()
     }
 
     #[cfg(test)]
