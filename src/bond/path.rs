@@ -268,7 +268,8 @@ impl Path {
         self.flying < self.rate.window() / 2
     }
 
-    /// The other end's clock minus ours, plus the delay of one way ([`Rate::one_way`]), in microseconds.
+    /// The other end's clock minus ours, but for a number that all paths of a peer have in common, plus the delay of one way
+    /// ([`Rate::one_way`]), in microseconds.
     pub fn one_way(&self, now: Time) -> Option<i64> {
         self.rate.one_way(now).or(self.assumed)
     }
@@ -283,8 +284,9 @@ impl Path {
         (begins.0 as i64).saturating_add(one_way)
     }
 
-    /// A report came about this path. One about packets that never left is ignored.
-    pub fn reported(&mut self, report: &Report, now: Time, each: &mut dyn FnMut(Outcome)) {
+    /// A report came about this path. One about packets that never left is ignored. `clock`: how far the other end's is ahead of ours, in
+    /// microseconds modulo 2^32, as it was when the peer was first heard: the difference to that is small, and never wraps.
+    pub fn reported(&mut self, report: &Report, clock: &mut Option<u32>, now: Time, each: &mut dyn FnMut(Outcome)) {
         let end = self.first + self.sent.len() as u64;
         let last = end.saturating_sub(1);
         // Of the numbers that end in these 32 bits, the last that left. One session in 256 is named as the one before it.
@@ -317,7 +319,8 @@ impl Path {
                     news = true;
                     if number == highest && sent.size > 0 {
                         heard.feedback = now.since(sent.at);
-                        heard.one_way = report.at.wrapping_sub(sent.at.0 as u32) as i32;
+                        let ahead = report.at.wrapping_sub(sent.at.0 as u32);
+                        heard.one_way = ahead.wrapping_sub(*clock.get_or_insert(ahead)) as i32;
                     }
                 }
                 (true, Fate::Lost) => {

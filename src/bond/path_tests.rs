@@ -32,7 +32,7 @@ fn how_late_a_packet_may_be_is_forgotten() {
         for (map, ms) in late.iter().map(|ms| (&missing, *ms)).chain(late.last().map(|ms| (&all, ms + 1))) {
             let report = Report { path: path.id, session, highest: first + 3, at: 0, bytes: 0, map };
             let before = path.counts.lost;
-            path.reported(&report, at(begun + ms), &mut |_| ());
+            path.reported(&report, &mut None, at(begun + ms), &mut |_| ());
             lost += path.counts.lost - before;
         }
         core::mem::take(&mut lost)

@@ -104,6 +104,8 @@ pub struct Peer {
     express: VecDeque<Slot>,
     acks: Acks,
     fair: Fair,
+    /// See [`Path::reported`].
+    clock: Option<u32>,
     /// Since when large packets had to wait for a path again and again, and when one last had to.
     waiting: Option<(Time, Time)>,
     /// The delays of our paths vary by as much as they differ: what leaves waits for what left before it.
@@ -168,6 +170,7 @@ impl Peer {
             express: VecDeque::new(),
             acks: Acks::default(),
             fair: Fair::default(),
+            clock: None,
             waiting: None,
             mixes: false,
             again: Again::default(),

@@ -291,7 +291,7 @@ impl Peer {
         let (store, again, announced) = (&mut self.store, &mut self.again, &mut self.announced);
         let (squeezer, settings, totals) = (&mut self.squeezer, &self.settings, &mut self.totals);
         let redundant = settings.scheduler == Scheduler::Redundant;
-        path.reported(report, now, &mut |outcome| match outcome {
+        path.reported(report, &mut self.clock, now, &mut |outcome| match outcome {
             Outcome::Arrived(slot) => {
                 if let Some(at) = announced.iter().position(|(announced, _)| *announced == slot) {
                     squeezer.confirmed(announced.swap_remove(at).1);

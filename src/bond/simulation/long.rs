@@ -91,6 +91,16 @@ fn all_paths_are_used_after_the_other_end_has_another_clock() {
     }
 }
 
+/// ... or is about to be that far ahead that its difference to ours changes its sign, for a slow path earlier than for a quick one.
+#[test]
+fn all_paths_are_used_where_the_clocks_difference_wraps() {
+    let plan = Plan { clocks: [Span(77_000_000 + (1 << 31) - 14_000), Span::from_secs(77)], ..three() };
+    let mut world = World::new(&plan, &Bonded::usual);
+    world.run_ms(2_000);
+    let shares = shares(&mut world, 6_000);
+    assert!(shares.iter().all(|share| *share > 200), "{shares:?}");
+}
+
 /// What a reserve's round trip was hours ago is no measure of its queue.
 #[test]
 fn an_idle_reserve_whose_way_became_longer_is_filled_at_once() {
