@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use crate::time::{Span, Time};
 
-use super::peer::OUTER;
+use super::frame::OUTER;
 use super::store::Slot;
 
 mod growth;

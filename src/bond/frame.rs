@@ -13,6 +13,8 @@
 pub const HEADER: usize = 8;
 /// Bytes after it.
 pub const TAG: usize = seal::TAG;
+/// What the tunnel adds to an item on a wire: header and tag, UDP's, IPv4's and Ethernet's. Of small packets it is the greater part.
+pub const OUTER: usize = HEADER + TAG + 8 + 20 + 14;
 /// Bytes before a handshake message.
 pub const PREFIX: usize = 4;
 /// A counter's path is in the low nibble of the first byte.

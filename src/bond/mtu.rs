@@ -3,10 +3,17 @@
 
 use crate::time::{Span, Time};
 
+use super::frame::{HEADER, TAG};
+use super::item;
+
 /// Every path that IPv6 could use carries this (RFC 8200: 1,280 bytes, less IPv6 and UDP headers).
 pub const LEAST: u16 = 1_232;
 /// The most that is ever tried: an Ethernet's 1,500 without IPv4 and UDP headers.
 pub const MOST: u16 = 1_472;
+/// The largest packet that a device may be made to take: two pieces carry it over any path. A larger one would find no shape there.
+pub const LARGEST_DEVICE: u16 = 2 * (LEAST - (HEADER + TAG + item::OVERHEAD) as u16);
+/// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
+const SAVED: u16 = 38;
 /// What is tried when the most does not pass, all as UDP payload over IPv4: PPPoE (1,492), IPv6's, tunnels', LTE's.
 const STEPS: [u16; 10] = [1_464, 1_452, 1_440, 1_424, 1_400, 1_372, 1_340, 1_300, 1_260, LEAST];
 /// Tries at a size: a lossy path is not a narrow one.
@@ -16,6 +23,12 @@ const AGAIN: Span = Span::from_secs(600);
 /// So many large ones lost in a row make the size doubtful. By chance that is once in a day at 1,000 packets a second of which a tenth
 /// is lost, and costs a probe then; a TCP that sends one large packet at a time gets there with its second, as each leaves some times.
 const ROW: u8 = 8;
+
+/// The largest packet that a device should take whose peer takes datagrams of `size` bytes: TCP's, squeezed, fit exactly;
+/// others of full size leave in two pieces.
+pub const fn device(size: u16) -> u16 {
+    size - (HEADER + TAG + item::OVERHEAD) as u16 + SAVED
+}
 
 /// See the module.
 #[derive(Debug)]

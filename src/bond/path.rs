@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use crate::time::{Span, Time};
 
 use super::Via;
-use super::control::{MAP, Report};
 use super::frame::PathId;
 use super::latency::Latency;
 use super::mtu::{self, Search};
 use super::parity::Giver;
-use super::rate::{Heard, Rate};
+use super::rate::Rate;
 use super::store::Slot;
 
+mod fate;
 mod probing;
 
 pub use probing::Probing;
@@ -21,14 +21,6 @@ pub use probing::Probing;
 const MOST: usize = 16_384;
 /// ... and words between the two ends behind them: a second of reports. A peer that asks for more answers than that gets none.
 const MOST_WORDS: usize = 1_024;
-/// Later packets that must have arrived before a missing one is lost.
-const LATER: u64 = 3;
-/// Word of a packet is overdue this long after its usual time, a quarter of that time, and twice what answers vary by: a report waits
-/// for more packets, and both ends for their timers.
-const LATE: Span = Span::from_millis(15);
-/// ... and not before this, though it is near: longer than its reports may go by a path that is dead (`LIVELY` in `peer::receiving`).
-const LEAST_DUE: Span = Span::from_millis(40);
-const MOST_DUE: Span = Span::from_millis(1_000);
 /// Small packets do not wait for the large one before them where a cap is kept: they are so much ahead of it at most.
 const AHEAD: Span = Span::from_millis(20);
 /// Bytes of small packets that leave before others, more than those have sent: a full packet's. The acknowledgments of a download may be more
@@ -284,153 +276,6 @@ impl Path {
         (begins.0 as i64).saturating_add(one_way)
     }
 
-    /// A report came about this path. One about packets that never left is ignored. `clock`: how far the other end's is ahead of ours, in
-    /// microseconds modulo 2^32, as it was when the peer was first heard: the difference to that is small, and never wraps.
-    pub fn reported(&mut self, report: &Report, clock: &mut Option<u32>, now: Time, each: &mut dyn FnMut(Outcome)) {
-        let end = self.first + self.sent.len() as u64;
-        let last = end.saturating_sub(1);
-        // Of the numbers that end in these 32 bits, the last that left. One session in 256 is named as the one before it.
-        let found = (0..).zip(self.sessions.iter().flatten()).find_map(|(place, (session, base))| {
-            let ahead = last.checked_sub(*base).filter(|_| *session == report.session)?;
-            let back = (ahead as u32).wrapping_sub(report.highest);
-            Some((place, *base, base + ahead.checked_sub(u64::from(back))?))
-        });
-        let Some((place, base, highest)) = found.filter(|(_, _, highest)| *highest >= self.first) else { return };
-        // A count of bytes is that of its session.
-        let bytes = (place == 0).then_some(report.bytes);
-        let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
-        let (mut news, due) = (false, self.due());
-        for number in self.first..=highest {
-            let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };
-            let arrived = match highest.checked_sub(number + 1) {
-                None => true,
-                Some(bit) => match report.map.get(bit as usize / 8) {
-                    Some(byte) => byte >> (bit % 8) & 1 == 1,
-                    None => report.map.len() < MAP,
-                },
-            };
-            match (arrived, sent.fate) {
-                (true, Fate::Flying) => {
-                    sent.fate = Fate::Arrived;
-                    self.search.came(sent.size);
-                    self.flying -= u64::from(sent.size);
-                    heard.arrived += u32::from(sent.size > 0);
-                    sent.slot.into_iter().for_each(|slot| each(Outcome::Arrived(slot)));
-                    news = true;
-                    if number == highest && sent.size > 0 {
-                        heard.feedback = now.since(sent.at);
-                        let ahead = report.at.wrapping_sub(sent.at.0 as u32);
-                        heard.one_way = ahead.wrapping_sub(*clock.get_or_insert(ahead)) as i32;
-                    }
-                }
-                (true, Fate::Lost) => {
-                    // It was only late: the path mixes its packets.
-                    sent.fate = Fate::Arrived;
-                    self.search.came(sent.size);
-                    news = true;
-                    if let Some(missing) = sent.missing {
-                        self.disorder = self.disorder.max(now.since(missing) + Span::from_millis(1));
-                    }
-                }
-                // A later one came.
-                (false, Fate::Flying) if highest - number >= LATER || number < base || now.since(sent.at) >= due => {
-                    let missing = *sent.missing.get_or_insert(now);
-                    if now.since(missing) >= self.disorder {
-                        sent.fate = Fate::Lost;
-                        self.search.lost(sent.size);
-                        self.flying -= u64::from(sent.size);
-                        heard.lost += u32::from(sent.size > 0);
-                        self.counts.lost += u64::from(sent.size > 0);
-                        sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
-                    }
-                }
-                _ => {}
-            }
-        }
-        if news {
-            self.progress = now;
-            self.is_doubtful = false;
-            self.compare(now);
-        }
-        if heard.feedback != Span::ZERO {
-            let feedback = heard.feedback.as_micros();
-            self.feedback = Span::from_micros((self.feedback.as_micros() * 7 + feedback) / 8);
-            self.latency.reported(heard.feedback, now);
-            self.rate.heard(&heard, now);
-        }
-        self.forget(now);
-    }
-
-    /// Drops what is settled from the front; a lost one stays for a while, since it may only be late.
-    fn forget(&mut self, now: Time) {
-        while let Some(sent) = self.sent.front() {
-            let settled = match sent.fate {
-                Fate::Flying => sent.size == 0,
-                Fate::Arrived => true,
-                Fate::Lost => now.since(sent.at) > self.feedback + self.feedback + Span::from_millis(50),
-            };
-            if !settled {
-                break;
-            }
-            self.sent.pop_front();
-            self.first += 1;
-        }
-        if self.sent.is_empty() && self.sent.capacity() > 1024 {
-            self.sent = VecDeque::new();
-        }
-    }
-
-    /// How long word of a packet may take.
-    pub fn due(&self) -> Span {
-        // Reports come by the quickest path, or by this one.
-        let (rtt, deviation) = self.probing.rtt.unwrap_or_default();
-        let usual = self.feedback.as_micros().max(rtt) * 5 / 4 + 2 * deviation + self.disorder.as_micros();
-        (Span::from_micros(usual) + LATE).clamp(LEAST_DUE, MOST_DUE)
-    }
-
-    /// When to [`doubt`](Self::doubt) it, unless something arrives; of a doubtful one, when the next packet is overdue.
-    pub fn overdue(&self) -> Option<Time> {
-        // While it is asked whether large ones pass, that answer decides.
-        if self.flying == 0 || !self.is_up() || self.search.is_suspect() && self.probing.asked.is_some() {
-            return None;
-        }
-        let flies = |sent: &&Sent| sent.fate == Fate::Flying && sent.size > 0;
-        let since = if self.is_doubtful { self.sent.iter().find(flies)?.at } else { self.progress };
-        Some(since + self.due())
-    }
-
-    /// No word came in time. It may be that the last packets were lost, which no later one shows: what is overdue counts as lost. Or the path
-    /// is dead: that a probe has to find out.
-    pub fn doubt(&mut self, now: Time, each: &mut dyn FnMut(Outcome)) {
-        let due = self.due();
-        if !self.is_doubtful {
-            self.is_doubtful = true;
-            self.probing.unanswered = 0;
-            self.probing.asked = None;
-            self.probing.next = now;
-        }
-        let flying = self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying && sent.size > 0);
-        for sent in flying.filter(|sent| now.since(sent.at) >= due) {
-            sent.fate = Fate::Lost;
-            self.search.lost(sent.size);
-            self.flying -= u64::from(sent.size);
-            self.counts.lost += 1;
-            sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
-        }
-    }
-
-    /// It is silent: everything on its way counts as lost.
-    pub fn abandon(&mut self, each: &mut dyn FnMut(Outcome)) {
-        self.is_doubtful = false;
-        // Its probes are no group, and of a parity no report would come.
-        self.parity = Giver::default();
-        for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Flying) {
-            sent.fate = Fate::Lost;
-            sent.slot.into_iter().for_each(|slot| each(Outcome::Lost(slot)));
-        }
-        self.flying = 0;
-    }
-
     /// Others carry its packets from now on: what was wrong with it has to show again. It is asked then.
     pub fn rest(&mut self, ask: Time) {
         self.rate.forget_loss();
@@ -460,13 +305,6 @@ impl Path {
         }
         self.latency.answered(now.since(asked), now);
         self.compare(now);
-    }
-
-    /// Something passed. Where many large ones in a row did not, it is asked at once whether such still pass.
-    fn compare(&mut self, now: Time) {
-        if !self.is_doubtful && self.search.compare() {
-            self.probing.next = now;
-        }
     }
 
     /// The last probe was not answered in time. Whether the path falls silent by that.

@@ -1,5 +1,6 @@
 use super::super::store::Store;
 use super::*;
+use crate::bond::control::{MAP, Report};
 
 fn at(ms: u64) -> Time {
     Time(100_000_000 + ms * 1_000)

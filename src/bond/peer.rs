@@ -26,12 +26,12 @@ use super::{Event, Output, Via};
 
 mod again;
 mod receiving;
+mod reports;
 mod sending;
 mod telling;
 mod tending;
 
 pub use receiving::destination;
-pub use sending::{LARGEST, OUTER, device_mtu};
 
 /// The largest packet that the kernel hands over at once, in segments of a TCP that knows of no larger ones (RFC 9293, 3.7.1).
 const BURST: usize = 65_536 / 536 + 1;

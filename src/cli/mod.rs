@@ -7,7 +7,6 @@ mod keys;
 mod live;
 mod mask;
 pub mod playback;
-pub(crate) mod resolve;
 mod split;
 mod support;
 mod why;

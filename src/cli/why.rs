@@ -81,7 +81,7 @@ fn client(text: &str) -> Result<(IpAddr, Option<u16>), Exit> {
 }
 
 fn resolve(host: &str) -> Result<Vec<IpAddr>, Exit> {
-    super::resolve::resolve(host)
+    crate::linux::resolve::resolve(host)
         .map_err(|why| Exit::said(Code::Failed, format_args!("cannot find an address of '{host}': {why}")))
 }
 

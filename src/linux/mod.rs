@@ -32,6 +32,7 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod raw;
+pub mod resolve;
 pub mod route;
 pub mod signal;
 pub mod sysctl;

@@ -7,9 +7,8 @@ use super::super::control;
 use super::super::ecn;
 use super::super::fair::Admission;
 use super::super::flow::{self, Packet};
-use super::super::frame::{HEADER, PathId, TAG};
+use super::super::frame::{HEADER, OUTER, PathId, TAG};
 use super::super::item::{self, Form, SEQUENCES};
-use super::super::mtu;
 use super::super::path::Path;
 use super::super::pieces;
 use super::super::schedule::{Choice, Load, Scheduler};
@@ -32,19 +31,6 @@ pub(super) const SMALL: usize = 256;
 /// So many of them wait at most, and of one flow: 40 ms of a call. Of acknowledgments, which take one another's place, there are few.
 const EXPRESS: usize = 64;
 const EXPRESS_EACH: usize = 8;
-/// What the tunnel adds to an item on a wire: our header and tag, UDP's, IPv4's and Ethernet's. Of small packets it is the greater part.
-pub const OUTER: usize = HEADER + TAG + 8 + 20 + 14;
-/// What squeezing saves a full packet of TCP over IPv4 with timestamps: 52 bytes of headers become 12.
-const SAVED: u16 = 38;
-
-/// The largest packet that a device should take whose peer takes datagrams of `size` bytes: TCP's, squeezed, fit exactly;
-/// others of full size leave in two pieces.
-pub const fn device_mtu(size: u16) -> u16 {
-    size - (HEADER + TAG + item::OVERHEAD) as u16 + SAVED
-}
-
-/// The largest packet that a device may be made to take: two pieces carry it over any path. A larger one would find no shape there.
-pub const LARGEST: u16 = 2 * (mtu::LEAST - (HEADER + TAG + item::OVERHEAD) as u16);
 
 impl Peer {
     /// A packet from the device.

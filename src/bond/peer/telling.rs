@@ -6,11 +6,12 @@ use crate::time::Time;
 
 use super::super::address::Address;
 use super::super::frame::PathId;
+use super::super::mtu;
 use super::super::path::{Path, State};
 use super::super::status::{PathStatus, RemoteStatus, State as Told};
 use super::super::store::Slot;
 use super::super::tally::Tally;
-use super::{Peer, sending};
+use super::Peer;
 
 impl Peer {
     /// A session is there, and a path.
@@ -78,7 +79,7 @@ impl Peer {
             retransmitted: path.counts.lost,
             reordered: path.counts.reordered,
             queue_us: path.is_up().then(|| path.rate.queue(now)),
-            mtu: if is_up { sending::device_mtu(path.search.confirmed()) } else { 0 },
+            mtu: if is_up { mtu::device(path.search.confirmed()) } else { 0 },
         })
     }
 }

@@ -4,6 +4,7 @@ use crate::time::{Span, Time};
 
 use super::super::control::{self, Control, Terms};
 use super::super::frame::{HEADER, PathId, TAG};
+use super::super::mtu;
 use super::super::path::{Path, State};
 use super::super::{Event, Output, Via};
 use super::{CALM, GIVEN_UP, Peer, QUIET, RETRY, STOPPED, STRANGE, URGENT, sending};
@@ -149,7 +150,7 @@ impl Peer {
         }
         if let Some(size) = size.filter(|size| *size != self.size) {
             self.size = size;
-            out.event(self.number, Event::Mtu(sending::device_mtu(size)));
+            out.event(self.number, Event::Mtu(mtu::device(size)));
         }
     }
 

@@ -9,7 +9,7 @@ use super::world::{Plan, World};
 use super::{CLIENT, SERVER, Side};
 use crate::bond::Event;
 use crate::bond::frame::PathId;
-use crate::bond::peer::{LARGEST, device_mtu};
+use crate::bond::mtu::{self, LARGEST_DEVICE};
 use crate::time::Span;
 
 /// From this millisecond on, the link takes IP packets of so many bytes.
@@ -51,7 +51,7 @@ fn a_path_that_shrinks_stops_no_transfer() {
         let share = world.report().share(rate);
         assert!(share > 600, "{links:?} {control:?}: {share}");
         // Only who sends much finds out at once.
-        assert_eq!(sizes(&world, from).last(), Some(&device_mtu(1_372)), "{links:?} {control:?}");
+        assert_eq!(sizes(&world, from).last(), Some(&mtu::device(1_372)), "{links:?} {control:?}");
     }
 }
 
@@ -68,7 +68,7 @@ fn losses_and_cuts_are_not_taken_for_it() {
         world.add(|app| Bulk::new(app, SERVER, Control::Bbr));
         world.run_ms(10_000);
         assert_eq!([CLIENT, SERVER].map(|side| sizes(&world, side)), before);
-        assert_eq!(before[SERVER].last(), Some(&device_mtu(1_472)));
+        assert_eq!(before[SERVER].last(), Some(&mtu::device(1_472)));
     }
 }
 
@@ -79,7 +79,7 @@ fn a_path_that_carries_less_than_the_least_is_not_used() {
     let narrow = Event::Narrow(PathId::new(0).unwrap());
     for end in [CLIENT, SERVER] {
         assert!(world.said.iter().any(|(_, side, event)| (*side, *event) == (end, narrow)), "{:?}", world.said);
-        assert_eq!(sizes(&world, end).last(), Some(&device_mtu(1_472)));
+        assert_eq!(sizes(&world, end).last(), Some(&mtu::device(1_472)));
     }
     world.add(|app| Bulk::new(app, SERVER, Control::Cubic));
     world.run_ms(2_000);
@@ -93,14 +93,14 @@ fn a_path_that_carries_less_than_the_least_is_not_used() {
     world.run_ms(10_000);
     assert_eq!(world.said.last().map(|(.., event)| *event), Some(Event::Down), "{:?}", world.said);
     world.run_ms(630_000);
-    assert_eq!(world.said.last().map(|(.., event)| *event), Some(Event::Mtu(device_mtu(1_472))), "{:?}", world.said);
+    assert_eq!(world.said.last().map(|(.., event)| *event), Some(Event::Mtu(mtu::device(1_472))), "{:?}", world.said);
 }
 
 #[test]
 fn the_largest_packet_that_a_device_may_take_passes_the_narrowest_path() {
     let mut world = World::new(&Plan::new(&[(8, 10)]).both(0, |way| way.mtu = 1_260), &Bonded::usual);
     world.run_ms(10_000);
-    for (length, delivered) in [(LARGEST, 1), (LARGEST + 1, 1)] {
+    for (length, delivered) in [(LARGEST_DEVICE, 1), (LARGEST_DEVICE + 1, 1)] {
         let payload = vec![7; usize::from(length) - 28];
         world.io.send(&Parsed { from: CLIENT, app: 0, id: length, body: Body::Udp { payload } });
         world.run_ms(200);

@@ -8,7 +8,7 @@ use super::link::{Change, Link, Way};
 use super::packet::{Body, Parsed, SYN};
 use super::report::Report;
 use super::{App, CLIENT, Dice, End, NEVER, Out, SERVER, Side};
-use crate::bond::peer::device_mtu;
+use crate::bond::mtu;
 use crate::time::{Span, Time};
 
 /// What a device does whose queue is full.
@@ -46,7 +46,7 @@ impl Plan {
             changes: Vec::new(),
             device: 300,
             full: Full::Drops,
-            mtu: usize::from(device_mtu(1_472)),
+            mtu: usize::from(mtu::device(1_472)),
             // The second wraps in 32 bits of microseconds within the first five seconds.
             clocks: [Span::from_secs(77), Span(u32::MAX as u64 - 4_700_000)],
             lateness: Span::from_micros(60),

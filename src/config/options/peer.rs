@@ -4,7 +4,7 @@ use super::Kind::{Client, Peer};
 use super::Shape::{self, Bool, OneOf};
 use super::Without::{Default, Required};
 use super::{KEY, Spec, count, list, one, otherwise, time};
-use crate::bond::peer::LARGEST;
+use crate::bond::mtu::LARGEST_DEVICE;
 use crate::time::Span;
 
 #[rustfmt::skip]
@@ -44,7 +44,7 @@ pub(super) const OPTIONS: &[Spec] = &[
          its way. A server takes no route to all."),
     list(Peer, "allowed_ips", Shape::Prefix, otherwise("of a server: the networks of address", &["10.74.20.2", "192.168.1.0/24"]),
         "What the client of this section may use as a source, and what is sent to it. Only of role server, with public_key."),
-    one(Peer, "mtu", count(576, LARGEST, "bytes"), otherwise("the largest that fits into every path", &["1400"]),
+    one(Peer, "mtu", count(576, LARGEST_DEVICE, "bytes"), otherwise("the largest that fits into every path", &["1400"]),
         "The largest packet inside. TCP connections are told of it by their MSS."),
     one(Peer, "scheduler", OneOf(&["adaptive", "redundant", "weighted", "failover"]), Default(&["adaptive"]),
         "adaptive: each packet over the link where it arrives first; redundant: every packet over every link; weighted: by the \

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::cli::resolve::resolve;
 use crate::config::Endpoint;
+use crate::linux::resolve::resolve;
 use crate::linux::thread::Thread;
 use crate::time::{Span, Time};
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::linux::clock::now;
-use crate::linux::file;
+use super::clock::now;
+use super::file;
 use crate::probe::dns::{Kind, LENGTH, Question};
 use crate::probe::target::is_host_name;
 use crate::time::Span;
