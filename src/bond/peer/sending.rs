@@ -62,29 +62,10 @@ impl Peer {
         }
         let packet = Packet { head: marked.as_deref().unwrap_or(packet.head), ..packet };
         let urgent = place.start || nature.urgent;
-        let room = usize::from(self.size) - HEADER - TAG;
+        let room = self.room();
         let sequence = self.sequences[usize::from(nature.flow)];
         let (flow, pending) = (nature.flow, packet.pending);
-        let mut item = std::mem::take(&mut self.scratch);
-        item.clear();
-        item.reserve(item::OVERHEAD + packet.length());
-        let begin = |form, item: &mut Vec<u8>| {
-            item.clear();
-            match said {
-                Some(_) => item::begin_loose(form, pending, flow, item),
-                None => item::begin(form, pending, flow, sequence, item),
-            }
-        };
-        begin(Form::Squeezed, &mut item);
-        let squeezed = self.squeezer.squeeze(&packet, flow, now, &mut item);
-        if !squeezed.done || item.len() > room {
-            begin(Form::Whole, &mut item);
-            item.extend_from_slice(packet.head);
-            item.extend_from_slice(packet.body);
-        }
-        if let Some(name) = squeezed.announce.filter(|_| self.announced.len() < ANNOUNCED) {
-            self.announce(name, now);
-        }
+        let mut item = self.written(&packet, flow, said.is_none().then_some(sequence), now);
         if place.again {
             item::mark_again(&mut item);
         }
@@ -113,6 +94,36 @@ impl Peer {
         if let Some((slot, said)) = waits.zip(said).filter(|(slot, _)| self.express.contains(slot)) {
             self.acks.waits(slot, said);
         }
+    }
+
+    /// The item that carries a packet: squeezed if that fits into a datagram, else whole. One without a `sequence` is loose.
+    fn written(&mut self, packet: &Packet, flow: u8, sequence: Option<u32>, now: Time) -> Vec<u8> {
+        let begin = |form, item: &mut Vec<u8>| {
+            item.clear();
+            match sequence {
+                None => item::begin_loose(form, packet.pending, flow, item),
+                Some(sequence) => item::begin(form, packet.pending, flow, sequence, item),
+            }
+        };
+        let mut item = std::mem::take(&mut self.scratch);
+        item.clear();
+        item.reserve(item::OVERHEAD + packet.length());
+        begin(Form::Squeezed, &mut item);
+        let squeezed = self.squeezer.squeeze(packet, flow, now, &mut item);
+        if !squeezed.done || item.len() > self.room() {
+            begin(Form::Whole, &mut item);
+            item.extend_from_slice(packet.head);
+            item.extend_from_slice(packet.body);
+        }
+        if let Some(name) = squeezed.announce.filter(|_| self.announced.len() < ANNOUNCED) {
+            self.announce(name, now);
+        }
+        item
+    }
+
+    /// Bytes of an item that every path carries.
+    fn room(&self) -> usize {
+        usize::from(self.size) - HEADER - TAG
     }
 
     /// Whether a small packet of this flow leaves before all large ones. A flood of small ones is no better than one of large ones.
@@ -304,9 +315,10 @@ impl Peer {
 
     /// A group of a path's packets is complete.
     pub(super) fn parity(&mut self, id: PathId, via: &Via, now: Time, out: &mut dyn Output) {
+        let room = self.room();
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         let mut pieces = std::mem::take(&mut self.parities);
-        path.parity.write(usize::from(self.size) - HEADER - TAG, &mut pieces);
+        path.parity.write(room, &mut pieces);
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
             if let Some(counter) = seal(&mut self.sessions, path, via, piece, None, now, out) {
                 path.parity.sent(counter, piece);
