@@ -50,6 +50,8 @@ pub struct RemoteStatus {
     pub reordered: u64,
     /// Packets that never came, as far as is known by now.
     pub given_up: u64,
+    /// Packets, of either direction, that found no path, no room or no shape, waited too long, or that a full queue let go.
+    pub dropped: u64,
     /// Packets that wait to be sent.
     pub queue: u32,
     pub paths: Vec<PathStatus>,
@@ -133,6 +135,7 @@ impl RemoteStatus {
             duplicates: 0,
             reordered: 0,
             given_up: 0,
+            dropped: 0,
             queue: 0,
             paths: Vec::new(),
         }

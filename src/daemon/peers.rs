@@ -248,6 +248,7 @@ fn remote(remote: &RemoteStatus, now: Time) -> Vec<(&'static str, Value)> {
         ("duplicates", remote.duplicates.into()),
         ("reordered", remote.reordered.into()),
         ("given_up", remote.given_up.into()),
+        ("dropped", remote.dropped.into()),
         ("queue", remote.queue.into()),
         ("paths", remote.paths.iter().map(path).collect::<Vec<_>>().into()),
     ]

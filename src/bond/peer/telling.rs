@@ -51,6 +51,7 @@ impl Peer {
         status.duplicates = order.duplicates;
         status.reordered = order.reordered;
         status.given_up = order.given_up.saturating_sub(order.late);
+        status.dropped = self.totals.dropped;
         status.queue = (self.fair.packets() + self.again.len()) as u32;
         let known = || self.paths.iter().flatten().filter(|path| path.address.is_some());
         let heard = known().find(|path| path.is_up()).or_else(|| known().next());

@@ -241,12 +241,13 @@ const PEER: &[Family] = &[
     Family {
         name: "peer_packets",
         shape: Counter(Unit::None),
-        help: "Packets that came more than once, waited for an earlier one, were not waited for any longer, or came because they \
-               were sent again.",
+        help: "Packets that came more than once, waited for an earlier one, were not waited for any longer, came because they \
+               were sent again, or were dropped for want of a path or of room.",
         samples: &[
             (("kind", "duplicate"), &["duplicates"]),
             (("kind", "reordered"), &["reordered"]),
             (("kind", "given_up"), &["given_up"]),
+            (("kind", "dropped"), &["dropped"]),
             (("kind", "repaired"), &["repaired"]),
         ],
     },

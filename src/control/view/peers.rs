@@ -112,6 +112,7 @@ fn details(peer: &Value) -> Pieces {
         ("reordered", "reordered"),
         ("duplicates", "duplicates"),
         ("given_up", "given up"),
+        ("dropped", "dropped"),
         ("queue", "waiting"),
     ];
     for (key, word) in counters {

@@ -429,6 +429,7 @@ fn peers() -> Value {
         ("endpoint", "192.0.2.1:7420".into()),
         ("handshake_s", 55u32.into()),
         ("repaired", 12u32.into()),
+        ("dropped", 3u32.into()),
         ("queue", 0u32.into()),
         ("paths", vec![path("wan", "up", 21_300), path("lte", "down", 0)].into()),
     ];
@@ -442,7 +443,7 @@ fn peers_with_paths_and_clients() {
 PEER    STATE  SINCE      RTT   QUEUE   LOSS         DOWN  UP      RX     TX  RESENT  REORDERED
 vps     up      12 s                                           2.0 MB  700 B
   answers came, client on bond0, scheduler adaptive, 10.74.20.2/24, mtu 1400,
-  endpoint 192.0.2.1:7420, keys of 55 s ago, 12 repaired
+  endpoint 192.0.2.1:7420, keys of 55 s ago, 12 repaired, 3 dropped
   wan   up            21.3 ms  4.2 ms  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B    1234          5
   lte   down                -       -  0.4 %  43.0 Mbit/s   -  1.2 MB  300 B    1234          5
 site    down    12 s                                           2.0 MB  700 B

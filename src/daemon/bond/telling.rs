@@ -241,6 +241,7 @@ fn sum(clients: &[RemoteStatus], mut all: RemoteStatus) -> RemoteStatus {
         all.duplicates += client.duplicates;
         all.reordered += client.reordered;
         all.given_up += client.given_up;
+        all.dropped += client.dropped;
         all.queue += client.queue;
     }
     all
