@@ -31,6 +31,8 @@ const AHEAD: u32 = 2 * MAX_WAITING as u32;
 const BEHIND: u32 = 4096;
 /// Packets that TCP sent again and that wait for older ones, over all flows; beyond it the first one passes.
 const MAX_AGAIN: usize = 256;
+/// Sequences that are asked for one by one.
+const FEW: usize = 64;
 /// After this time without a waiting packet the memory is given back.
 const REST: Span = Span::from_secs(1);
 
@@ -322,6 +324,7 @@ impl Order {
 
     /// Delivers what waits of a flow before `sequence`, and gives up what is missing there.
     fn advance(&mut self, flow: u8, sequence: u32, now: Time, deliver: &mut dyn FnMut(&[u8])) {
+        let mut misses = 0;
         loop {
             let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return };
             let next = Key::new(flow, bucket.next);
@@ -335,9 +338,13 @@ impl Order {
             }
             if self.take(next, now, deliver) {
                 self.pass(flow, next.sequence());
+                misses = 0;
                 continue;
             }
-            let reach = self.queue.distance(next).unwrap_or(1).min(missing as u32);
+            misses += 1;
+            // After some steps in vain it is less work to look at all that wait.
+            let far = misses >= FEW.min(self.queue.length());
+            let reach = if far { self.queue.distance(next).unwrap_or(missing as u32).min(missing as u32) } else { 1 };
             self.pass(flow, (next.sequence() + reach - 1) % SEQUENCES);
             self.give_up(next, reach, now);
         }

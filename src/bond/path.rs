@@ -193,8 +193,12 @@ impl Path {
     }
 
     /// Whether it remembers as much as it may: nothing leaves then.
-    pub fn is_full(&self) -> bool {
-        self.sent.len() >= MOST + MOST_WORDS
+    pub fn is_full(&mut self, now: Time) -> bool {
+        let is_full = |path: &Path| path.sent.len() >= MOST + MOST_WORDS;
+        if is_full(self) {
+            self.forget(now);
+        }
+        is_full(self)
     }
 
     /// A packet left. `size` 0: nobody waits for word of it.

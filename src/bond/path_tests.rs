@@ -52,12 +52,11 @@ fn words_behind_a_packet_are_bounded_and_go_with_it() {
     let slot = Store::default().add(false, at(0), |item| item.push(0));
     path.left(1_000, slot, at(0));
     let mut words = 0;
-    while !path.is_full() {
+    while !path.is_full(at(1)) {
         path.left(0, None, at(1));
         words += 1;
     }
     assert_eq!(words, MOST + MOST_WORDS - 1);
     path.doubt(at(2_000), &mut |outcome| lost += u32::from(matches!(outcome, Outcome::Lost(_))));
-    path.left(0, None, at(4_000));
-    assert!(lost == 1 && !path.is_full() && path.opens(1_000).is_some());
+    assert!(lost == 1 && !path.is_full(at(4_000)) && path.opens(1_000).is_some());
 }

@@ -327,6 +327,8 @@ impl Peer {
             }
         }
         if self.instance != Some(instance) {
+            // Its machine may have another clock by now.
+            self.clock = None;
             if self.instance.is_some() {
                 if !self.settings.client {
                     // It speaks of them again if they are others.

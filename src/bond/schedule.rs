@@ -134,8 +134,7 @@ impl Schedule {
         up(paths, 0).min_by_key(|path| path.arrival(0, now)).map(|path| path.id)
     }
 
-    /// For a packet that is sent again: the quickest way, whatever the scheduler. But what
-    /// `failover` left it left for these as well.
+    /// For a packet that is sent again: the quickest way, whatever the scheduler; but `failover` keeps to its own.
     pub fn quickest(&self, paths: &mut Paths, size: usize, now: Time) -> Choice {
         if self.mode == Scheduler::Failover {
             return take(paths, self.preferred(paths, size, now), size, in_turn, now);

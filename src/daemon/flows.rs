@@ -8,12 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::install::Installation;
 use crate::config::OnDown;
-use crate::kernel::{Control, Failure, Flow};
+use crate::kernel::{Control, Flow};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks};
 use crate::logging;
 use crate::steer::{self, Plan};
 
 const TCP: u8 = 6;
+/// So often is tried again what failed, for want of memory mostly.
+const FAILURES: u8 = 3;
 
 /// What has happened to links since conntrack heard of it.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub struct Flows {
     left: LinkSet,
     rose: bool,
     stale: Vec<(LinkId, IpAddr)>,
+    /// How often in a row that failed.
+    failures: u8,
 }
 
 /// The addresses that a link had last.
@@ -77,14 +81,14 @@ impl Flows {
         }
     }
 
-    /// Does what is left to do, after the rules for `plan` were loaded. What fails is left for the next time.
-    pub fn settle<K: Control>(&mut self, installation: &mut Installation<K>, plan: &Plan) -> Result<(), Failure> {
-        let (marks, mut failure) = (plan.config.main.mark_mask, None);
+    /// Does what is left to do, after the rules for `plan` were loaded. Whether something failed, and is to be tried again.
+    pub fn settle<K: Control>(&mut self, installation: &mut Installation<K>, plan: &Plan) -> bool {
+        let marks = plan.config.main.mark_mask;
+        let (gives_up, mut failed) = (self.failures >= FAILURES, false);
         let mut is_done = |whose: &dyn Display, done: io::Result<()>| {
-            let error = done.err().map(|error| format!("link {whose}: cannot move its connections: {error}"));
-            let is_done = error.is_none();
-            failure = failure.take().or(error);
-            is_done
+            failed |= done.is_err();
+            done.inspect_err(|error| logging::warn!("link {whose}: cannot move its connections: {error}")).is_ok()
+                || gives_up
         };
         for id in self.left.iter() {
             let forgotten = installation.kernel.forget(marks.link(id), marks.link_mask(), None);
@@ -116,7 +120,8 @@ impl Flows {
             }
             self.rose = rose;
         }
-        failure.map_or(Ok(()), Err)
+        self.failures = if failed && !gives_up { self.failures + 1 } else { 0 };
+        self.failures > 0
     }
 
     fn move_off<K: Control>(&self, installation: &mut Installation<K>, plan: &Plan, link: &Link) -> io::Result<()> {

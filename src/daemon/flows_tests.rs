@@ -53,7 +53,7 @@ impl Bench {
         let (queueing, lost) = (Queueing::Nft, self.flows.lost());
         let plan = Plan { config, links, lost, queueing, direct: &[], tunnels: &[], splits: None, races: 10 };
         self.installation.apply(&plan).unwrap();
-        self.done = self.flows.settle(&mut self.installation, &plan).is_ok();
+        self.done = !self.flows.settle(&mut self.installation, &plan);
         self.flows().len()
     }
 
@@ -104,6 +104,13 @@ fn what_the_kernel_refused_is_done_the_next_time() {
         bench.installation.kernel.forgets_not = 1;
         assert_eq!((bench.refresh(&config, after), bench.done), (1, false));
         assert_eq!((bench.refresh(&config, after), bench.done), (0, true));
+        // A kernel that never does it is not asked for ever.
+        let mut bench = Bench::new(&config);
+        bench.installation.kernel.forgets_not = u32::MAX;
+        let again = (0..10).take_while(|_| (bench.refresh(&config, after), bench.done).1).count();
+        assert_eq!(again, 0);
+        let again = (0..10).take_while(|_| (bench.refresh(&config, after), !bench.done).1).count();
+        assert_eq!(again, usize::from(FAILURES) - 1);
     }
 }
 

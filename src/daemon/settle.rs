@@ -62,7 +62,7 @@ impl Daemon {
             attached.link.up = attached.lacks.is_none() && probes.prober.state().usable();
         }
         self.tell(&before);
-        let bonded = self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
+        let mut again = self.bond.follow(&self.config, &self.attached, &snapshot, self.marks);
         let links: Vec<Link> = self.attached.iter().map(|attached| attached.link.clone()).collect();
         let (ways, tunnels) = (self.ways(), self.peers.tunnels(&self.config));
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
@@ -84,8 +84,14 @@ impl Daemon {
             splits: Some(&self.place),
             races: self.races,
         };
-        let done = self.installation.apply(&plan).and_then(|()| self.flows.settle(&mut self.installation, &plan));
+        let done = self.installation.apply(&plan);
+        if done.is_ok() {
+            again |= self.flows.settle(&mut self.installation, &plan);
+        }
+        if again {
+            self.settle = Some(now() + RETRY);
+        }
         self.racing.beat();
-        done.and(bonded)
+        done
     }
 }

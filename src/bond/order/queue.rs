@@ -5,8 +5,6 @@ use crate::time::Time;
 
 /// Chains of the table of packets, a power of two: consecutive sequences fall into different ones.
 const CHAINS: usize = 1024;
-/// Packets that are looked at one by one.
-const FEW: usize = 64;
 /// No slot.
 const NONE: u16 = u16::MAX;
 
@@ -104,17 +102,15 @@ impl Queue {
         self.find(key).is_some()
     }
 
-    /// How many sequences after this one the next packet of its flow waits. `None`: there are so many packets that to look at each
-    /// takes longer than to ask for each sequence; or none of that flow.
+    /// How many sequences after this one the next packet of its flow waits. `None`: none does. It looks at all that wait.
     pub fn distance(&self, from: Key) -> Option<u32> {
-        let mut at = Some(self.oldest).filter(|_| self.length <= FEW);
-        let mut least = None;
-        while let Some(slot) = at.and_then(|at| self.slots.get(usize::from(at))) {
+        let (mut at, mut least) = (self.oldest, None);
+        while let Some(slot) = self.slots.get(usize::from(at)) {
             let distance = slot.key.sequence().wrapping_sub(from.sequence()) % SEQUENCES;
             if slot.key.flow() == from.flow() && distance > 0 {
                 least = Some(least.map_or(distance, |least: u32| least.min(distance)));
             }
-            at = Some(slot.after);
+            at = slot.after;
         }
         least
     }

@@ -344,7 +344,7 @@ pub(super) fn seal(
     now: Time,
     out: &mut dyn Output,
 ) -> Option<u64> {
-    sessions.current(now).filter(|_| !path.is_full())?;
+    sessions.current(now).filter(|_| !path.is_full(now))?;
     let length = HEADER + item.len() + TAG;
     let room = out.slot(via, length);
     if let Some(text) = room.bytes.get_mut(HEADER..HEADER + item.len()) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bond::keys::Secret;
 use crate::config::{Config, Key, PrivateKey};
-use crate::kernel::{Failure, Snapshot};
+use crate::kernel::Snapshot;
 use crate::link::Marks;
 use crate::linux::file;
 use crate::linux::poll::Waker;
@@ -77,14 +77,8 @@ impl Bond {
         }
     }
 
-    /// Has peers follow their configuration and the links.
-    pub fn follow(
-        &mut self,
-        config: &Config,
-        attached: &[Attached],
-        now: &Snapshot,
-        marks: Marks,
-    ) -> Result<(), Failure> {
+    /// Has peers follow their configuration and the links. Whether that failed, and is to be tried again.
+    pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) -> bool {
         let key = |name: &str| self.keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.clone());
         let wanted = config.peers.iter().filter_map(|peer| {
             let ways = ways(peer, attached, now, marks);
@@ -93,21 +87,26 @@ impl Bond {
         let wanted: Vec<Wanted> = wanted.collect();
         if wanted.is_empty() {
             self.stop();
-            return Ok(());
+            return false;
         }
         if self.running.as_ref().is_some_and(|(_, thread)| thread.is_finished()) {
             self.stop();
         }
         if self.running.is_none() {
-            let running = self.start().map_err(|error| format!("cannot start the bond's thread: {error}"))?;
-            self.running = Some(running);
+            match self.start() {
+                Ok(running) => self.running = Some(running),
+                Err(error) => {
+                    logging::error!("cannot start the bond's thread: {error}; trying again");
+                    return true;
+                }
+            }
         }
         if let Some((shared, _)) = self.running.as_ref().filter(|_| wanted != self.told) {
             shared.letters().wanted = Some(wanted.clone());
             shared.waker.wake();
             self.told = wanted;
         }
-        Ok(())
+        false
     }
 
     fn start(&self) -> io::Result<(Arc<Shared>, Thread)> {
