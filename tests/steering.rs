@@ -121,6 +121,22 @@ fn the_last_resort_decides_without_links() {
     }
 }
 
+/// OpenWrt's default routes for IPv6 are for the provider's own prefix only, and a client with another address is translated: the main table
+/// leads it nowhere, but a link's does.
+#[test]
+fn the_main_tables_default_route_need_not_be_for_the_client() {
+    need_lab!();
+    let bed = Bed::new(&[30, 2]);
+    let server = bed.server(SERVERS[1], 80);
+    assert_eq!(bed.link_taken(&server), 2);
+    bed.lab.router().sh("ip -6 route show default | while read -r _ rest; do
+        ip -6 route del default $rest
+        ip -6 route add default from 2001:db8:7777::/48 $rest
+        done");
+    let connects = || connect(bed.lab.client(), server.address(), ms(1000)).is_ok();
+    eventually("raced all the same", || connects() && bed.link_taken(&server) == 2);
+}
+
 #[test]
 fn only_lan_devices_are_served() {
     need_lab!();

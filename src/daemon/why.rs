@@ -43,7 +43,7 @@ impl Daemon {
         if let Some(from) = question.from {
             question.own = own.contains(&from) && question.device.is_none();
             if !question.own && question.device.is_none() {
-                question.device = route(snapshot, from, false).and_then(|route| device(snapshot, route));
+                question.device = route(snapshot, from).and_then(|route| device(snapshot, route));
             }
         }
         let links = self.ways();
@@ -71,7 +71,6 @@ impl Daemon {
             plan,
             now: at,
             own: &own,
-            default_route: route(snapshot, question.to, true).is_some(),
             memory: memory.as_ref(),
             state: &|id| self.state_of(id, at),
             in_set: &mut |name| {
@@ -109,7 +108,7 @@ impl Daemon {
             };
             why.reasons.push(text);
         }
-        let main = (why.way == Way::Main).then(|| match route(snapshot, question.to, false) {
+        let main = (why.way == Way::Main).then(|| match route(snapshot, question.to) {
             Some(route) => said(snapshot, route),
             None => "no route".into(),
         });
@@ -214,11 +213,11 @@ fn is_about(record: &Record, question: &Question) -> bool {
     })
 }
 
-/// The route of the main table to an address; with `default`, only a default route.
-fn route(snapshot: &Snapshot, to: IpAddr, default: bool) -> Option<&Route> {
+/// The route of the main table to an address.
+fn route(snapshot: &Snapshot, to: IpAddr) -> Option<&Route> {
     let fits = |route: &&Route| {
         let (address, length) = route.destination;
-        (!default || length == 0) && Prefix::new(address, length).is_some_and(|prefix| prefix.contains(to))
+        Prefix::new(address, length).is_some_and(|prefix| prefix.contains(to))
     };
     let routes = snapshot.routes.iter().filter(fits);
     routes.min_by_key(|route| (core::cmp::Reverse(route.destination.1), route.metric))

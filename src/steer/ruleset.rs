@@ -264,16 +264,17 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
     }
 }
 
+/// What is no single host's address elsewhere. (Not `!= unicast`: for IPv6 nft asks all of the routing, with the packet's source, and OpenWrt's
+/// default route is none for clients whose address the router has to translate. A link's table has one.)
+const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole, prohibit }";
+
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
     out.chain(format_args!("new"), None);
     // What began before us keeps the way that it has.
-    out.rules(&[
-        "ct state != new return",
-        "fib daddr type != unicast return",
-        "ip daddr @ipv4_direct return",
-        "ip6 daddr @ipv6_direct return",
-    ]);
+    out.rule(format_args!("ct state != new return"));
+    out.rule(format_args!("{NO_HOST} return"));
+    out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     tunnel::write_routes(out, plan);
     out.rule(format_args!("goto rules"));
     out.chain(format_args!("classify"), Some("filter hook prerouting priority mangle"));
@@ -302,7 +303,8 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     }
     // An error or a reset that the router itself sends about a connection: its client's is not to leave by the connection's link.
     out.chain(format_args!("about"), None);
-    out.rules(&["fib daddr type != unicast accept", "ip daddr @ipv4_direct accept", "ip6 daddr @ipv6_direct accept"]);
+    out.rule(format_args!("{NO_HOST} accept"));
+    out.rules(&["ip daddr @ipv4_direct accept", "ip6 daddr @ipv6_direct accept"]);
     known::write(out, plan, false);
     write_asked(out, plan);
     out.chain(format_args!("local"), Some("route hook output priority mangle"));
@@ -318,12 +320,9 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
 fn write_asked(out: &mut Writer, plan: &Plan) {
     let local = plan.config.main.local_traffic;
     out.chain(format_args!("asked"), None);
-    out.rules(&[
-        "ct state != new return",
-        "fib daddr type != unicast return",
-        "ip daddr @ipv4_direct return",
-        "ip6 daddr @ipv6_direct return",
-    ]);
+    out.rule(format_args!("ct state != new return"));
+    out.rule(format_args!("{NO_HOST} return"));
+    out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     for link in with_devices(plan) {
         for (ip, ipv4) in [("ip", true), ("ip6", false)] {
             let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

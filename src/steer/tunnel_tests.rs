@@ -198,7 +198,6 @@ fn why_tells_of_peers() {
             plan: plan(&config, links, tunnels),
             now: Time(0),
             own: &[],
-            default_route: true,
             memory: None,
             state: &|_| "down: silent".into(),
             in_set: &mut |_| None,

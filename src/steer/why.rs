@@ -39,8 +39,6 @@ pub struct Facts<'a> {
     pub now: Time,
     /// The router's own addresses.
     pub own: &'a [IpAddr],
-    /// Whether the main table has a default route of the question's family.
-    pub default_route: bool,
     /// What the races remember of the server and service.
     pub memory: Option<&'a Remembered>,
     /// How a link that is not up is, such as `down for 5 s: no carrier`.
@@ -145,10 +143,6 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
     let covering = plan.direct.iter().filter(|prefix| prefix.contains(to));
     if let Some(direct) = covering.max_by_key(|prefix| prefix.length()) {
         return spare(Way::Main, format_args!("{direct} is reached without the default route: never steered"));
-    }
-    // nft's `fib daddr type` asks the local table for IPv4, and all of the routing for IPv6.
-    if to.is_ipv6() && !facts.default_route {
-        return spare(Way::Main, format_args!("the main routing table has no IPv6 default route: not steered"));
     }
     let link = asked?;
     let way = Way::Links(vec![(link.id, 100)]);

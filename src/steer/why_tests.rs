@@ -77,7 +77,6 @@ fn ask(question: &Question, change: impl FnOnce(&mut Vec<Link>)) -> (Way, Vec<St
         plan,
         now: Time(0),
         own: &["192.168.1.1".parse().unwrap()],
-        default_route: true,
         memory: None,
         state: &|_| "down for 5 s: no carrier".into(),
         in_set: &mut |name| Some(name == "films4" && question.to.to_string() == "203.0.113.99"),
