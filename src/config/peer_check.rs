@@ -9,6 +9,9 @@ use super::{ClientConfig, Key, LinkConfig, MAX_CLIENTS, MAX_PEERS, PeerConfig, P
 use crate::bond::keys::Secret;
 use crate::link::MAX_LINKS;
 
+/// The smallest MTU of a device with IPv6.
+const LEAST_IPV6: u16 = 1_280;
+
 pub struct Peers<'c, 'a> {
     pub links: &'c [Read<'a, LinkConfig>],
     pub peers: &'c [Read<'a, PeerConfig>],
@@ -22,6 +25,7 @@ impl Peers<'_, '_> {
         self.count(faults);
         for (index, peer) in self.peers.iter().enumerate() {
             keys(&peer.known, faults);
+            size(peer, faults);
             self.role(peer, faults);
             self.paths(peer, faults);
             if peer.enabled {
@@ -285,6 +289,14 @@ fn keys(known: &Known, faults: &mut Vec<Fault>) {
             "preshared_key",
             format_args!("must be a key of its own, the same at both ends: 'cheaproute genpsk' makes one"),
         );
+    }
+}
+
+/// On a smaller device the kernel has no IPv6 (IPV6_MIN_MTU, net/ipv6.h): it refuses the address, and with it all of the device.
+fn size(peer: &Read<PeerConfig>, faults: &mut Vec<Fault>) {
+    let ipv6 = peer.config.address.iter().any(|own| own.address.is_ipv6());
+    if ipv6 && peer.config.mtu.is_some_and(|mtu| mtu < LEAST_IPV6) {
+        peer.known.fault_of(faults, "mtu", format_args!("must be at least {LEAST_IPV6} beside an IPv6 'address'"));
     }
 }
 

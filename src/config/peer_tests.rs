@@ -297,3 +297,14 @@ fn values_there_and_back() {
         assert!(text.parse::<Mac>().is_err(), "{text}");
     }
 }
+
+/// The kernel would refuse the address, and the device would never come up.
+#[test]
+fn ipv6_takes_packets_of_1280_bytes() {
+    let mtu = |mtu: u16, address: &str| said(&client(&format!("list address {address}\noption mtu {mtu}")));
+    assert_eq!(
+        mtu(1279, "fd74:20::2/64"),
+        ["f:9: peer 'vps': option 'mtu': must be at least 1280 beside an IPv6 'address'"]
+    );
+    assert!(mtu(1280, "fd74:20::2/64").is_empty() && mtu(1279, "10.74.20.2/24").is_empty());
+}
