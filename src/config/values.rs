@@ -160,7 +160,7 @@ impl FromStr for NftSet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        if is_nft_name(text) { Ok(NftSet { name: text.into() }) } else { Err(Invalid) }
+        if is_set_name(text) { Ok(NftSet { name: text.into() }) } else { Err(Invalid) }
     }
 }
 
@@ -191,10 +191,12 @@ pub fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.len() < 4096 && !text.ends_with('/') && !text.chars().any(char::is_control)
 }
 
-fn is_nft_name(text: &str) -> bool {
+/// What stays a name with 4 or 6 behind it: `ip6` and `icmpv6` are words of nft's, `sticky_1_1_4` is a set of a policy.
+fn is_set_name(text: &str) -> bool {
     let letter = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
     let first = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
-    first && text.len() <= MAX_NAME && text.bytes().all(letter)
+    let taken = ["ip", "icmpv"].contains(&text) || text.starts_with("sticky_");
+    first && !taken && text.len() < MAX_NAME && text.bytes().all(letter)
 }
 
 pub use crate::probe::target::is_elsewhere as is_host;

@@ -47,6 +47,10 @@ fn protocols() {
 fn sets() {
     same::<NftSet>(&[("video", "video"), ("a-b_c.d", "a-b_c.d")]);
     none::<NftSet>(&["", "#", "a#b", "inet#fw4#video", "a b", "a;b", "4a", "inet#a#b#c", "@a"]);
+    // With a 4 or 6 behind it: a word of nft's, a set of ours, too long.
+    same::<NftSet>(&[("ipv", "ipv"), ("IP", "IP"), ("sticky", "sticky")]);
+    none::<NftSet>(&["ip", "icmpv", "sticky_1_2_", &"a".repeat(MAX_NAME)]);
+    assert!("a".repeat(MAX_NAME - 1).parse::<NftSet>().is_ok());
 }
 
 #[test]

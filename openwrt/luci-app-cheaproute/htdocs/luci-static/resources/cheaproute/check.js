@@ -155,7 +155,7 @@ const shapes = {
 		const [ , scheme, rest ] = text.match(/^(icmp|tcp|dns|http):(\S+)$/) || [];
 		return scheme != null && targets[scheme](rest);
 	},
-	nftset: (text) => /^[a-z_][a-z0-9_.-]{0,254}$/i.test(text),
+	nftset: (text) => /^[a-z_][a-z0-9_.-]{0,253}$/i.test(text) && !/^(ip|icmpv|sticky_.*)$/.test(text),
 	mask: (text) => {
 		let bits = /^0x[0-9a-f]{1,8}$/i.test(text) ? +text : 0;
 		while (bits > 0 && bits % 2 == 0)
