@@ -98,6 +98,9 @@ const BELL: u64 = 2;
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<(), Exit> {
     logging::start(LevelFilter::Info, options.syslog);
+    // First of all: until then, the SIGHUP of an impatient reload would end us.
+    let signals =
+        Signals::open().map_err(|error| Exit::said(Code::System, format_args!("cannot take signals: {error}")))?;
     let config = load(&options.config).map_err(|mut faults| {
         let last = faults.pop().unwrap_or_default();
         faults.iter().for_each(|fault| logging::error!("{fault}"));
@@ -108,8 +111,6 @@ pub fn run(options: &Options) -> Result<(), Exit> {
         logging::info!("not enabled: section main, option enabled");
         return Ok(());
     }
-    let signals =
-        Signals::open().map_err(|error| Exit::said(Code::System, format_args!("cannot take signals: {error}")))?;
     // procd knows its jail only. Killed, as for want of memory, that would leave us behind, where neither `stop` nor a new one's start
     // gets rid of us: ujail takes its child along since 2026 only.
     if std::env::var_os("container").is_some_and(|jail| jail == "ujail") && !end_with_parent() {
