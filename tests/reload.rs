@@ -120,3 +120,28 @@ fn other_mark_bits_take_a_restart() {
     bed.daemon.start_again(bed.lab.router(), &text);
     assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 81)), 2);
 }
+
+/// As SIGTERM: whoever asked is told, everything is taken away, and an init system that restarts what failed leaves it off.
+#[test]
+fn a_reload_that_finds_it_switched_off_ends_it() {
+    need_lab!();
+    let mut bed = Bed::new(&[2]);
+    bed.daemon.stop();
+    let before = settled(bed.lab.router());
+    let off = config(&[""], "").replacen("option log_level", "option enabled '0'\n option log_level", 1);
+    let says = "switched off by the configuration";
+    for by_signal in [true, false] {
+        bed.daemon.start_again(bed.lab.router(), &config(&[""], ""));
+        assert_ne!(settled(bed.lab.router()), before);
+        if by_signal {
+            bed.daemon.reload(&off, says);
+        } else {
+            bed.daemon.write(&off);
+            let output = bed.daemon.command(bed.lab.router(), &["reload"]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains(says), "{said} {output:?}");
+        }
+        assert!(bed.daemon.end().success(), "{}", bed.daemon.process.output());
+        assert_eq!(settled(bed.lab.router()), before);
+    }
+}

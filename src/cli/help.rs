@@ -157,7 +157,7 @@ pub const COMMANDS: [Command; 23] = [
         short: "make the daemon read its configuration again",
         takes: "sjC",
         long: "What did not change keeps running: no connection is lost. If the new configuration\n\
-               has faults, the old one stays in use.\n",
+               has faults, the old one stays in use. If it has enabled '0', the daemon ends.\n",
         examples: "cheaproute reload\n",
     },
     Command {

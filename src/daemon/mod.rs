@@ -168,6 +168,8 @@ struct Daemon {
     asked: Vec<Asked>,
     /// What the last reload stumbled over, if it did.
     config_error: Option<Vec<String>>,
+    /// A reload found that it is not to run any more.
+    off: bool,
     started: Time,
 }
 
@@ -216,6 +218,7 @@ impl Daemon {
             taken_out: Vec::new(),
             asked: Vec::new(),
             config_error: None,
+            off: false,
             started: now(),
         };
         daemon.adopt();
@@ -313,6 +316,9 @@ impl Daemon {
                 if number + 1 == REQUESTS {
                     self.bell.wake(); // there may be more
                 }
+            }
+            if self.off {
+                return Ok(());
             }
             if changed && self.changes.drain() {
                 self.settle.get_or_insert(now() + SETTLE);

@@ -10,6 +10,8 @@ use crate::logging;
 use super::events::{Event, Kind};
 use super::{Daemon, RETRY, cannot, load, peers};
 
+const OFF: &str = "switched off by the configuration";
+
 impl Daemon {
     pub(super) fn take(&mut self, request: Request) {
         let words: Vec<&str> = request.words.iter().map(String::as_str).collect();
@@ -44,19 +46,19 @@ impl Daemon {
             ["link", name, "up"] => self.set_link(name, true),
             ["link", name, "down"] => self.set_link(name, false),
             ["events"] => Ok(self.events.document(now())),
-            ["reload"] => self.reload().map(|()| Value::Text("reloaded".into())),
+            ["reload"] => self.reload().map(|done| Value::Text(done.into())),
             _ => Err(Exit::new(Code::Usage, "the daemon does not know this request: are both of one version?")),
         }
     }
 
     /// Takes the configuration anew. With faults the old one stays; they are logged and returned. Without, it is in force by now, or
-    /// the error says why the kernel does not take it yet.
-    pub(super) fn reload(&mut self) -> Result<(), Exit> {
-        let read = load(&self.path).and_then(|config| match config.main.mark_mask == self.marks {
-            true => Ok(config),
-            false => {
-                Err(vec!["option mark_mask changes at a restart only: restart the service, or set it back".into()])
+    /// the error says why the kernel does not take it yet. One that switches us off ends us, as SIGTERM does. Says what was done.
+    pub(super) fn reload(&mut self) -> Result<&'static str, Exit> {
+        let read = load(&self.path).and_then(|config| {
+            if !config.main.enabled || config.main.mark_mask == self.marks {
+                return Ok(config);
             }
+            Err(vec!["option mark_mask changes at a restart only: restart the service, or set it back".into()])
         });
         let config = read.map_err(|faults| {
             faults.iter().for_each(|fault| logging::error!("{fault}"));
@@ -70,13 +72,18 @@ impl Daemon {
             Exit::new(Code::Config, text)
         })?;
         self.config_error = None;
+        self.off = !config.main.enabled;
+        if self.off {
+            logging::info!("{OFF}");
+            return Ok(OFF);
+        }
         logging::set_level(config.main.log_level);
         self.config = config;
         self.adopt();
         self.happened(Event::of(Kind::Reload, now(), String::new()));
         self.in_force()?;
         logging::info!("reloaded");
-        Ok(())
+        Ok("reloaded")
     }
 
     /// Has what was asked for take effect before the answer.
