@@ -29,6 +29,10 @@ pub struct Endpoints {
     list: Vec<Endpoint>,
     at: usize,
     found: Vec<SocketAddr>,
+    /// Some link has both families.
+    dual: bool,
+    /// Of what was found, the other family's turn has come.
+    turned: bool,
     asked: bool,
     /// Since when there are links, and none has the family of any address.
     unfit: Option<Time>,
@@ -40,7 +44,9 @@ pub struct Endpoints {
 
 impl Endpoints {
     pub fn new(list: Vec<Endpoint>, now: Time) -> Self {
-        Endpoints { list, at: 0, found: Vec::new(), asked: false, unfit: None, trouble: None, again: Some(now) }
+        let (found, again) = (Vec::new(), Some(now));
+        let (dual, turned, asked) = (false, false, false);
+        Endpoints { list, at: 0, found, dual, turned, asked, unfit: None, trouble: None, again }
     }
 
     /// Where it is, for a link that has these families.
@@ -50,6 +56,7 @@ impl Endpoints {
 
     /// Takes in which families the links have that there are.
     pub fn see(&mut self, families: &[(bool, bool)], now: Time) {
+        self.dual = families.contains(&(true, true));
         let fits = families.iter().any(|(ipv4, ipv6)| self.address(*ipv4, *ipv6).is_some());
         let unfit = !fits && !families.is_empty() && !self.found.is_empty();
         self.unfit = unfit.then(|| self.unfit.unwrap_or(now));
@@ -76,17 +83,32 @@ impl Endpoints {
         self.list.len() > 1
     }
 
-    /// The one in use does not answer: the next, with its address found out anew.
-    pub fn advance(&mut self, now: Time) {
+    /// The one in use does not answer: its address of the other family, if a link has both; then the next, with its address found
+    /// out anew. Whether there is another address already.
+    pub fn advance(&mut self, now: Time) -> bool {
         self.unfit = None;
         if self.asked {
-            return;
+            return false;
+        }
+        if self.dual && !self.turned && self.turn_over() {
+            self.turned = true;
+            return true;
         }
         self.at = (self.at + 1).checked_rem(self.list.len()).unwrap_or(0);
         self.again = Some(now);
         if self.several() {
             self.found.clear();
         }
+        false
+    }
+
+    /// Puts an address of the family that is not first before all others, if there is one.
+    fn turn_over(&mut self) -> bool {
+        let first = self.found.first().map(SocketAddr::is_ipv4);
+        let Some(other) = self.found.iter().position(|address| Some(address.is_ipv4()) != first) else { return false };
+        let address = self.found.remove(other);
+        self.found.insert(0, address);
+        true
     }
 
     /// Does what is due. Whether there is an address now that was not there before.
@@ -97,7 +119,7 @@ impl Endpoints {
         match self.list.get(self.at) {
             None => false,
             Some(Endpoint::Address(address)) => {
-                self.found = vec![*address];
+                (self.found, self.turned) = (vec![*address], false);
                 self.trouble = None;
                 true
             }
@@ -134,6 +156,7 @@ impl Endpoints {
         match addresses {
             Ok(addresses) if !addresses.is_empty() => {
                 self.found = addresses.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect();
+                self.turned = false;
                 self.trouble = None;
                 true
             }
@@ -198,6 +221,35 @@ mod tests {
         assert_eq!((port(&own), own.leave()), (Some(2), None));
         own.see(&[(false, true)], Time(13));
         assert_eq!(own.lack().as_deref(), Some("no link has IPv4 for 192.0.2.1:2"));
+    }
+
+    #[test]
+    fn the_other_family_is_tried_before_the_next_one() {
+        let name = "both.example";
+        let found: Vec<IpAddr> = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap()).into();
+        for (list, at) in [(&["both.example:1"][..], 0), (&["both.example:1", "192.0.2.9:2"], 1)] {
+            let (mut own, _) = endpoints(list);
+            own.again = None;
+            for _ in 0..2 {
+                own.at = 0;
+                assert!(own.found(name, Ok(found.clone()), Time(1)));
+                own.see(&[(true, false)], Time(1));
+                assert_eq!(own.address(true, true), Some(SocketAddr::new(found[0], 1)));
+                own.see(&[(true, false), (true, true)], Time(1));
+                assert!(own.advance(Time(2)));
+                assert_eq!((own.at, own.again), (0, None), "the same one, without another look");
+                assert_eq!(own.address(true, true), Some(SocketAddr::new(found[2], 1)));
+                assert_eq!(own.address(false, true), Some(SocketAddr::new(found[0], 1)));
+                assert!(!own.advance(Time(3)));
+                assert_eq!((own.at, own.again.take()), (at, Some(Time(3))));
+            }
+        }
+        // Where no link has both, each calls the one family that it has, all along.
+        let (mut own, _) = endpoints(&["both.example:1", "192.0.2.9:2"]);
+        assert!(own.found(name, Ok(found), Time(1)));
+        own.see(&[(true, false), (false, true)], Time(1));
+        assert!(!own.advance(Time(2)));
+        assert_eq!(own.at, 1);
     }
 
     #[test]

@@ -346,7 +346,7 @@ impl Section {
             logging::warn!("peer {}: {}", self.name(), self.no_answer(self.tries));
         }
         let why = self.no_answer(1);
-        self.endpoints.advance(now);
+        self.stale |= self.endpoints.advance(now);
         if self.endpoints.several() {
             self.version = None;
             if self.chatter.may(now) {
