@@ -158,7 +158,9 @@ fn by_device(
     let Some(device) = adopt(link, now) else { return Some(Lack::Address(format!("there is no device {name}"))) };
     let address = |ipv4: bool| {
         let of_device = now.addresses.iter().filter(|address| address.device == device.index && address.global);
-        of_device.map(|address| address.address).find(|address| address.is_ipv4() == ipv4)
+        let of_family = of_device.map(|address| address.address).filter(|address| address.is_ipv4() == ipv4);
+        // The kernel's order says nothing, and a unique local address (fc00::/7) leads nowhere on the Internet.
+        of_family.min_by_key(|address| matches!(address, IpAddr::V6(six) if six.is_unique_local()))
     };
     // The default route through the device that the system prefers.
     let route = |ipv4: bool| {

@@ -79,6 +79,19 @@ fn a_link_without_carrier_or_way_out_is_lacking() {
 }
 
 #[test]
+fn a_local_address_is_the_last_choice() {
+    let config = config(BY_DEVICE);
+    let mut now = snapshot();
+    let chosen = |now: &Snapshot| attach(&config, &ids(&config), now, &Netifd::Unknown)[0].link.ipv6.unwrap().address;
+    let local = |text: &str| Address { device: 2, address: text.parse().unwrap(), global: true };
+    now.addresses.insert(0, local("fd12:3456::10"));
+    assert_eq!(chosen(&now), "2001:db8::10".parse::<Ipv6Addr>().unwrap());
+    now.addresses.retain(|address| address.address != local("2001:db8::10").address);
+    now.addresses.push(local("fc00::10"));
+    assert_eq!(chosen(&now), "fd12:3456::10".parse::<Ipv6Addr>().unwrap(), "there is no other; the first of two");
+}
+
+#[test]
 fn netifd_names_the_device() {
     let config = config("config cheaproute 'main'\nconfig link 'wan'\nconfig link 'wanb'\n");
     let wan = Interface {
