@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{Bed, SERVERS, config};
+use support::{Bed, SERVERS, bond, config};
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
 const OTHER: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
@@ -87,6 +87,28 @@ fn a_running_daemon_with_its_secrets() {
     let masked = report(&bed, &broken, &[]);
     assert!(part(&masked, "events").contains("reload.failed"), "{masked}");
     assert!(masked.contains("cannot be read"), "{masked}");
+}
+
+#[test]
+fn peers_policies_and_their_tables() {
+    need_lab!();
+    let split = "config split 'web'\n option side 'receiver'\n option primary '10.77.1.2:443'\n \
+                 option secondary '10.77.2.2:443'\n";
+    let more = bond::client_section(1, "list route '10.99.0.0/16'") + split;
+    let bed = Bed::with(&[2, 20], &["", ""], &more);
+    let _server = bond::start_server(bed.lab.internet(), &bond::server_text(&[""], ""));
+    bond::await_paths(&bed.daemon, bed.lab.router(), 2);
+    let masked = report(&bed, &config(&["", ""], &more), &[]);
+    for (name, words) in [
+        ("peers", &["vps", "endpoint ipv4-"][..]),
+        ("policies", &["fastest"]),
+        ("routes of the main table and ours", &["table 4051: 10.99.0.0/16 dev bond0", "table 4100: ", "table 4101: "]),
+    ] {
+        for word in words {
+            assert!(part(&masked, name).contains(word), "{name}: {word}: {}", part(&masked, name));
+        }
+    }
+    assert!(!masked.contains("198.51.100.1"), "where the server is: {masked}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::kernel::Route;
 use crate::link::{LinkId, MAX_LINKS};
 use crate::linux::route::Routing;
 use crate::linux::{file, program};
-use crate::steer::{TABLE, table};
+use crate::split::{MAX_SPLITS, place};
+use crate::steer::{TABLE, table, tunnel};
 use crate::time::Span;
 
 /// A part's bytes; the nft table of 500 rules has fewer.
@@ -42,7 +43,7 @@ pub fn show(config: &Path, socket: &Path, addresses: bool) -> Result<(), Exit> {
     part(&config.display().to_string(), &file)?;
     part("daemon", &processes())?;
     let mut hangs = false;
-    for words in [&["status"][..], &["links"], &["events"], &["races", RACES]] {
+    for words in [&["status"][..], &["links"], &["peers"], &["policies"], &["events"], &["races", RACES]] {
         if !hangs {
             let answer = client::ask(socket, words, Form::default());
             // Where it does not run or does not answer, once is enough.
@@ -172,7 +173,10 @@ fn routes() -> String {
         Err(error) => return format!("cannot ask the kernel: {error}"),
     };
     let devices = routing.snapshot().map(|snapshot| snapshot.devices).unwrap_or_default();
-    let ours: Vec<u32> = (1..=MAX_LINKS as u8).filter_map(LinkId::new).map(table).collect();
+    let links = (1..=MAX_LINKS as u8).filter_map(LinkId::new).map(table);
+    // A split has two tables at most, one for each of a receiver's addresses.
+    let splits = place::BASE..place::BASE + 2 * MAX_SPLITS as u32;
+    let ours: Vec<u32> = links.chain([tunnel::TABLE]).chain(splits).collect();
     let main = u32::from(libc::RT_TABLE_MAIN);
     let mut out = String::new();
     let mut count = 0;
