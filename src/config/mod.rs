@@ -30,7 +30,7 @@ pub use peer::{
     Scheduler, Transport, Wire,
 };
 pub(crate) use sample::comment;
-pub use values::{NftSet, PortRange, Prefix, Protocol, Target};
+pub use values::{NftSet, PortRange, Prefix, Protocol, Target, is_device};
 pub(crate) use values::{is_name, parse_bool};
 
 /// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with

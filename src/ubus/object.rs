@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ::ubus::blobmsg::{BlobBuilder, BlobType};
 
 use super::blob::{MAX_BYTES, Table};
-use crate::config::Protocol;
+use crate::config::{Protocol, is_device};
 use crate::control::{Code, Exit, Value};
 
 pub const NAME: &str = "cheaproute";
@@ -47,7 +47,9 @@ enum Takes {
     Address(bool),
     /// What a rule's `proto` takes.
     Protocol,
-    Port,
+    /// Without it, this one or none.
+    Port(Option<u16>),
+    Device,
 }
 
 /// As for `--count` on the command line.
@@ -72,7 +74,9 @@ const UP: Argument = Argument { name: "up", takes: Takes::Flag("up", "down") };
 const TO: Argument = Argument { name: "to", takes: Takes::Address(true) };
 const FROM: Argument = Argument { name: "from", takes: Takes::Address(false) };
 const PROTO: Argument = Argument { name: "proto", takes: Takes::Protocol };
-const PORT: Argument = Argument { name: "port", takes: Takes::Port };
+const PORT: Argument = Argument { name: "port", takes: Takes::Port(Some(WEB)) };
+const FROM_PORT: Argument = Argument { name: "from_port", takes: Takes::Port(None) };
+const DEVICE: Argument = Argument { name: "device", takes: Takes::Device };
 
 const METHODS: [Method; 12] = [
     Method { name: "status", word: "status", arguments: &[] },
@@ -82,7 +86,7 @@ const METHODS: [Method; 12] = [
     Method { name: "policies", word: "policies", arguments: &[] },
     Method { name: "peers", word: "peers", arguments: &[] },
     Method { name: "events", word: "events", arguments: &[] },
-    Method { name: "why", word: "why", arguments: &[TO, PROTO, PORT, FROM] },
+    Method { name: "why", word: "why", arguments: &[TO, PROTO, PORT, FROM, FROM_PORT, DEVICE] },
     Method { name: "genkey", word: "genkey", arguments: &[] },
     Method { name: "reload", word: "reload", arguments: &[] },
     Method { name: "probe", word: "probe", arguments: &[LINK] },
@@ -96,8 +100,8 @@ pub fn signature() -> Table {
             b.open_table(Some(method.name));
             for argument in method.arguments {
                 let kind = match argument.takes {
-                    Takes::Link | Takes::Address(_) | Takes::Protocol => BlobType::String,
-                    Takes::Count(_) | Takes::Port => BlobType::Int32,
+                    Takes::Link | Takes::Address(_) | Takes::Protocol | Takes::Device => BlobType::String,
+                    Takes::Count(_) | Takes::Port(_) => BlobType::Int32,
                     Takes::Flag(..) => BlobType::Int8,
                 };
                 b.put_i32(Some(argument.name), kind as i32);
@@ -127,7 +131,9 @@ pub fn request(method: &str, arguments: &Table) -> Result<Vec<String>, (Status, 
                 let word = fields.flag(name).map(|flag| if flag { *yes } else { *no });
                 (word.map(str::to_owned), "true or false")
             }
-            Takes::Address(false) | Takes::Protocol if !fields.has(name) => continue,
+            Takes::Address(false) | Takes::Protocol | Takes::Port(None) | Takes::Device if !fields.has(name) => {
+                continue;
+            }
             Takes::Address(_) => {
                 let address = fields.text(name).and_then(|text| text.parse::<IpAddr>().ok());
                 (address.map(|address| format!("{name}={address}")), "an IP address")
@@ -137,10 +143,14 @@ pub fn request(method: &str, arguments: &Table) -> Result<Vec<String>, (Status, 
                 let word = protocol.map(|protocol: Protocol| format!("{name}={}", number(protocol)));
                 (word, "tcp, udp, icmp, or a number from 1 to 255, as text")
             }
-            Takes::Port if !fields.has(name) => (Some(format!("{name}={WEB}")), ""),
-            Takes::Port => {
+            Takes::Port(Some(default)) if !fields.has(name) => (Some(format!("{name}={default}")), ""),
+            Takes::Port(_) => {
                 let port = fields.number(name).filter(|port| (1..=0xFFFF).contains(port));
                 (port.map(|port| format!("{name}={port}")), "a port from 1 to 65535")
+            }
+            Takes::Device => {
+                let device = fields.text(name).filter(|text| is_device(text));
+                (device.map(|device| format!("{name}={device}")), "a device's name")
             }
         };
         words.push(word.ok_or_else(|| (Status::InvalidArgument, format!("argument {name} must be {kind}")))?);

@@ -32,6 +32,11 @@ fn calls_become_requests() {
             "why to=192.0.2.1 proto=icmp port=443 from=10.0.0.2",
         ),
         ("why", r#"{"to":"192.0.2.1","proto":"47","from":null}"#, "why to=192.0.2.1 proto=47 port=443"),
+        (
+            "why",
+            r#"{"to":"192.0.2.1","device":"br-guest","from_port":9,"from":"10.0.0.2"}"#,
+            "why to=192.0.2.1 port=443 from=10.0.0.2 from_port=9 device=br-guest",
+        ),
         ("probe", r#"{"link":"wan"}"#, "probe wan"),
         ("set_link", r#"{"up":false,"link":"wan"}"#, "link wan down"),
         ("set_link", r#"{"link":"wan","up":true,"more":[1,{"a":null}]}"#, "link wan up"),
@@ -58,6 +63,8 @@ fn wrong_calls_are_refused_with_a_reason() {
             r#"{"to":"192.0.2.1","proto":"sctp"}"#,
             "argument proto must be tcp, udp, icmp, or a number from 1 to 255, as text",
         ),
+        ("why", r#"{"to":"192.0.2.1","from_port":0}"#, "argument from_port must be a port from 1 to 65535"),
+        ("why", r#"{"to":"192.0.2.1","device":"br guest"}"#, "argument device must be a device's name"),
         ("probe", "{}", "argument link must be a link's name"),
         ("probe", r#"{"link":7}"#, "argument link must be a link's name"),
         ("probe", r#"{"link":null}"#, "argument link must be a link's name"),
@@ -77,7 +84,7 @@ fn wrong_calls_are_refused_with_a_reason() {
 fn the_signature_has_libubox_types() {
     // BLOBMSG_TYPE_STRING 3, INT32 5, BOOL 7.
     let expected = r#"{"status":{},"links":{},"races":{"count":5},"memory":{"count":5},"policies":{},"peers":{},
-        "events":{},"why":{"to":3,"proto":3,"port":5,"from":3},"genkey":{},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
+        "events":{},"why":{"to":3,"proto":3,"port":5,"from":3,"from_port":5,"device":3},"genkey":{},"reload":{},"probe":{"link":3},"set_link":{"link":3,"up":7}}"#;
     let signature: String = json(&signature()).split_whitespace().collect();
     assert_eq!(signature, expected.split_whitespace().collect::<String>());
 }
