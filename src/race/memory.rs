@@ -134,6 +134,13 @@ impl Memory {
         }
     }
 
+    /// The link is no more.
+    pub(super) fn forget(&mut self, link: LinkId) {
+        for entry in &mut self.entries {
+            entry.round_trips[link.index()] = 0;
+        }
+    }
+
     fn find<S: BuildHasher>(&self, hasher: &S, protocol: Protocol, server: SocketAddr) -> Option<u16> {
         let prefix = prefix(server.ip());
         let key = (prefix, protocol, server.port());

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use super::memory::Memory;
 use super::ports::Ports;
-use super::record::{Log, Outcome};
+use super::record::{Log, Outcome, Tally};
 use super::table::{State, Table, Waiting};
 use super::{Action, Actions, MAX_POLICIES, RaceId, Rules, Verdict, act};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS};
@@ -19,6 +19,8 @@ pub struct Racer<S> {
     pub(super) ports: Ports,
     pub(super) log: Log,
     pub(super) lanes: [Lane; MAX_LINKS],
+    /// Whose numbers they are.
+    names: [String; MAX_LINKS],
     pub(super) policies: heapless::Vec<Rules, MAX_POLICIES>,
     /// When running races wait for something: entries of races that moved on are skipped.
     timers: BinaryHeap<Reverse<(Time, RaceId)>>,
@@ -45,13 +47,23 @@ impl<S: BuildHasher> Racer<S> {
             ports: Ports::new(),
             log: Log::new(),
             lanes: [Lane::default(); MAX_LINKS],
+            names: [const { String::new() }; MAX_LINKS],
             policies: heapless::Vec::new(),
             timers: BinaryHeap::new(),
         }
     }
 
-    /// What the links are like now. Races in flight go on.
+    /// What the links are like now. Races in flight go on. What is known of a number is forgotten if it is another link's now.
     pub fn set_links(&mut self, links: &[Link]) {
+        for id in (1..).map_while(LinkId::new) {
+            let name = links.iter().find(|link| link.id == id).map_or("", |link| &link.name);
+            let known = &mut self.names[id.index()];
+            if known != name {
+                name.clone_into(known);
+                *self.log.tally_mut(id) = Tally::default();
+                self.memory.forget(id);
+            }
+        }
         self.lanes = [Lane::default(); MAX_LINKS];
         for link in links {
             self.lanes[link.id.index()] = Lane {

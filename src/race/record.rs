@@ -53,7 +53,7 @@ pub struct Counters {
     pub resets: u64,
 }
 
-/// A link's part in the races since the daemon's start.
+/// A link's part in the races since the daemon's start, or since it came into the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     pub copies: u64,

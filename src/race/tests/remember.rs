@@ -93,3 +93,19 @@ fn rule_8_equals_are_dealt_by_weight() {
          5300 syn isn=4  | copy 2, drop #10",
     );
 }
+
+#[test]
+fn a_link_that_gets_the_number_of_another_begins_anew() {
+    let mut stage = raced(&two());
+    let other = Link { name: "other".into(), ..link(2) };
+    let known = |stage: &Stage| {
+        let (memory, log) = (&stage.racer.memory().entries()[0], stage.racer.log());
+        [1, 2].map(|number| (memory.round_trip(id(number)), log.tally(id(number)).copies))
+    };
+    stage.racer.set_links(&[link(1), Link { up: false, device: "usb0".into(), ..link(2) }]);
+    assert_eq!(known(&stage), [(Some(ms(60)), 1), (Some(ms(20)), 1)], "of the same name");
+    stage.racer.set_links(&[link(1), other]);
+    assert_eq!(known(&stage), [(Some(ms(60)), 1), (None, 0)]);
+    stage.racer.set_links(&[]);
+    assert_eq!(known(&stage), [(None, 0), (None, 0)]);
+}
