@@ -57,7 +57,7 @@ fn a_script_hears_of_links() {
         for fd in /proc/$$/fd/*; do readlink $fd; done > DIRECTORY/files
         echo end >> DIRECTORY/ends";
     let script = Script::new("hears", text, 0o644);
-    let bed = Bed::on(Bed::builder(&[2, 2]).build(), &script.config());
+    let mut bed = Bed::on(Bed::builder(&[2, 2]).build(), &script.config());
     let calls = |count: usize| {
         eventually("calls", || script.wrote("calls").lines().count() >= count);
         script.wrote("calls").lines().map(str::to_owned).collect::<Vec<_>>()
@@ -69,7 +69,12 @@ fn a_script_hears_of_links() {
     assert_eq!(calls(3)[2], "disconnected wan2 wan2 <> no carrier");
     bed.lab.wire(2).plug();
     assert!(calls(4)[3].starts_with("connected wan2 wan2 <> "), "{:?}", calls(4));
-    eventually("the last one's end", || script.wrote("ends").lines().count() == 4);
+    // Another takes its place in one reload.
+    let replaced = script.config().replacen("link 'wan2'", "link 'other'", 1);
+    bed.daemon.reload(&replaced, ": reloaded");
+    assert_eq!(calls(6)[4], "disconnected wan2 wan2 <> left the configuration");
+    assert!(calls(6)[5].starts_with("connected other wan2 <> "), "{:?}", calls(6));
+    eventually("the last one's end", || script.wrote("ends").lines().count() == 6);
     bed.daemon.says(0, "hook for wan2 disconnected: to the log");
     // Nothing of ours leaks into it: no signal is blocked or ignored, and no socket is open.
     let signals = script.wrote("signals");

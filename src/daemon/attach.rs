@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig};
 use crate::kernel::{Device, Route, Snapshot};
-use crate::link::{Link, LinkId, LinkSet, Side};
+use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Side};
 use crate::steer::Tunnel;
 use crate::ubus::netifd::{Interface, find};
 
@@ -14,6 +14,8 @@ use crate::ubus::netifd::{Interface, find};
 pub struct Attached {
     /// Complete but for `up`, which health decides.
     pub link: Link,
+    /// Netifd's, if the link is one.
+    pub interface: String,
     pub lacks: Option<Lack>,
 }
 
@@ -67,12 +69,13 @@ pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) 
 }
 
 /// Numbers for the links of a configuration, in its order. A link keeps the number that it had under `old`: its flows are
-/// marked with it.
+/// marked with it. One that is new gets a number that nobody had, while there is one: flows of who had it may still be marked.
 pub fn number(config: &Config, old: &[(String, LinkId)]) -> Vec<LinkId> {
     let known = |name: &str| old.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
     let kept: LinkSet = config.links.iter().filter_map(|link| known(&link.name)).collect();
-    let mut free = (1..).map_while(LinkId::new).filter(|id| !kept.contains(*id));
-    config.links.iter().map_while(|link| known(&link.name).or_else(|| free.next())).collect()
+    let mut taken = kept;
+    let mut give = || free((1..).map_while(LinkId::new), &mut taken, config, old);
+    config.links.iter().map_while(|link| known(&link.name).or_else(&mut give)).collect()
 }
 
 /// Numbers for the peers that connections can take, from those that links leave over; as with links, a peer keeps its own.
@@ -86,13 +89,43 @@ pub fn number_peers(config: &Config, links: &[LinkId], old: &[(String, LinkId)])
         .collect();
     kept.iter().for_each(|(_, id)| taken.insert(*id));
     // From the far end, so that a link that comes later gets the number that its place suggests.
-    let mut free = (1..).map_while(LinkId::new).collect::<Vec<_>>().into_iter().rev().filter(|id| !taken.contains(*id));
+    let from_the_end = || (1..=MAX_LINKS as u8).rev().filter_map(LinkId::new);
+    let mut give = || free(from_the_end(), &mut taken, config, old);
     ways()
         .filter_map(|peer| {
             let own = kept.iter().find(|(name, _)| *name == peer.name).map(|(_, id)| *id);
-            Some((peer.name.clone(), own.or_else(|| free.next())?))
+            Some((peer.name.clone(), own.or_else(&mut give)?))
         })
         .collect()
+}
+
+/// The first of `numbers` that nobody had; if there is none, that of who went the longest ago, and a peer's that is there at last.
+fn free(
+    numbers: impl Iterator<Item = LinkId>,
+    taken: &mut LinkSet,
+    config: &Config,
+    old: &[(String, LinkId)],
+) -> Option<LinkId> {
+    let is_there = |name: &str| config.peers.iter().any(|peer| peer.name == name);
+    let rank = |id: &LinkId| match old.iter().rposition(|(_, known)| known == id) {
+        None => 0,
+        Some(at) if old.get(at).is_some_and(|(name, _)| is_there(name)) => usize::MAX,
+        Some(at) => old.len() - at,
+    };
+    let id = numbers.filter(|id| !taken.contains(*id)).min_by_key(rank)?;
+    taken.insert(id);
+    Some(id)
+}
+
+/// The numbers in use, and after them those of names that went, until another has them.
+pub fn remember(mut names: Vec<(String, LinkId)>, old: &[(String, LinkId)]) -> Vec<(String, LinkId)> {
+    let in_use = names.len();
+    for (name, id) in old {
+        if !names.iter().take(in_use).any(|(other, known)| other == name || known == id) {
+            names.push((name.clone(), *id));
+        }
+    }
+    names
 }
 
 /// What the main table reaches without a default route; and who a split's packets are for, which take its two paths.
@@ -144,7 +177,11 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) 
             Netifd::Interfaces(known) => by_interface(&mut link, now, name, find(known, name)),
         },
     };
-    Attached { link, lacks }
+    let interface = match &config.attach {
+        Attach::Interface(name) => name.clone(),
+        Attach::Device { .. } => String::new(),
+    };
+    Attached { link, interface, lacks }
 }
 
 fn by_device(

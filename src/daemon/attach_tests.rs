@@ -123,8 +123,22 @@ fn links_keep_their_numbers() {
     };
     let id = |number| LinkId::new(number).unwrap();
     let old: Vec<(String, LinkId)> = vec![("a".into(), id(1)), ("b".into(), id(2)), ("c".into(), id(3))];
-    assert_eq!(number(&named(&["new", "c", "a"]), &old), [id(2), id(3), id(1)]);
+    assert_eq!(number(&named(&["new", "c", "a"]), &old), [id(4), id(3), id(1)], "not what b's flows are marked with");
     assert_eq!(number(&named(&["x", "y"]), &[]), [id(1), id(2)]);
+    // Once all were somebody's, that of who went first is given away, and none twice.
+    let all: Vec<String> = (1..=MAX_LINKS).map(|number| format!("l{number}")).collect();
+    let all: Vec<(String, LinkId)> = all.into_iter().zip((1..).map_while(LinkId::new)).collect();
+    let names = remember(vec![("l2".into(), id(2)), ("l1".into(), id(1))], &all);
+    assert_eq!(number(&named(&["x", "l2", "y"]), &names), [id(15), id(2), id(14)]);
+}
+
+#[test]
+fn numbers_of_those_that_went_are_remembered_until_another_has_them() {
+    let id = |number| LinkId::new(number).unwrap();
+    let named = |names: &[(&str, u8)]| names.iter().map(|(name, number)| ((*name).to_owned(), id(*number))).collect();
+    let old: Vec<(String, LinkId)> = named(&[("a", 1), ("b", 2), ("c", 3)]);
+    let now: Vec<(String, LinkId)> = named(&[("x", 4), ("b", 2), ("y", 3)]);
+    assert_eq!(remember(now, &old), named(&[("x", 4), ("b", 2), ("y", 3), ("a", 1)]) as Vec<_>);
 }
 
 #[test]

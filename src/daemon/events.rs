@@ -10,6 +10,9 @@ use crate::time::Time;
 /// How many are remembered: a flapping link fills a screen or two, and a bug report stays short.
 const MAX_EVENTS: usize = 64;
 
+/// Why what a reload took away is down.
+pub const LEFT: &str = "left the configuration";
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// New connections may take this link again.

@@ -55,13 +55,13 @@ mod telling;
 mod why;
 
 use admin::Asked;
-use attach::{Attached, Lack, Netifd, number, number_peers};
+use attach::{Attached, Lack, Netifd, number, number_peers, remember};
 use bond::Bond;
-use events::{Event, Events, Kind};
+use events::Events;
 use flows::Flows;
 use hooks::Hooks;
 use install::Installation;
-use peers::{Peers, Turn};
+use peers::Peers;
 use probes::Probes;
 use racing::Racing;
 use start::{cannot, capacity, load};
@@ -236,13 +236,13 @@ impl Daemon {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         let ways = number_peers(&self.config, &self.ids, &self.names);
-        self.names = named.chain(ways.iter().cloned()).collect();
+        self.names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
         self.peers.adopt(&self.config, ways, now());
         self.bond.adopt(&self.config);
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {
-            let probes = match old.iter().position(|probes| probes.id == *id) {
+            let probes = match old.iter().position(|probes| probes.are_of(link, *id)) {
                 Some(at) => {
                     let mut probes = old.swap_remove(at);
                     probes.reconfigure(link, now());
@@ -357,7 +357,7 @@ impl Daemon {
         if !changes.is_empty() {
             self.leave_out();
         }
-        for (Attached { link, lacks }, changed) in &changes {
+        for (Attached { link, lacks, .. }, changed) in &changes {
             // That netifd has not spoken yet alarms nobody.
             let level = if *lacks == Some(Lack::Waits) { Level::Debug } else { Level::Warn };
             let reason: &dyn fmt::Display = match lacks {
@@ -379,17 +379,5 @@ impl Daemon {
         let now = |attached: &Attached| Link { up: works(&attached.link), ..attached.link.clone() };
         let links: Vec<Link> = self.attached.iter().map(now).collect();
         self.racing.set_links(&links);
-    }
-
-    /// Takes what the data thread posted, and tells of it; `true` if connections are to take other ways.
-    fn hear_of_peers(&mut self) -> bool {
-        let turns = self.peers.learn();
-        let any = !turns.is_empty() | self.peers.have_moved();
-        for Turn { name, device, up, reason } in turns {
-            logging::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
-            let kind = if up { Kind::PeerUp } else { Kind::PeerDown };
-            self.happened(Event { peer: name, device, ..Event::of(kind, now(), reason) });
-        }
-        any
     }
 }

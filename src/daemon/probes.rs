@@ -23,6 +23,8 @@ pub const KEY: u64 = 100;
 pub struct Probes {
     pub prober: Prober,
     pub id: LinkId,
+    /// The link's.
+    name: String,
     /// The device that the sockets are bound to.
     device: String,
     ifindex: u32,
@@ -44,6 +46,7 @@ impl Probes {
         Probes {
             prober: Prober::new(settings(config), seed, now),
             id,
+            name: config.name.clone(),
             device: String::new(),
             ifindex: 0,
             mark: marks.link(id),
@@ -54,6 +57,11 @@ impl Probes {
             names: Names::default(),
             seen: Tally::default(),
         }
+    }
+
+    /// Whether they are a link's: its number may have been another's.
+    pub fn are_of(&self, config: &LinkConfig, id: LinkId) -> bool {
+        (self.id, &self.name) == (id, &config.name)
     }
 
     /// Goes on as a changed configuration asks.

@@ -50,8 +50,8 @@ impl Daemon {
     pub(super) fn refresh(&mut self) -> Result<(), Failure> {
         let snapshot = self.installation.kernel.snapshot().map_err(|error| format!("cannot read links: {error}"))?;
         let at = now();
-        let before = self.used();
-        self.attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
+        let attached = attach(&self.config, &self.ids, &snapshot, &self.netifd);
+        let before = core::mem::replace(&mut self.attached, attached);
         for attached in &mut self.attached {
             if self.taken_out.contains(&attached.link.name) {
                 attached.lacks = Some(Lack::Admin);

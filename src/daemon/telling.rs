@@ -1,16 +1,17 @@
-//! Telling everybody who wants to hear what happened to links and splits.
+//! Telling everybody who wants to hear what happened to links, peers and splits.
 
-use crate::config::Attach;
 use crate::control::Value;
 use crate::kernel::Snapshot;
-use crate::link::{Link, LinkId};
+use crate::link::Link;
 use crate::linux::clock::now;
 use crate::logging;
 use crate::probe::State;
 use crate::split::place::place;
 
 use super::Daemon;
-use super::events::{Event, Kind};
+use super::attach::Attached;
+use super::events::{Event, Kind, LEFT};
+use super::peers::Turn;
 
 impl Daemon {
     /// Places the splits anew, and tells what changed about them.
@@ -27,16 +28,21 @@ impl Daemon {
         }
     }
 
-    /// The links that new connections may take now.
-    pub(super) fn used(&self) -> Vec<LinkId> {
-        self.attached.iter().filter(|attached| attached.link.up).map(|attached| attached.link.id).collect()
-    }
-
-    /// Tells which links are used now and were not before, or the other way round.
-    pub(super) fn tell(&mut self, before: &[LinkId]) {
+    /// Tells which links are used now and were not `before`, or the other way round. By name: a number may be another's now.
+    pub(super) fn tell(&mut self, before: &[Attached]) {
+        let was_used = |name: &str| before.iter().any(|old| old.link.up && old.link.name == name);
+        let event = |kind, attached: &Attached, reason| {
+            let Attached { link, interface, .. } = attached;
+            let (link, device, interface) = (link.name.clone(), link.device.clone(), interface.clone());
+            Event { link, device, interface, ..Event::of(kind, now(), reason) }
+        };
         let mut events = Vec::new();
-        for ((attached, probes), config) in self.attached.iter().zip(&self.probes).zip(&self.config.links) {
-            let kind = match (before.contains(&attached.link.id), attached.link.up) {
+        for old in before.iter().filter(|old| old.link.up && self.config.link(&old.link.name).is_none()) {
+            logging::warn!("link {} is down: {LEFT}", old.link.name);
+            events.push(event(Kind::LinkDown, old, LEFT.to_owned()));
+        }
+        for (attached, probes) in self.attached.iter().zip(&self.probes) {
+            let kind = match (was_used(&attached.link.name), attached.link.up) {
                 (false, true) => Kind::LinkUp,
                 (true, false) => Kind::LinkDown,
                 _ => continue,
@@ -46,14 +52,25 @@ impl Daemon {
                 None if probes.prober.state() == State::Unknown => "used until its probes decide".to_owned(),
                 None => probes.prober.status().reason.to_string(),
             };
-            let interface = match &config.attach {
-                Attach::Interface(name) => name.clone(),
-                Attach::Device { .. } => String::new(),
-            };
-            let (link, device) = (attached.link.name.clone(), attached.link.device.clone());
-            events.push(Event { link, device, interface, ..Event::of(kind, now(), reason) });
+            events.push(event(kind, attached, reason));
         }
         events.into_iter().for_each(|event| self.happened(event));
+    }
+
+    /// Takes what the data thread posted, and tells of it; `true` if connections are to take other ways.
+    pub(super) fn hear_of_peers(&mut self) -> bool {
+        let turns = self.peers.learn();
+        let any = !turns.is_empty() | self.peers.have_moved();
+        self.tell_of_peers(turns);
+        any
+    }
+
+    pub(super) fn tell_of_peers(&mut self, turns: Vec<Turn>) {
+        for Turn { name, device, up, reason } in turns {
+            logging::warn!("peer {name} is {}: {reason}", if up { "up" } else { "down" });
+            let kind = if up { Kind::PeerUp } else { Kind::PeerDown };
+            self.happened(Event { peer: name, device, ..Event::of(kind, now(), reason) });
+        }
     }
 
     /// The one place that everybody who wants to hear of events hears them from.

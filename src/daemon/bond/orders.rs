@@ -73,7 +73,7 @@ fn metered(peer: &PeerConfig, link: &Link) -> (u64, bool) {
     (cap, is_metered && peer.metered_limit.is_none())
 }
 
-fn by_link(peer: &PeerConfig, Attached { link, lacks }: &Attached, marks: Marks) -> Way {
+fn by_link(peer: &PeerConfig, Attached { link, lacks, .. }: &Attached, marks: Marks) -> Way {
     let (cap, reserve) = metered(peer, link);
     Way {
         name: link.name.clone(),
