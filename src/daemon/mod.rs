@@ -237,7 +237,8 @@ impl Daemon {
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         let ways = number_peers(&self.config, &self.ids, &self.names);
         self.names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
-        self.peers.adopt(&self.config, ways, now());
+        let turns = self.peers.adopt(&self.config, ways, now());
+        self.tell_of_peers(turns);
         self.bond.adopt(&self.config);
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);

@@ -12,6 +12,8 @@ use crate::linux::random;
 use crate::steer::Tunnel;
 use crate::time::{Span, Time};
 
+use super::events::LEFT;
+
 /// Where the data thread posts how peers are, at every change and otherwise about once a second; the main loop takes it from
 /// here. Nobody waits for anybody: either holds it for the time of a copy.
 #[derive(Clone, Default)]
@@ -53,24 +55,45 @@ pub struct Turn {
 const MAX_TOLD: usize = 200;
 
 impl Peers {
-    /// Takes over the peers of a configuration. `ids`: numbers for those that are ways.
-    pub fn adopt(&mut self, config: &Config, ids: Vec<(String, LinkId)>, now: Time) {
+    /// Takes over the peers of a configuration; those that were up, with their clients, and are down by that. `ids`: numbers for
+    /// those that are ways.
+    pub fn adopt(&mut self, config: &Config, ids: Vec<(String, LinkId)>, now: Time) -> Vec<Turn> {
+        let mut turns = Vec::new();
         let mut old = core::mem::take(&mut self.peers);
         for peer in &config.peers {
             let known = old.iter().position(|status| status.name() == peer.name && status.role == peer.role);
-            let status = known.map(|at| old.swap_remove(at)).unwrap_or_else(|| unknown(peer, now));
+            let mut status = known.map(|at| old.swap_remove(at)).unwrap_or_else(|| unknown(peer, now));
+            if status.device != peer.device {
+                if status.is_up() {
+                    turns.push(down(&status, status.name().to_owned(), "its device is another one"));
+                }
+                // The old one may be another peer's now.
+                status.index = 0;
+            }
             let (device, addresses) = (peer.device.clone(), peer.address.clone());
             self.peers.push(PeerStatus { device, addresses, scheduler: peer.scheduler, ..status });
         }
         self.ids = ids;
+        for gone in &old {
+            for client in gone.clients.iter().filter(|client| client.state == State::Up) {
+                turns.push(down(gone, format!("{}/{}", gone.name(), client.name), LEFT));
+            }
+            if gone.is_up() {
+                turns.push(down(gone, gone.name().to_owned(), LEFT));
+            }
+        }
+        turns
     }
 
     /// Looks at the board; the peers and clients that came up or went down since the last look.
     pub fn learn(&mut self) -> Vec<Turn> {
         let mut turns = Vec::new();
         for status in self.board.take().unwrap_or_default() {
-            // What is no longer in the configuration is about to go.
-            let Some(known) = self.peers.iter_mut().find(|known| known.name() == status.name()) else { continue };
+            // What is no longer in the configuration, or not like this, is about to go.
+            let is_same = |known: &&mut PeerStatus| {
+                (known.name(), known.role, &known.device) == (status.name(), status.role, &status.device)
+            };
+            let Some(known) = self.peers.iter_mut().find(is_same) else { continue };
             if known.is_up() != status.is_up() {
                 turns.push(turn(&status, &status.all, status.name().to_owned(), status.is_up()));
             }
@@ -80,6 +103,11 @@ impl Peers {
                 if was != is {
                     turns.push(turn(&status, client, format!("{}/{}", status.name(), client.name), is));
                 }
+            }
+            let there = |name: &str| status.clients.iter().any(|client| client.name == name);
+            for client in known.clients.iter().filter(|client| client.state == State::Up && !there(&client.name)) {
+                let reason = if status.is_up() { LEFT } else { &status.all.reason };
+                turns.push(down(&status, format!("{}/{}", status.name(), client.name), reason));
             }
             self.moved |= (known.index, known.mtu) != (status.index, status.mtu);
             *known = status;
@@ -155,6 +183,10 @@ fn unknown(peer: &PeerConfig, now: Time) -> PeerStatus {
 
 fn turn(peer: &PeerStatus, remote: &RemoteStatus, name: String, up: bool) -> Turn {
     Turn { name, device: peer.device.clone(), up, reason: remote.reason.clone() }
+}
+
+fn down(peer: &PeerStatus, name: String, reason: &str) -> Turn {
+    Turn { name, device: peer.device.clone(), up: false, reason: reason.to_owned() }
 }
 
 fn way(peer: &PeerStatus, id: LinkId) -> Link {

@@ -59,14 +59,65 @@ fn a_reload_keeps_what_is_known_of_those_that_stay() {
     up(&peers, "vps", 7, State::Up);
     up(&peers, "vps", 7, State::Up);
     peers.learn();
-    let fewer = config(&["two", "vps", "three"], "");
+    let fewer = config(&["vps", "three", "two"], "");
     let ids = number_peers(&fewer, &number(&fewer, &[]), &peers.ids);
-    peers.adopt(&fewer, ids, Time(9));
+    assert_eq!(peers.adopt(&fewer, ids, Time(9)), []);
     let names: Vec<(&str, bool)> = peers.status().iter().map(|peer| (peer.name(), peer.is_up())).collect();
-    assert_eq!(names, [("two", false), ("vps", true), ("three", false)]);
+    assert_eq!(names, [("vps", true), ("three", false), ("two", false)]);
     // The board still tells of others.
     peers.board.post(vec![unknown(&config(&["gone"], "").peers[0], Time(0))]);
     assert!(peers.learn().is_empty());
+}
+
+fn down(name: &str, device: &str, reason: &str) -> Turn {
+    Turn { name: name.into(), device: device.into(), up: false, reason: reason.into() }
+}
+
+#[test]
+fn peers_that_swap_devices_are_down_until_they_have_them() {
+    let mut peers = peers(&config(&["vps", "two"], ""));
+    up(&peers, "vps", 7, State::Up);
+    peers.learn();
+    let stale = peers.status().to_vec();
+    let swapped = config(&["two", "vps"], "");
+    let turns = peers.adopt(&swapped, peers.ids.clone(), Time(9));
+    assert_eq!(turns, [down("vps", "bond0", "its device is another one")]);
+    let ways = |peers: &Peers| -> Vec<_> { peers.ways().map(|way| (way.name, way.device, way.ifindex)).collect() };
+    let waits = [("vps".to_owned(), "bond1".to_owned(), 0), ("two".to_owned(), "bond0".to_owned(), 0)];
+    assert_eq!(ways(&peers), waits);
+    // Posted before the data thread heard of it.
+    peers.board.post(stale);
+    assert!(peers.learn().is_empty() && ways(&peers) == waits);
+    up(&peers, "vps", 8, State::Up);
+    assert!(matches!(&peers.learn()[..], [Turn { up: true, device, .. }] if device == "bond1"));
+}
+
+#[test]
+fn those_that_leave_the_configuration_are_told_of() {
+    let server = format!(
+        "config peer s\noption role server\noption listen_port 1\noption private_key {KEY}\nlist address 10.9.0.1/24\n"
+    );
+    let client = |number: usize| {
+        let key = OTHER.replace("yAnz", &format!("{number:04}"));
+        format!("config client c{number}\noption peer s\noption public_key {key}\noption allowed_ips 10.9.0.{number}\n")
+    };
+    let mut peers = peers(&config(&["vps"], &format!("{server}{}{}{}", client(2), client(3), client(4))));
+    let mut posted = peers.status().to_vec();
+    for peer in &mut posted {
+        (peer.index, peer.all.state) = (7, State::Up);
+        peer.clients.iter_mut().take(2).for_each(|client| client.state = State::Up);
+    }
+    peers.board.post(posted.clone());
+    assert_eq!(peers.learn().len(), 4);
+    // One that is up, and one that is not: as soon as the data thread has let go of them.
+    let fewer = config(&["vps"], &format!("{server}{}", client(3)));
+    assert_eq!(peers.adopt(&fewer, peers.ids.clone(), Time(9)), []);
+    posted[1].clients.retain(|client| client.name == "c3");
+    peers.board.post(posted);
+    assert_eq!(peers.learn(), [down("s/c2", "bond1", LEFT)]);
+    let turns = peers.adopt(&config(&[], ""), Vec::new(), Time(9));
+    let gone = [down("vps", "bond0", LEFT), down("s/c3", "bond1", LEFT), down("s", "bond1", LEFT)];
+    assert!(turns.len() == gone.len() && gone.iter().all(|turn| turns.contains(turn)), "{turns:?}");
 }
 
 #[test]
