@@ -58,8 +58,8 @@ pub struct Bond {
     board: Board,
     bell: Arc<Waker>,
     running: Option<(Arc<Shared>, Thread)>,
-    /// The peers' own keys, by section.
-    keys: Vec<(String, Result<Key, String>)>,
+    /// The peers' own keys, by section, and where they are from.
+    keys: Vec<(String, PrivateKey, Result<Key, String>)>,
     told: Vec<Wanted>,
 }
 
@@ -71,15 +71,22 @@ impl Bond {
 
     /// Reads the keys of a configuration.
     pub fn adopt(&mut self, config: &Config) {
-        self.keys = config.peers.iter().map(|peer| (peer.name.clone(), read_key(&peer.private_key))).collect();
-        for (name, why) in self.keys.iter().filter_map(|(name, key)| Some((name, key.as_ref().err()?))) {
-            logging::error!("peer {name}: {why}");
+        let old = core::mem::take(&mut self.keys);
+        for peer in &config.peers {
+            let mut key = read_key(&peer.private_key);
+            if let Err(why) = &key {
+                logging::error!("peer {}: {why}", peer.name);
+                // A file that is away for a moment takes no session away that works.
+                let known = old.iter().find(|(_, from, known)| *from == peer.private_key && known.is_ok());
+                key = known.map_or(key, |(.., known)| known.clone());
+            }
+            self.keys.push((peer.name.clone(), peer.private_key.clone(), key));
         }
     }
 
     /// Has peers follow their configuration and the links. Whether that failed, and is to be tried again.
     pub fn follow(&mut self, config: &Config, attached: &[Attached], now: &Snapshot, marks: Marks) -> bool {
-        let key = |name: &str| self.keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.clone());
+        let key = |name: &str| self.keys.iter().find(|(known, ..)| known == name).map(|(.., key)| key.clone());
         let wanted = config.peers.iter().filter_map(|peer| {
             let ways = ways(peer, attached, now, marks);
             Some(Wanted { config: peer.clone(), key: key(&peer.name)?, ways })
@@ -165,6 +172,32 @@ fn remedy(kind: io::ErrorKind, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_whose_file_is_away_for_a_moment_stays() {
+        let file = std::env::temp_dir().join(format!("cheaproute-key-{}", std::process::id()));
+        let key = Secret::private([7; 32]);
+        let of = |file: &std::path::Path| {
+            let (file, public) = (file.display(), key.public());
+            let text = format!(
+                "config cheaproute 'main'
+                config link 'a'\n option device 'eth1'
+                config peer 'far'\n option private_key_file '{file}'\n option public_key '{public}'
+                list endpoint '192.0.2.1:1'\n list address '10.0.0.1/24'"
+            );
+            crate::config::read(&text).unwrap_or_else(|faults| panic!("{faults:?}")).0
+        };
+        let mut bond = Bond::new(Board::default(), Arc::new(Waker::new().expect("a waker")));
+        let mut has_key = |config: &Config| {
+            bond.adopt(config);
+            bond.keys.iter().all(|(.., key)| key.is_ok())
+        };
+        std::fs::write(&file, key.written()).expect("a file");
+        assert!(has_key(&of(&file)));
+        std::fs::remove_file(&file).expect("no file");
+        assert!(has_key(&of(&file)));
+        assert!(!has_key(&of("/nowhere/key".as_ref())), "another file has another key");
+    }
 
     #[test]
     fn a_key_that_cannot_be_read_is_told_with_what_helps() {
