@@ -107,6 +107,29 @@ fn clients_that_come_and_go_by_a_reload_are_not_noticed_by_others() {
 }
 
 #[test]
+fn a_client_of_a_smaller_link_makes_the_servers_packets_small_whenever_it_is_there() {
+    need_lab!();
+    let lab = Dual::builder().clients(2).build();
+    let there = lab.internet();
+    lab.clients()[1].sh("ip link set eth0 mtu 1400");
+    let server = start_server(there, &server_text(&["", ""], ""));
+    let has = |mtu: u16| there.sh("ip -o link show bond0").contains(&format!(" mtu {mtu} "));
+    let mut second = Daemon::start(&lab.clients()[1], &client_text(2));
+    eventually("its size is found", || has(1_381));
+    let first = Daemon::start(lab.client(), &client_text(1));
+    await_paths(&first, lab.client(), 1);
+    assert!(has(1_381));
+    second.process.signal(libc::SIGSTOP);
+    eventually("it is gone", || !answers(there, inside(2)) && has(1_481));
+    second.process.signal(libc::SIGCONT);
+    eventually("it is back", || answers(there, inside(2)));
+    // A device's MTU is not lowered for less.
+    std::thread::sleep(Duration::from_secs(5));
+    eventually("its size is known", || has(1_381));
+    assert!(peers(&server, there).contains(r#""clients_up":2"#));
+}
+
+#[test]
 fn a_stranger_is_not_answered() {
     need_lab!();
     let lab = Dual::builder().clients(2).build();

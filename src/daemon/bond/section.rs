@@ -292,7 +292,11 @@ impl Section {
         for (peer, event) in core::mem::take(&mut self.out.events) {
             self.changed = true;
             match event {
-                Event::Up => (self.tries, self.version) = (0, None),
+                Event::Up => {
+                    (self.tries, self.version) = (0, None);
+                    // If it carries what it carried before, nothing else says so.
+                    self.resize(now);
+                }
                 Event::Version(version) => self.version = Some(version),
                 // One that is gone keeps nobody's packets small.
                 Event::Down => self.resize(now),
