@@ -48,6 +48,8 @@ pub struct Section {
     /// Why it carries nothing, if that is our own fault.
     pub fault: Option<String>,
     pub retry: Option<Time>,
+    /// When sockets were closed last, its own or those of its predecessor.
+    pub freed: Time,
     /// The reserve is called in; since when no other path is up.
     pub reserve: bool,
     pub alone: Option<Time>,
@@ -85,6 +87,7 @@ impl Section {
             out,
             fault: None,
             retry: None,
+            freed: now,
             reserve: false,
             alone: None,
             sizes: wanted.config.remotes.iter().map(|_| None).collect(),

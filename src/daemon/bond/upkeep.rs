@@ -5,16 +5,20 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::bond::Via;
 use crate::bond::address::Address;
-use crate::bond::frame::PathId;
+use crate::bond::frame::{MAX_PATHS, PathId};
 use crate::config::{Role, Transport};
 use crate::linux::ether;
 use crate::logging;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 use super::device::Device;
 use super::orders::Way;
 use super::outlet::{Port, Purpose};
 use super::section::{ALONE, RETRY, Section};
+
+/// How long a port may be taken whose socket was closed, and how soon it is tried again.
+const LINGERS: Span = Span::from_millis(500);
+const SOON: Span = Span::from_millis(10);
 
 impl Section {
     /// Brings device, sockets and paths in line with what is wanted.
@@ -37,6 +41,16 @@ impl Section {
             logging::error!("peer {}: {fault}", self.name());
         }
         self.changed = true;
+    }
+
+    /// A port is taken for a moment longer than its socket is open: a program that the main loop starts just then has a copy of
+    /// the socket until it is itself.
+    fn is_soon_free(&mut self, error: &io::Error, now: Time) -> bool {
+        let soon = error.kind() == io::ErrorKind::AddrInUse && now.since(self.freed) < LINGERS;
+        if soon {
+            self.retry = Some(now + SOON);
+        }
+        soon
     }
 
     fn fails(&mut self, why: String, now: Time) {
@@ -89,6 +103,7 @@ impl Section {
             [SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)];
         for (at, address) in addresses.into_iter().enumerate() {
             match self.open(at, Purpose::Server(address)) {
+                Err(error) if self.is_soon_free(&error, now) => {}
                 // A host may have no IPv6.
                 Err(error) if address.is_ipv4() || error.kind() == io::ErrorKind::AddrInUse => {
                     let why = match error.kind() {
@@ -117,49 +132,50 @@ impl Section {
 
     fn place_paths(&mut self, now: Time) {
         let is_client = self.is_client();
-        let ethernet = matches!(self.wanted.config.transport, Transport::Ethernet { .. });
         let ways = self.wanted.ways.clone();
-        let carries = |way: &&Way| way.index != 0 && (!way.reserve || self.reserve);
+        let reserve = self.reserve;
+        let carries = |way: &&Way| way.index != 0 && (!way.reserve || reserve);
         let families: Vec<(bool, bool)> = ways.iter().filter(carries).map(|way| (way.ipv4, way.ipv6)).collect();
         self.endpoints.see(&families, now);
-        for (at, id) in PathId::all().enumerate() {
-            let way = ways.get(at).filter(|way| way.index != 0 && (!way.reserve || self.reserve));
-            let to = way.and_then(|way| match way.remote {
-                Some(mac) => Some(Address::Ethernet(mac.0)),
-                None if ethernet => None,
-                None => self.endpoints.address(way.ipv4, way.ipv6).map(Address::udp),
-            });
-            let (device, index) = way.map_or(("", 0), |way| (&way.device, way.index));
-            let purpose = match to {
-                _ if ethernet && way.is_some() => Some(Purpose::Wire { device: device.into(), index }),
-                Some(Address::Udp { remote, .. }) => Some(Purpose::Path {
-                    device: device.into(),
-                    index,
-                    mark: way.map_or(0, |way| way.mark),
-                    ipv6: remote.is_ipv6(),
-                    port: self.wanted.config.listen_port,
-                }),
-                _ => None,
-            };
+        let wanted: Vec<(Option<Address>, Option<Purpose>)> =
+            (0..MAX_PATHS).map(|at| self.wants(ways.get(at).filter(carries))).collect();
+        // All of them before any is opened: another path may have had the device, and its socket has the port.
+        for ((at, id), (_, purpose)) in PathId::all().enumerate().zip(&wanted) {
             let port = self.out.ports.get(at).filter(|port| port.purpose.is_some());
-            if port.is_some_and(|port| port.purpose != purpose) {
+            if port.is_some_and(|port| port.purpose != *purpose) {
                 // By this socket the far end hears of it.
                 self.set_path(id, None, None, now);
                 self.out.flush();
                 self.out.ports.get_mut(at).into_iter().for_each(Port::close);
-                self.rewired = true;
+                (self.rewired, self.freed) = (true, now);
             }
-            let Some(purpose) = purpose else { continue };
+        }
+        for ((at, id), (to, purpose)) in PathId::all().enumerate().zip(wanted) {
+            let (Some(way), Some(purpose)) = (ways.get(at), purpose) else { continue };
             if let Err(error) = self.open(at, purpose) {
-                self.fails(format!("cannot use {device}: {error}"), now);
+                if !self.is_soon_free(&error, now) {
+                    self.fails(format!("cannot use {}: {error}", way.device), now);
+                }
                 continue;
             }
             // A server learns where a client is.
             let via = to.filter(|_| is_client).map(|to| Via { socket: at as u16, to });
             if via.is_some() {
-                self.set_path(id, way, via, now);
+                self.set_path(id, Some(way), via, now);
             }
         }
+    }
+
+    /// Where a path leads that goes this way, and its socket's purpose.
+    fn wants(&self, way: Option<&Way>) -> (Option<Address>, Option<Purpose>) {
+        let Some(way) = way else { return (None, None) };
+        let (device, index) = (way.device.clone(), way.index);
+        if matches!(self.wanted.config.transport, Transport::Ethernet { .. }) {
+            return (way.remote.map(|mac| Address::Ethernet(mac.0)), Some(Purpose::Wire { device, index }));
+        }
+        let Some(to) = self.endpoints.address(way.ipv4, way.ipv6) else { return (None, None) };
+        let port = self.wanted.config.listen_port;
+        (Some(Address::udp(to)), Some(Purpose::Path { device, index, mark: way.mark, ipv6: to.is_ipv6(), port }))
     }
 
     fn set_path(&mut self, id: PathId, way: Option<&Way>, via: Option<Via>, now: Time) {
