@@ -5,9 +5,9 @@ mod support;
 use std::fs;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lab::{Dual, SERVER4};
+use lab::{Dual, SERVER4, Server};
 use support::bond::{
     PORT, THERE, answers, await_paths, client_section, fetch, inside, peers, server_text, start_server,
 };
@@ -63,6 +63,40 @@ fn a_server_of_another_version_is_named() {
         over.store(true, Ordering::Relaxed);
     });
     client.says(0, "198.51.100.1:7420 answers in version 2 of the bond's protocol, not 1");
+}
+
+#[test]
+fn a_connection_outlives_changes_of_its_peers_options() {
+    need_lab!();
+    let lab = Dual::new();
+    let (here, there) = (lab.router(), lab.internet());
+    let _server = start_server(there, &server_text(&["list allowed_ips '10.77.0.0/24'"], ""));
+    let text = |more: &str| {
+        let options = format!("list route '10.99.0.0/16'\n option listen_port '7430'\n {more}");
+        config(&["", ""], &client_section(1, &options))
+    };
+    let mut client = Daemon::start(here, &text(""));
+    await_paths(&client, here, 2);
+    there.sh("ip address add 10.99.0.1/32 dev lo");
+    let source = Server::source(there, ([10, 99, 0, 1], 0));
+    let (mut stream, _) = lab::connect(lab.client(), source.address(), Duration::from_secs(5)).expect("a connection");
+    for more in [
+        "list route '10.98.0.0/16'",
+        "option metered_limit '2mbit'",
+        "option keepalive '2s'",
+        "option mtu '1400'",
+        "list address '10.74.21.2/24'",
+        "option scheduler 'redundant'",
+        // Each has the other's device, and its port; then there is one.
+        "list link 'wan2'\n list link 'wan1'",
+        "list link 'wan1'",
+    ] {
+        client.reload(&text(more), "reloaded");
+        // What cannot be opened is tried again after five.
+        lab::download(&mut stream, 100_000, Duration::from_secs(4)).expect(more);
+    }
+    let output = client.process.output();
+    assert!(!output.contains("peer vps is down") && !output.contains("cannot use"), "{output}");
 }
 
 /// Ticks of a processor that a program has taken, of which there are 100 a second.

@@ -34,10 +34,11 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it is the same peer: it may have other networks, and we another instance.
+    /// Whether it is the same peer: it may have other networks, or be asked more often, and we another instance.
     fn is_same(&self, other: &Member) -> bool {
         let of = |member: &Member| (member.identity.public(), member.remote, *member.psk.bytes(), member.device);
-        let settings = Settings { allowed: other.settings.allowed.clone(), ..self.settings.clone() };
+        let (allowed, keepalive) = (other.settings.allowed.clone(), other.settings.keepalive);
+        let settings = Settings { allowed, keepalive, ..self.settings.clone() };
         of(self) == of(other) && settings == other.settings
     }
 }
@@ -110,6 +111,8 @@ impl Hub {
             let place = match before.and_then(|place| place.take_if(|place| place.member.is_same(&member))) {
                 Some(mut place) => {
                     place.peer.renumber(number, sources);
+                    place.peer.set_keepalive(member.settings.keepalive, now);
+                    place.touched = Some(now);
                     place.member.settings = member.settings;
                     place
                 }

@@ -313,6 +313,27 @@ fn members_come_and_go_and_the_others_go_on() {
 }
 
 #[test]
+fn another_keepalive_is_taken_over_by_who_is_there() {
+    let mut net = Net::new(&[&["10.74.20.2"]]);
+    let next = |net: &Net| {
+        let paths = net.clients[0].peers().flat_map(|peer| peer.paths.iter().flatten());
+        paths.map(|path| path.probing.next).min().expect("a path").since(net.now)
+    };
+    // Until its size is found.
+    for _ in 0..100 {
+        net.now = net.now + Span::from_millis(100);
+        net.tick(0);
+    }
+    let mut own = member(0, SERVER, 1, &[]);
+    own.settings.keepalive = Span::from_millis(1);
+    let keys = |net: &Net| net.clients[0].peers().map(|peer| peer.sessions.changes()).sum::<u32>();
+    let before = keys(&net);
+    assert!(next(&net) > own.settings.keepalive);
+    net.clients[0].set_members(vec![own.clone()], net.now, &mut net.out);
+    assert_eq!((next(&net), keys(&net)), (own.settings.keepalive, before));
+}
+
+#[test]
 fn a_client_without_a_link_waits_for_one() {
     let (mut out, mut now) = (Out::default(), Time(1_000_000));
     let mut hub = Hub::new(vec![member(0, SERVER, 2, &[])], now);

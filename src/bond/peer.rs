@@ -203,6 +203,14 @@ impl Peer {
         (self.number, self.sources) = (number, sources);
     }
 
+    /// Idle paths are asked so often from now on: nobody waits for the end of a longer pause.
+    pub(super) fn set_keepalive(&mut self, keepalive: Span, now: Time) {
+        self.settings.keepalive = keepalive;
+        for path in self.paths.iter_mut().flatten().filter(|path| path.probing.next != STOPPED) {
+            path.probing.next = path.probing.next.min(now + keepalive);
+        }
+    }
+
     /// Sets where a client's path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
     /// largest UDP payload that the link itself takes. The server is told of weight and cap, and sends by them as well.
     #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]

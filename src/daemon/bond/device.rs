@@ -46,6 +46,10 @@ impl Device {
     /// Gives it its addresses, and the MTU if one is wanted, and sets it up.
     pub fn set(&mut self, addresses: &[OwnAddress], mtu: Option<u16>) -> io::Result<()> {
         let addresses: Vec<(IpAddr, u8)> = addresses.iter().map(|own| (own.address, own.length)).collect();
+        if mtu.is_some() {
+            // What the paths carry is of no account any more.
+            self.next.change = None;
+        }
         let mtu = mtu.unwrap_or(self.mtu.max(LEAST));
         if (self.mtu, &self.addresses) != (mtu, &addresses) {
             address::set_up(self.tun.name(), mtu.into(), &addresses)?;

@@ -17,11 +17,26 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether it is the same peer, though its links may be others, and a server's clients.
+    /// Whether it is the same peer: what a section takes over as it runs may be another, and what is the main loop's alone.
     pub fn is_same(&self, other: &Wanted) -> bool {
-        let of = if other.config.role == Role::Server { other } else { self };
-        let config = PeerConfig { remotes: of.config.remotes.clone(), ..self.config.clone() };
-        (&config, &self.key) == (&other.config, &other.key)
+        let (new, mut config) = (&other.config, self.config.clone());
+        if new.role == Role::Server {
+            config.remotes.clone_from(&new.remotes);
+        }
+        if let (Transport::Udp { links }, Transport::Udp { links: others }) = (&mut config.transport, &new.transport) {
+            // They come as ways.
+            links.clone_from(others);
+        }
+        let config = PeerConfig {
+            address: new.address.clone(),
+            mtu: new.mtu,
+            keepalive: new.keepalive,
+            route: new.route.clone(),
+            masquerade: new.masquerade,
+            metered_limit: new.metered_limit,
+            ..config
+        };
+        (&config, &self.key) == (new, &other.key)
     }
 }
 
@@ -120,8 +135,8 @@ mod tests {
     use crate::config;
     use crate::kernel::Device;
 
-    /// The ways of the only peer, which has these options, over three links.
-    fn ways_of(peer: &str) -> Vec<Way> {
+    /// What is wanted of the only peer, which has these options, over three links.
+    fn wanted_of(peer: &str) -> Wanted {
         let key = Key([7; 32]);
         let key = crate::bond::keys::Secret::new(key.0).written();
         let text = format!(
@@ -136,7 +151,12 @@ mod tests {
             |index: u32| Device { index, name: format!("eth{index}"), mtu: 1500, running: true, received: 0, sent: 0 };
         let now = Snapshot { devices: (1..=3).map(device).collect(), addresses: Vec::new(), routes: Vec::new() };
         let attached = attach(&config, &number(&config, &[]), &now, &Netifd::Unknown);
-        ways(&config.peers[0], &attached, &now, Marks::new(Marks::DEFAULT_MASK).unwrap())
+        let ways = ways(&config.peers[0], &attached, &now, Marks::new(Marks::DEFAULT_MASK).unwrap());
+        Wanted { config: config.peers[0].clone(), key: Ok(Key([7; 32])), ways }
+    }
+
+    fn ways_of(peer: &str) -> Vec<Way> {
+        wanted_of(peer).ways
     }
 
     fn names(peer: &str) -> String {
@@ -161,6 +181,26 @@ mod tests {
         // A device that is no link has no metric.
         assert_eq!(names(&format!("{WIRES} option scheduler failover")), "eth3ba");
         assert_eq!(names(WIRES), "abeth3");
+    }
+
+    #[test]
+    fn what_a_section_takes_over_makes_no_other_peer() {
+        let is_same = |transport: &str, more: &str| {
+            wanted_of(transport).is_same(&wanted_of(&(transport.to_owned() + "\n" + more)))
+        };
+        let route = "list route '10.9.0.0/16'";
+        let taken_over = ["list address '10.0.2.1/24'", "option mtu 1400", "option keepalive 9s", route];
+        for more in taken_over.iter().chain(&["list link 'b'", "option metered_limit 2mbit", ""]) {
+            assert!(is_same(UDP, more), "{more}");
+        }
+        let others = ["option scheduler redundant", "option repair 0", "option latency_limit 90ms", "option device x"];
+        for more in others.iter().chain(&["option listen_port 9", "list endpoint '192.0.2.2:1'"]) {
+            assert!(!is_same(UDP, more), "{more}");
+        }
+        let server = |more: &str| wanted_of(&format!("option role server\n option listen_port 9\n {more}"));
+        assert!(server("").is_same(&server("list allowed_ips '10.0.0.7'\n option masquerade 1")));
+        assert!(!server("").is_same(&wanted_of(UDP)));
+        assert!(!wanted_of(WIRES).is_same(&wanted_of(UDP)));
     }
 
     #[test]

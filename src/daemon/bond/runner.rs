@@ -70,7 +70,7 @@ impl Runner {
             };
             let at = now();
             if stop {
-                self.sections.drain(..).for_each(|section| drop(section.close(at)));
+                self.sections.iter_mut().for_each(|section| section.close(at));
                 return Ok(());
             }
             if let Some(wanted) = wanted {
@@ -152,26 +152,31 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes over what the main loop wants. A section stays if nothing but its links changed, or a server's clients.
+    /// Takes over what the main loop wants. A section stays unless something of it changed that it cannot take over as it runs.
     fn follow(&mut self, wanted: Vec<Wanted>, at: Time) {
         let same = |section: &Section, wanted: &Wanted| section.wanted.is_same(wanted);
         let old = core::mem::take(&mut self.sections);
-        let (mut kept, gone): (Vec<Section>, Vec<Section>) =
+        let (mut kept, mut gone): (Vec<Section>, Vec<Section>) =
             old.into_iter().partition(|section| wanted.iter().any(|wanted| same(section, wanted)));
         // Before any takes its place: ports and names are free then. A device that is wanted again stays.
-        let mut devices: Vec<Device> = gone.into_iter().filter_map(|section| section.close(at)).collect();
+        gone.iter_mut().for_each(|section| section.close(at));
+        let mut devices: Vec<Device> = gone.iter_mut().filter_map(|section| section.out.device.take()).collect();
         devices.retain(|device| wanted.iter().any(|wanted| wanted.config.device == device.tun.name()));
         for wanted in wanted {
             let mut section = match kept.iter().position(|section| same(section, &wanted)) {
                 Some(place) => {
                     let mut section = kept.swap_remove(place);
-                    section.set_ways(wanted.ways);
-                    section.set_remotes(wanted.config.remotes, at);
+                    section.follow(wanted, at);
                     section
                 }
                 None => {
                     let device = devices.iter().position(|device| device.tun.name() == wanted.config.device);
-                    Section::new(wanted, device.map(|place| devices.swap_remove(place)), self.cipher.clone(), at)
+                    let device = device.map(|place| devices.swap_remove(place));
+                    let mut section = Section::new(wanted, device, self.cipher.clone(), at);
+                    if let Some(before) = gone.iter_mut().find(|before| before.name() == section.name()) {
+                        section.succeed(before, at);
+                    }
+                    section
                 }
             };
             // Its number may be another one.

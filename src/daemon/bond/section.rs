@@ -20,7 +20,7 @@ use super::Shared;
 use super::cipher::{Cipher, Piece};
 use super::device::Device;
 use super::endpoints::{Endpoints, Found};
-use super::orders::{Wanted, Way};
+use super::orders::Wanted;
 use super::outlet::Outlet;
 use super::telling::{Chatter, Standing, no_answer};
 
@@ -53,8 +53,6 @@ pub struct Section {
     /// The reserve is called in; since when no other path is up.
     pub reserve: bool,
     pub alone: Option<Time>,
-    /// What each remote's paths carry, where that is known.
-    sizes: Vec<Option<u16>>,
     pub remotes: Vec<Standing>,
     pub all: Standing,
     /// Silences in a row.
@@ -90,7 +88,6 @@ impl Section {
             freed: now,
             reserve: false,
             alone: None,
-            sizes: wanted.config.remotes.iter().map(|_| None).collect(),
             remotes: wanted.config.remotes.iter().map(|_| Standing::new(now)).collect(),
             all: Standing::new(now),
             tries: 0,
@@ -113,43 +110,48 @@ impl Section {
         self.wanted.config.role == Role::Client
     }
 
-    /// Its links are others now.
-    pub fn set_ways(&mut self, ways: Vec<Way>) {
-        self.stale |= self.wanted.ways != ways;
-        self.wanted.ways = ways;
-    }
-
-    /// A server's clients are others now. Those that stay do not notice.
-    pub fn set_remotes(&mut self, remotes: Vec<Remote>, now: Time) {
-        if self.wanted.config.remotes == remotes {
-            return;
-        }
+    /// Takes over what [`Wanted::is_same`] lets be another. Clients of a server that stay do not notice.
+    pub fn follow(&mut self, wanted: Wanted, now: Time) {
         // They go by the old numbers.
         self.take_events(now);
-        let old = core::mem::replace(&mut self.wanted.config.remotes, remotes);
+        self.stale |= self.wanted != wanted;
+        let old = core::mem::replace(&mut self.wanted, wanted).config;
+        let new = &self.wanted.config;
+        if (&new.remotes, new.keepalive) == (&old.remotes, old.keepalive) {
+            return;
+        }
         if let Some((hub, key)) = self.hub.as_mut().zip(self.wanted.key.as_ref().ok()) {
-            let members = members(&self.wanted.config, key, &mut self.out);
+            let members = members(new, key, &mut self.out);
             hub.set_members(members, now, &mut self.out);
         }
-        let sizes = core::mem::take(&mut self.sizes).into_iter();
-        let mut known: Vec<_> = old.iter().zip(sizes.zip(core::mem::take(&mut self.remotes))).collect();
-        for remote in &self.wanted.config.remotes {
-            let at = known.iter().position(|(old, _)| old.public_key == remote.public_key);
-            let (size, standing) = at.map_or_else(|| (None, Standing::new(now)), |at| known.swap_remove(at).1);
-            self.sizes.push(size);
-            self.remotes.push(standing);
-        }
+        let standings = core::mem::take(&mut self.remotes);
+        self.inherit(&old.remotes, standings, now);
         self.resize(now);
         self.changed = true;
     }
 
+    /// Takes the place of a section that could not take over what changed. Who was there is not gone, unless it stays away.
+    pub fn succeed(&mut self, before: &mut Section, now: Time) {
+        core::mem::swap(&mut self.all, &mut before.all);
+        self.inherit(&before.wanted.config.remotes, core::mem::take(&mut before.remotes), now);
+    }
+
+    fn inherit(&mut self, old: &[Remote], standings: Vec<Standing>, now: Time) {
+        let mut known: Vec<_> = old.iter().zip(standings).collect();
+        let standing = |remote: &Remote| {
+            let at = known.iter().position(|(old, _)| old.public_key == remote.public_key);
+            at.map_or_else(|| Standing::new(now), |at| known.swap_remove(at).1)
+        };
+        self.remotes = self.wanted.config.remotes.iter().map(standing).collect();
+    }
+
     /// Says goodbye. The device is left for a successor.
-    pub fn close(mut self, now: Time) -> Option<Device> {
+    pub fn close(&mut self, now: Time) {
         if let Some(hub) = &mut self.hub {
             hub.close(now, &mut self.out);
             self.out.flush();
         }
-        self.out.device.take()
+        self.out.ports.clear();
     }
 
     pub fn deadline(&mut self, now: Time) -> Option<Time> {
@@ -324,8 +326,8 @@ impl Section {
                     }
                 }
                 Event::Mtu(size) => {
-                    if let Some(known) = self.sizes.get_mut(peer) {
-                        *known = Some(size);
+                    if let Some(standing) = self.remotes.get_mut(peer) {
+                        standing.size = Some(size);
                     }
                     self.resize(now);
                 }
@@ -340,7 +342,7 @@ impl Section {
             return;
         }
         let ups = self.hub.iter().flat_map(|hub| hub.peers()).map(|peer| peer.is_up());
-        let size = self.sizes.iter().zip(ups).filter(|(_, up)| *up).filter_map(|(size, _)| *size).min();
+        let size = self.remotes.iter().zip(ups).filter(|(_, up)| *up).filter_map(|(standing, _)| standing.size).min();
         if let Some((size, device)) = size.zip(self.out.device.as_mut()) {
             device.resize(size, now);
         }

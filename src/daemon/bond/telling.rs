@@ -41,13 +41,15 @@ pub struct Standing {
     met: bool,
     /// Since when it is not.
     lost: Option<Time>,
+    /// What its paths carry, where that is known.
+    pub size: Option<u16>,
     meters: [Meter; MAX_PATHS],
 }
 
 impl Standing {
     pub fn new(now: Time) -> Self {
         let meters = [Meter::default(); MAX_PATHS];
-        Standing { state: State::Connecting, since: now, met: false, lost: Some(now), meters }
+        Standing { state: State::Connecting, since: now, met: false, lost: Some(now), size: None, meters }
     }
 
     /// Takes in how it is. Whether its state is another now. `at_once`: nothing is to be waited for.

@@ -73,13 +73,10 @@ impl Section {
             self.rewired = true;
         }
         let Some(device) = self.out.device.as_mut() else { return Ok(()) };
-        let fresh = device.mtu == 0;
         let set = device.set(&config.address, config.mtu);
         set.map_err(|error| format!("cannot set up device {name}: {error}"))?;
-        if fresh {
-            // What the paths carry is known, where it is not the first one.
-            self.resize(now);
-        }
+        // What the paths carry is known, where the device is not the first one, or had an MTU of its owner's.
+        self.resize(now);
         Ok(())
     }
 
