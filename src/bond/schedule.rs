@@ -1,7 +1,7 @@
 //! Which path a packet takes.
 
 pub use crate::config::Scheduler;
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 
 use super::frame::{MAX_PATHS, PathId};
 use super::path::Path;
@@ -176,7 +176,7 @@ impl Schedule {
                 }
                 opens => {
                     path.rate.note_wait(opens.is_none());
-                    wait = earlier(wait, opens);
+                    wait = earliest(&[wait, opens]);
                 }
             }
         }
@@ -298,7 +298,7 @@ fn prompt(paths: &mut Paths, load: Load, now: Time) -> Choice {
         if at.is_none_or(|at| at > now) {
             path.rate.note_wait(at.is_none());
             let later = at.map(|at| arrival.saturating_add(at.since(now).as_micros() as i64));
-            (waits, opens, soon) = (true, earlier(opens, at), later.into_iter().chain(soon).min());
+            (waits, opens, soon) = (true, earliest(&[opens, at]), later.into_iter().chain(soon).min());
         } else if first.is_none() || this < first {
             (first, second) = (this, first);
         } else if second.is_none() || this < second {
@@ -330,7 +330,7 @@ fn redundant(paths: &mut Paths, load: Load, opens: Opens, now: Time) -> Choice {
             Some(opens) if opens <= now => take |= 1 << path.id.number(),
             opens => {
                 path.rate.note_wait(opens.is_none());
-                wait = earlier(wait, opens);
+                wait = earliest(&[wait, opens]);
             }
         }
     }
@@ -348,13 +348,6 @@ fn fit(paths: &Paths, size: usize) -> impl Fn(&Path) -> bool + use<> {
 fn up(paths: &Paths, size: usize) -> impl Iterator<Item = &Path> {
     let fit = fit(paths, size);
     paths.iter().flatten().map(|path| &**path).filter(move |path| fit(path))
-}
-
-fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }
 
 #[cfg(test)]
