@@ -106,6 +106,30 @@ fn an_opening_on_a_dying_link_takes_another() {
     }
 }
 
+/// A modem whose IPv6 goes, or whose DHCP lease: the link is up all the while.
+#[test]
+fn a_link_that_loses_a_family_keeps_the_other() {
+    need_lab!();
+    for lost in [0, 1] {
+        let bed = Bed::with(&[5, 5], &["", ""], FIRST);
+        let servers = SERVERS.map(|address| bed.server(address, 80));
+        let dns = SERVERS.map(|address| Server::udp(bed.lab.internet(), (address, 5000)));
+        let mut streams: Vec<_> = servers.iter().map(|server| bed.connect(server)).collect();
+        let sockets = dns.each_ref().map(|server| datagrams(bed.lab.client(), server.address()));
+        sockets.iter().for_each(|socket| assert!(answers(socket)));
+        bed.lab.router().sh(&format!("ip -{} address flush dev wan1 scope global", [4, 6][lost]));
+        let rules = || bed.lab.router().sh("nft list table inet cheaproute");
+        eventually("new rules", || rules().contains("chain moved_1"));
+        for (at, stream) in streams.iter_mut().enumerate() {
+            let (wanted, link) = if at == lost { (Err(ErrorKind::ConnectionReset), 2) } else { (Ok(()), 1) };
+            assert_eq!(echo(stream), wanted, "{at} of {lost}");
+            assert_eq!(bed.link_taken(&servers[at]), link);
+            let now = || dns[at].peers().last().map(|peer| link_of(*peer));
+            eventually("datagrams", || answers(&sockets[at]) && now() == Some(link));
+        }
+    }
+}
+
 #[test]
 fn kept_connections_wait_for_their_link() {
     need_lab!();

@@ -22,16 +22,24 @@ const FAILURES: u8 = 3;
 pub struct Flows {
     names: Vec<(LinkId, String)>,
     homes: [Home; MAX_LINKS],
-    up: LinkSet,
-    /// Were up, and no longer are.
-    lost: LinkSet,
+    /// IPv4, then IPv6: a link may lose one, and keep the other.
+    families: [Family; 2],
     /// Still to be done.
-    fell: LinkSet,
     left: LinkSet,
     rose: bool,
     stale: Vec<(LinkId, IpAddr)>,
     /// How often in a row that failed.
     failures: u8,
+}
+
+/// What links are to connections of one address family.
+#[derive(Default)]
+struct Family {
+    up: LinkSet,
+    /// Were up, and no longer are.
+    lost: LinkSet,
+    /// Of those, whose connections still have to move.
+    fell: LinkSet,
 }
 
 /// The addresses that a link had last.
@@ -41,10 +49,29 @@ struct Home {
     ipv6: Option<Ipv6Addr>,
 }
 
+impl Home {
+    const fn has(self, ipv4: bool) -> bool {
+        if ipv4 { self.ipv4.is_some() } else { self.ipv6.is_some() }
+    }
+}
+
+impl Family {
+    /// Whether a link is up that was not.
+    fn note(&mut self, up: LinkSet, known: LinkSet, left: LinkSet) -> bool {
+        let (fell, rose) = (self.up.minus(up), up.minus(self.up));
+        // A number that was given to another link begins anew.
+        self.lost = self.lost.minus(left).or(fell).and(known).minus(up);
+        self.fell = self.fell.or(fell).and(self.lost);
+        self.up = up;
+        !rose.is_empty()
+    }
+}
+
 impl Flows {
-    /// Links that were up while we ran, and no longer are. Of others nobody knows what they were before.
-    pub fn lost(&self) -> LinkSet {
-        self.lost
+    /// Links that connections of IPv4, and those of IPv6, could take while we ran, and no longer can. Of others nobody knows what
+    /// they were before.
+    pub fn lost(&self) -> [LinkSet; 2] {
+        self.families.each_ref().map(|family| family.lost)
     }
 
     /// Notes what the links are now.
@@ -53,21 +80,21 @@ impl Flows {
             // Its number may already be another one's.
             if !links.iter().any(|link| link.id == *id && link.name == *name) {
                 self.left.insert(*id);
-                self.up.remove(*id);
+                self.families.iter_mut().for_each(|family| family.up.remove(*id));
                 self.homes[id.index()] = Home::default();
             }
         }
         self.names = links.iter().map(|link| (link.id, link.name.clone())).collect();
-        let up: LinkSet = links.iter().filter(|link| link.up).map(|link| link.id).collect();
         let known: LinkSet = links.iter().map(|link| link.id).collect();
-        let fell = self.up.minus(up);
-        // A number that was given to another link begins anew.
-        self.lost = self.lost.minus(self.left).or(fell).and(known).minus(up);
-        self.fell = self.fell.or(fell).and(self.lost);
-        self.rose |= !up.minus(self.up).is_empty();
-        self.up = up;
+        for (family, ipv4) in self.families.iter_mut().zip([true, false]) {
+            // Where the router itself never had an address, its clients may have some: they leave by the link while that is up.
+            let is_up = |link: &&Link| link.usable(ipv4) || link.up && !self.homes[link.id.index()].has(ipv4);
+            let up = links.iter().filter(is_up).map(|link| link.id).collect();
+            self.rose |= family.note(up, known, self.left);
+        }
         for link in links {
             let home = &mut self.homes[link.id.index()];
+            self.rose |= [true, false].iter().any(|ipv4| link.usable(*ipv4) && !home.has(*ipv4));
             // A link without an address may get the old one back, as after a redial.
             let old = [
                 link.ipv4
@@ -101,30 +128,33 @@ impl Flows {
             let stale = |flow: &Flow| [flow.source, flow.destination, flow.answered].contains(old);
             !is_done(old, installation.kernel.forget(marks.link(*id), marks.link_mask(), Some(&stale)))
         });
-        // While none is up, connections have nowhere to go, and wait.
-        if !self.up.is_empty() {
-            let mut fell = LinkSet::EMPTY;
-            for link in plan.links.iter().filter(|link| self.fell.contains(link.id)) {
-                logging::debug!("link {}: its connections move", link.name);
-                if !is_done(&link.name, self.move_off(installation, plan, link)) {
-                    fell.insert(link.id);
+        let mut rose = false;
+        for link in plan.links {
+            for (at, ipv4) in [true, false].into_iter().enumerate() {
+                // While it has nowhere to go, a connection waits.
+                if self.families[at].fell.contains(link.id) && steer::can_move(plan, link, ipv4) {
+                    logging::debug!("link {}: its connections move", link.name);
+                    if is_done(&link.name, self.move_off(installation, plan, link, ipv4)) {
+                        self.families[at].fell.remove(link.id);
+                    }
                 }
-            }
-            self.fell = fell;
-            let returns = |link: &Link, ipv4| self.rose && steer::returns(plan, link, ipv4);
-            let mut rose = false;
-            for link in plan.links {
-                for ipv4 in [true, false].into_iter().filter(|ipv4| returns(link, *ipv4)) {
+                if self.rose && steer::returns(plan, link, ipv4) {
                     rose |= !is_done(&link.name, give_back(installation, marks, link, ipv4));
                 }
             }
-            self.rose = rose;
         }
+        self.rose = rose;
         self.failures = if failed && !gives_up { self.failures + 1 } else { 0 };
         self.failures > 0
     }
 
-    fn move_off<K: Control>(&self, installation: &mut Installation<K>, plan: &Plan, link: &Link) -> io::Result<()> {
+    fn move_off<K: Control>(
+        &self,
+        installation: &mut Installation<K>,
+        plan: &Plan,
+        link: &Link,
+        ipv4: bool,
+    ) -> io::Result<()> {
         let marks = plan.config.main.mark_mask;
         let (mark, mask) = (marks.link(link.id), marks.link_mask());
         let on_down = plan.config.links.iter().find(|other| other.name == link.name).map(|other| other.on_down);
@@ -135,23 +165,26 @@ impl Flows {
             IpAddr::V4(address) => home.ipv4 == Some(address),
             IpAddr::V6(address) => home.ipv6 == Some(address) || is_delegated(link, address),
         };
-        let silent = |flow: &Flow| !flow.replied;
-        let lasting = |flow: &Flow| !flow.replied || (flow.protocol != TCP && !from_outside(flow));
-        match on_down {
-            Some(OnDown::Flush) => installation.kernel.forget(mark, mask, None),
-            Some(OnDown::Reset) => {
-                installation.renew(link)?;
-                installation.kernel.forget(mark, mask, Some(&lasting))
-            }
-            _ => installation.kernel.forget(mark, mask, Some(&silent)),
+        let lasting = |flow: &Flow| flow.protocol != TCP && !from_outside(flow);
+        if on_down == Some(OnDown::Reset) {
+            installation.renew(link, ipv4)?;
         }
+        let meant = |flow: &Flow| {
+            let goes = match on_down {
+                Some(OnDown::Flush) => true,
+                Some(OnDown::Reset) => !flow.replied || lasting(flow),
+                _ => !flow.replied,
+            };
+            goes && flow.source.is_ipv4() == ipv4
+        };
+        installation.kernel.forget(mark, mask, Some(&meant))
     }
 }
 
 /// Connections that a better link wants back: TCP's are reset by the rules.
 fn give_back<K: Control>(installation: &mut Installation<K>, marks: Marks, link: &Link, ipv4: bool) -> io::Result<()> {
     logging::debug!("link {}: connections go back to a better one", link.name);
-    installation.renew(link)?;
+    installation.renew(link, ipv4)?;
     let (mark, mask) = (marks.link(link.id) | marks.displaced(), marks.link_mask() | marks.displaced());
     let meant = |flow: &Flow| flow.source.is_ipv4() == ipv4 && (flow.protocol != TCP || !flow.replied);
     installation.kernel.forget(mark, mask, Some(&meant))

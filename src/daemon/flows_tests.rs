@@ -32,6 +32,10 @@ fn inbound(number: u8) -> (u32, Flow) {
     (mark, Flow { source, destination: flow.answered, answered: source, ..flow })
 }
 
+fn ipv6(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
 struct Bench {
     flows: Flows,
     installation: Installation<Fake>,
@@ -112,6 +116,80 @@ fn what_the_kernel_refused_is_done_the_next_time() {
         let again = (0..10).take_while(|_| (bench.refresh(&config, after), !bench.done).1).count();
         assert_eq!(again, usize::from(FAILURES) - 1);
     }
+}
+
+/// The rules and conntrack both: what lost its family was left on a link that is up with the other.
+#[test]
+fn a_link_that_loses_one_family_loses_its_connections_only() {
+    let config = config("", "");
+    let [four, udp] = [flow(1, 0, 6, true), flow(1, 0, 17, true)];
+    let (source, destination) = (ipv6("fd00::2"), ipv6("2001:db8::1"));
+    let six = (udp.0, Flow { source, destination, answered: ipv6("2001:db8:1:1::1"), ..udp.1 });
+    for (lost, left) in [(true, [four, six]), (false, [four, udp])] {
+        let mut bench = Bench::new(&config);
+        *bench.flows() = vec![four, udp, six];
+        let mut links = links();
+        let (first, family) = (&mut links[0], if lost { "ipv4" } else { "ipv6" });
+        if lost {
+            first.ipv4 = None
+        } else {
+            first.ipv6 = None
+        }
+        bench.refresh(&config, &links);
+        assert_eq!(*bench.flows(), left, "{family}");
+        let (rules, other) = (bench.rules(), if lost { "ipv6" } else { "ipv4" });
+        assert!(rules.contains(&format!("chain moved_1 {{\n\t\tmeta nfproto {family} tcp flags")), "{rules}");
+        // What leaves by its device is not the link's, but for the family that it has.
+        assert!(rules.contains(&format!("meta nfproto {other} oifname \"eth1\" jump save_1")), "{rules}");
+        links[0] = self::links()[0].clone();
+        bench.refresh(&config, &links);
+        assert_eq!(*bench.flows(), left);
+        assert!(!bench.rules().contains("chain moved_1 {"));
+    }
+}
+
+#[test]
+fn who_has_no_other_link_of_a_family_waits_for_it_as_long_as_the_link_is_up() {
+    let config = config("", "");
+    let mut bench = Bench::new(&config);
+    bench.flows().push(flow(1, 0, 17, true));
+    let mut links = links();
+    links.iter_mut().for_each(|link| link.ipv4 = None);
+    assert_eq!(bench.refresh(&config, &links), 1);
+    assert!(!bench.rules().contains("chain moved_"));
+    // A client whose link is down as a whole goes over to IPv6.
+    links[0].up = false;
+    assert_eq!(bench.refresh(&config, &links), 0);
+    assert!(bench.rules().contains("chain moved_1 {"));
+}
+
+/// A delegated prefix without an address of the router's own, as PPP often has it.
+#[test]
+fn clients_addresses_fall_with_a_link_that_has_none_of_their_family() {
+    let config = config("", "");
+    let mut bench = Bench { flows: Flows::default(), ..Bench::new(&config) };
+    let mut links = links();
+    links[0].ipv6 = None;
+    bench.refresh(&config, &links);
+    links[0].up = false;
+    bench.refresh(&config, &links);
+    assert!(bench.rules().contains("chain moved_1 {\n\t\ttcp flags"));
+}
+
+#[test]
+fn a_better_link_gets_its_connections_back_when_its_ipv6_comes_later() {
+    let policies = "config policy 'p'\n option mode 'failover'\n list link 'a'\n list link 'b'";
+    let config = config("option on_up 'return'", policies);
+    let mut bench = Bench { flows: Flows::default(), ..Bench::new(&config) };
+    let mut links = links();
+    links[0].ipv6 = None;
+    bench.refresh(&config, &links);
+    let (mark, four) = flow(2, Marks::default().displaced(), 17, true);
+    let (source, destination) = (ipv6("fd00::2"), ipv6("2001:db8::1"));
+    *bench.flows() = vec![(mark, four), (mark, Flow { source, destination, ..four })];
+    links[0].ipv6 = self::links()[0].ipv6;
+    assert_eq!(bench.refresh(&config, &links), 0);
+    assert!(bench.rules().contains("chain moved_2 {\n\t\tct mark"));
 }
 
 #[test]

@@ -175,12 +175,12 @@ impl<K: Control> Installation<K> {
         Ok(())
     }
 
-    /// Has the kernel route a link's connections anew, those in a flowtable too: they come by the rules again.
-    pub fn renew(&mut self, link: &Link) -> io::Result<()> {
+    /// Has the kernel route a link's connections of a family anew, those in a flowtable too: they come by the rules again.
+    pub fn renew(&mut self, link: &Link, ipv4: bool) -> io::Result<()> {
         let number = table(link.id);
-        for ipv6 in self.families.clone() {
-            self.kernel.remove_routes(ipv6, &|table| table != number)?;
-            self.set_default(link, ipv6);
+        if self.families.contains(&!ipv4) {
+            self.kernel.remove_routes(!ipv4, &|table| table != number)?;
+            self.set_default(link, !ipv4);
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ fn links() -> Vec<Link> {
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
-    Plan { config, links, lost: LinkSet::EMPTY, queueing, direct: &[], tunnels: &[], splits: None, races: 100 }
+    Plan { config, links, lost: [LinkSet::EMPTY; 2], queueing, direct: &[], tunnels: &[], splits: None, races: 100 }
 }
 
 #[test]

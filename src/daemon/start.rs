@@ -53,7 +53,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         links.push(way);
     }
     let races = capacity(sysctl::memory());
-    let (lost, queueing) = (LinkSet::EMPTY, installation.queueing());
+    let (lost, queueing) = ([LinkSet::EMPTY; 2], installation.queueing());
     let plan = Plan {
         config: &config,
         links: &links,

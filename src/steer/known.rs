@@ -12,7 +12,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
     let marks = plan.config.main.mark_mask;
     for link in plan.links {
         let mark = marks.link(link.id);
-        let moves = is_reset(plan, link) || returns(plan, link, true) || returns(plan, link, false);
+        let moves = [true, false].iter().any(|ipv4| is_reset(plan, link, *ipv4) || returns(plan, link, *ipv4));
         let fate = match movable && moves {
             true => format!("goto moved_{}", link.id),
             false => format!("{} accept", out.set_mark(marks.mask(), mark)),
@@ -27,22 +27,25 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
     // To the one who began it, and who can begin anew. What came from outside is left to its far end; a RST goes its way,
     // which spares the far end a dead connection if the link carries anything; and a SYN without answer is no connection yet.
     let reset = "tcp flags & rst == 0 ct direction original ct status seen-reply reject with tcp reset";
+    let displaced = format!("ct mark & {0:#010x} == {0:#010x} ", marks.displaced());
     for link in plan.links {
-        let is_reset = is_reset(plan, link);
-        let returning = [true, false].map(|ipv4| returns(plan, link, ipv4));
-        if !is_reset && returning == [false, false] {
+        let whose = |ipv4| match () {
+            () if is_reset(plan, link, ipv4) => Some(""),
+            () if returns(plan, link, ipv4) => Some(&*displaced),
+            () => None,
+        };
+        let (of_ipv4, of_ipv6) = (whose(true), whose(false));
+        if of_ipv4.is_none() && of_ipv6.is_none() {
             continue;
         }
         out.chain(format_args!("moved_{}", link.id), None);
-        if is_reset {
-            out.rule(format_args!("{reset}"));
+        if of_ipv4 == of_ipv6 {
+            out.rule(format_args!("{}{reset}", of_ipv4.unwrap_or_default()));
         } else {
-            let displaced = marks.displaced();
-            let displaced = format!("ct mark & {displaced:#010x} == {displaced:#010x}");
-            match returning {
-                [true, true] => out.rule(format_args!("{displaced} {reset}")),
-                [true, false] => out.rule(format_args!("meta nfproto ipv4 {displaced} {reset}")),
-                [false, _] => out.rule(format_args!("meta nfproto ipv6 {displaced} {reset}")),
+            for (family, whose) in [("ipv4", of_ipv4), ("ipv6", of_ipv6)] {
+                if let Some(whose) = whose {
+                    out.rule(format_args!("meta nfproto {family} {whose}{reset}"));
+                }
             }
         }
         let set = out.set_mark(marks.mask(), marks.link(link.id));
@@ -50,11 +53,17 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
     }
 }
 
-/// Whether the TCP connections of a link that went down are to begin anew, and can: another link is up.
-pub(super) fn is_reset(plan: &Plan, link: &Link) -> bool {
-    plan.lost.contains(link.id)
+/// Whether the TCP connections of a family, whose link no longer carries them, are to begin anew, and can.
+pub(super) fn is_reset(plan: &Plan, link: &Link, ipv4: bool) -> bool {
+    plan.lost[usize::from(!ipv4)].contains(link.id)
         && settings(plan, link).map_or(plan.is_peer(link.id), |settings| settings.on_down == OnDown::Reset)
-        && plan.links.iter().any(|link| link.up)
+        && can_move(plan, link, ipv4)
+}
+
+/// Whether connections of a family that a link no longer carries have somewhere to go: another link. From one that is down, they
+/// may go over to the other family as well.
+pub fn can_move(plan: &Plan, link: &Link, ipv4: bool) -> bool {
+    plan.links.iter().any(|other| other.usable(ipv4) || other.up && !link.up)
 }
 
 /// Whether connections that a failover policy gave to this link, for want of a better one, are to go back to that. Another
@@ -64,7 +73,7 @@ pub fn returns(plan: &Plan, link: &Link, ipv4: bool) -> bool {
     for policy in &plan.config.policies {
         let (links, sharing) = policy::best(plan, policy, ipv4);
         let is_used = links.iter().take(sharing).any(|used| used.id == link.id);
-        if is_used && is_displaced(plan, policy, link) {
+        if is_used && is_displaced(plan, policy, link, ipv4) {
             return false;
         }
         wanted |= is_outdone(plan, policy, link, ipv4);
@@ -73,8 +82,8 @@ pub fn returns(plan: &Plan, link: &Link, ipv4: bool) -> bool {
 }
 
 /// Whether a connection that takes `link` by this policy does so for want of a better one that wants it back.
-pub(super) fn is_displaced(plan: &Plan, policy: &PolicyConfig, link: &Link) -> bool {
-    better(plan, policy, link).any(|better| !better.up)
+pub(super) fn is_displaced(plan: &Plan, policy: &PolicyConfig, link: &Link, ipv4: bool) -> bool {
+    better(plan, policy, link).any(|better| !better.usable(ipv4))
 }
 
 /// Whether this policy has a better one for connections of this link, which wants them back.

@@ -26,7 +26,7 @@ pub mod tunnel;
 pub mod why;
 mod writer;
 
-pub use known::returns;
+pub use known::{can_move, returns};
 pub use policy::{best, raced_policies};
 pub use ruleset::{Ruleset, Target, removal, ruleset};
 pub use tunnel::Tunnel;
@@ -64,8 +64,8 @@ pub struct Plan<'a> {
     pub config: &'a Config,
     /// Links, and peers that connections can take as they take a link.
     pub links: &'a [Link],
-    /// Links that were up and no longer are.
-    pub lost: LinkSet,
+    /// Links that connections of IPv4, and those of IPv6, could take and no longer can.
+    pub lost: [LinkSet; 2],
     pub queueing: Queueing,
     /// What the main routing table reaches without a default route: never raced, never steered.
     pub direct: &'a [Prefix],

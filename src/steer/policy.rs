@@ -74,7 +74,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
             }
             continue;
         };
-        if known::is_displaced(plan, policy, first) {
+        if known::is_displaced(plan, policy, first, ipv4) {
             let displaced = plan.config.main.mark_mask.displaced();
             let set = out.set_ct_mark(displaced, displaced);
             out.rule(format_args!("{family} {set}"));

@@ -355,10 +355,15 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     // Marked packets are looked up in their link's table alone, which has no way next door.
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     // What leaves by a link that is down does so by the default route, whatever we think of the link: it is not to be reset.
-    let mut saved = with_devices(plan);
-    saved.retain(|link| !known::is_reset(plan, link));
+    let reset = |link: &Link| [true, false].map(|ipv4| known::is_reset(plan, link, ipv4));
+    let (saved, lost): (Vec<_>, Vec<_>) =
+        with_devices(plan).into_iter().partition(|link| reset(link) == [false, false]);
     if !saved.is_empty() {
         out.rule(format_args!("oifname vmap {{ {} }}", by_device(&saved, "jump save")));
+    }
+    for link in lost.iter().filter(|link| reset(link) != [true, true]) {
+        let family = if reset(link) == [true, false] { "ipv6" } else { "ipv4" };
+        out.rule(format_args!("meta nfproto {family} oifname \"{}\" jump save_{}", link.device, link.id));
     }
     out.chain(format_args!("plain"), None);
     let clear = out.set_mark(marks.stage_mask(), 0);

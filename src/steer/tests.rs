@@ -71,7 +71,7 @@ fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
         config,
         links,
         queueing: Queueing::Nft,
-        lost: LinkSet::EMPTY,
+        lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
         splits: None,
@@ -201,7 +201,7 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
         config: &config,
         links: &links,
         queueing: Queueing::Xtables,
-        lost: LinkSet::EMPTY,
+        lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
         splits: None,
@@ -289,7 +289,7 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
     links[0].up = false;
     let plan = Plan { links: &links, ..plan };
     assert_eq!(known(&text(&plan)), 3);
-    let lost = LinkSet::only(links[0].id);
+    let lost = [LinkSet::only(links[0].id); 2];
     let all = text(&Plan { lost, ..plan });
     assert_eq!(known(&all), 2);
     assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan2\" : jump save_2, \"wan3\" : jump save_3 }"));

@@ -44,7 +44,16 @@ fn server() -> Tunnel {
 }
 
 fn plan<'a>(config: &'a config::Config, links: &'a [Link], tunnels: &'a [Tunnel]) -> Plan<'a> {
-    Plan { config, links, lost: LinkSet::EMPTY, queueing: Queueing::Nft, direct: &[], tunnels, splits: None, races: 10 }
+    Plan {
+        config,
+        links,
+        lost: [LinkSet::EMPTY; 2],
+        queueing: Queueing::Nft,
+        direct: &[],
+        tunnels,
+        splits: None,
+        races: 10,
+    }
 }
 
 /// The rules of a chain.
@@ -82,7 +91,7 @@ fn an_aggregating_policy_takes_the_peer_while_it_is_up() {
 #[test]
 fn connections_of_a_lost_peer_begin_anew() {
     let (config, links, tunnels) = (config(), links(false), [tunnel(&[])]);
-    let lost = LinkSet::only(LinkId::new(15).unwrap());
+    let lost = [LinkSet::only(LinkId::new(15).unwrap()); 2];
     let plan = Plan { lost, ..plan(&config, &links, &tunnels) };
     assert!(chain(&plan, "moved_15").iter().any(|rule| rule.contains("reject with tcp reset")));
 }

@@ -71,7 +71,7 @@ fn ask(question: &Question, change: impl FnOnce(&mut Vec<Link>)) -> (Way, Vec<St
         tunnels: &[],
         splits: None,
         races: 16,
-        lost: LinkSet::EMPTY,
+        lost: [LinkSet::EMPTY; 2],
     };
     let facts = Facts {
         plan,
@@ -160,7 +160,7 @@ fn the_helped_ports_are_those_of_the_rules() {
         tunnels: &[],
         splits: None,
         races: 16,
-        lost: LinkSet::EMPTY,
+        lost: [LinkSet::EMPTY; 2],
     };
     let ports = HELPED_PORTS.map(|port| port.to_string()).join(", ");
     assert!(ruleset(&plan).fresh().contains(&format!("tcp dport != {{ {ports} }}")));
