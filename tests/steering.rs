@@ -150,6 +150,32 @@ fn only_lan_devices_are_served() {
 }
 
 #[test]
+fn who_is_served_no_more_keeps_the_link_of_its_connections() {
+    need_lab!();
+    let lab = Bed::builder(&[30, 2]).build();
+    let guest = second_lan(&lab);
+    let watch = lab.wire(1).watch();
+    let mut bed = Bed::on(lab, &config(&["", ""], ""));
+    let server = bed.server(SERVERS[0], 80);
+    let (mut stream, _) = connect(&guest, server.address(), LIMIT).unwrap();
+    eventually("accepted", || server.accepted() == 1);
+    assert_eq!(link_of(server.peers()[0]), 2);
+    let text = config(&["", ""], "").replacen("option log_level", "list lan_device 'lan0'\n option log_level", 1);
+    bed.daemon.reload(&text, "reloaded");
+    assert_eq!(link_from(&guest, &server), 1, "a new one is not steered");
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"hello").unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
+    // What comes from outside is answered through the link that it came by, as for everybody.
+    bed.lab.router().sh("nft add chain inet fw dstnat '{ type nat hook prerouting priority dstnat; }'
+        nft add rule inet fw dstnat iifname wan2 meta nfproto ipv4 tcp dport 8080 dnat to 10.78.0.2");
+    let inner = Server::tcp(&guest, ([0, 0, 0, 0], 8080));
+    connect_from(bed.lab.internet(), (SERVERS[0], 0), (lab::router4(2), 8080).into()).unwrap();
+    eventually("accepted", || inner.accepted() == 1);
+    assert!(watch.packets(Direction::Up).iter().all(|packet| packet.source.ip() != lab::router4(2)));
+}
+
+#[test]
 fn a_connection_from_outside_is_answered_through_its_link() {
     need_lab!();
     let bed = Bed::new(&[2, 20]);

@@ -235,7 +235,8 @@ fn by_interface(link: &mut Link, now: &Snapshot, name: &str, interface: Option<I
         return Some(Lack::Address(format!("there is no device {}", link.device)));
     };
     link.ipv4 = interface.ipv4.first().map(|address| Side { address: *address, gateway: interface.gateway });
-    link.ipv6 = interface.ipv6.first().map(|address| Side { address: *address, gateway: interface.gateway6 });
+    let own = interface.ipv6.iter().min_by_key(|address| address.is_unique_local());
+    link.ipv6 = own.map(|address| Side { address: *address, gateway: interface.gateway6 });
     link.delegated.extend(interface.prefixes);
     if !device.running {
         return Some(Lack::Carrier); // netifd keeps a static interface up without one

@@ -101,7 +101,7 @@ fn netifd_names_the_device() {
         ipv4: vec![[192, 0, 2, 10].into()],
         gateway: Some([192, 0, 2, 1].into()),
         prefixes: vec![("2001:db8:1::".parse().unwrap(), 56)],
-        ipv6: Vec::new(),
+        ipv6: ["fd12:3456::10", "2001:db8::10"].map(|text| text.parse().unwrap()).into(),
         gateway6: None,
         metric: 0,
     };
@@ -109,6 +109,7 @@ fn netifd_names_the_device() {
     let found = attach(&config, &ids(&config), &snapshot(), &netifd);
     assert_eq!((found[0].link.device.as_str(), found[0].lacks.clone()), ("eth1", None));
     assert_eq!(found[0].link.delegated, wan.prefixes);
+    assert_eq!(found[0].link.ipv6.map(|side| side.address), Some(wan.ipv6[1]), "fc00::/7 leads nowhere");
     assert_eq!(found[1].lacks, Some(Lack::Address("netifd has no interface wanb".into())));
     let found = attach(&config, &ids(&config), &snapshot(), &Netifd::Missing("no ubus".into()));
     assert!(matches!(&found[0].lacks, Some(Lack::Address(why)) if why.contains("set option device")));

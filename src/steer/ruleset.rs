@@ -277,13 +277,16 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     tunnel::write_routes(out, plan);
     out.rule(format_args!("goto rules"));
+    // Who is not served keeps what it has: from when it was, or what came to it from outside.
+    out.chain(format_args!("unserved"), None);
+    known::write(out, plan, false);
     out.chain(format_args!("classify"), Some("filter hook prerouting priority mangle"));
     for link in with_devices(plan) {
         out.rule(format_args!("iifname \"{}\" accept", link.device));
     }
     if !main.lan_device.is_empty() {
         let devices: Vec<String> = main.lan_device.iter().map(|device| format!("\"{device}\"")).collect();
-        out.rule(format_args!("iifname != {{ {} }} return", commas(&devices)));
+        out.rule(format_args!("iifname != {{ {} }} goto unserved", commas(&devices)));
     }
     known::write(out, plan, true);
     out.rule(format_args!("goto new"));
