@@ -53,21 +53,28 @@ impl Way<'_> {
         Ok(connection)
     }
 
-    /// Who resolves names: the first resolver that is probed, in a family that the link has.
-    fn resolver(&self) -> SocketAddr {
-        let probed = self.targets.iter().find_map(|target| match target {
+    /// Who resolves names: the resolvers that are probed, in a family that the link has, and ours. `turn`: whose turn it is.
+    fn resolver(&self, turn: usize) -> SocketAddr {
+        let probed = self.targets.iter().filter_map(|target| match target {
             Target::Dns(server, _) if server.is_ipv4() == self.ipv4 => Some(*server),
             _ => None,
         });
-        probed.unwrap_or_else(|| SocketAddr::new(RESOLVERS[usize::from(!self.ipv4)], 53))
+        let mut all: Vec<SocketAddr> = probed.collect();
+        all.push(SocketAddr::new(RESOLVERS[usize::from(!self.ipv4)], 53));
+        all[turn % all.len()]
     }
 }
 
-/// Addresses of names, for as long as they may be kept.
+/// Addresses of names, for as long as they may be kept, or nobody knows better.
 #[derive(Default)]
 pub struct Names {
     known: Vec<(Box<str>, IpAddr, Time)>,
+    /// How often no resolver answered.
+    failures: usize,
 }
+
+/// As long as a resolver that failed is left alone where an old address does.
+const RELIEF: Span = Span::from_secs(60);
 
 impl Names {
     fn get(&self, name: &str, now: Time) -> Option<IpAddr> {
@@ -84,6 +91,14 @@ impl Names {
     /// No longer to be relied on: the next probe asks again.
     fn forget(&mut self, name: &str) {
         self.known.retain(|(known, ..)| **known != *name);
+    }
+
+    /// It was not resolved: the next resolver may do it, and an address of before that was good still may be.
+    fn fails(&mut self, name: &str, now: Time) {
+        self.failures = self.failures.wrapping_add(1);
+        if let Some((.., until)) = self.known.iter_mut().find(|(known, ..)| **known == *name) {
+            *until = now + RELIEF;
+        }
     }
 
     pub fn clear(&mut self) {
@@ -121,15 +136,28 @@ impl Stage {
 
 impl Asking {
     /// Begins to ask target number `target`, which is not one for an echo.
-    pub fn begin(target: usize, token: Token, until: Time, names: &Names, way: &Way, now: Time) -> io::Result<Asking> {
+    pub fn begin(
+        target: usize,
+        token: Token,
+        until: Time,
+        names: &mut Names,
+        way: &Way,
+        now: Time,
+    ) -> io::Result<Asking> {
         let stage = match way.targets.get(target) {
             Some(Target::Tcp(to)) => Stage::Handshake(way.stream(*to)?),
             Some(Target::Dns(server, name)) => Stage::Dns(way.ask(*server, &question(name, token, server.is_ipv4()))?),
             Some(Target::Http(page)) => match &page.host {
                 Host::Address(address) => Stage::page(way.stream((*address, page.port).into())?),
                 Host::Name(name) => match names.get(name, now) {
-                    Some(address) => Stage::page(way.stream((address, page.port).into())?),
-                    None => Stage::Name(way.ask(way.resolver(), &question(name, token, way.ipv4))?),
+                    // There may be no way to that address any more, since the link has lost its family.
+                    Some(address) => {
+                        Stage::page(way.stream((address, page.port).into()).inspect_err(|_| names.forget(name))?)
+                    }
+                    None => {
+                        let asked = way.ask(way.resolver(names.failures), &question(name, token, way.ipv4));
+                        Stage::Name(asked.inspect_err(|_| names.fails(name, now))?)
+                    }
                 },
             },
             Some(Target::Icmp(_)) | None => return Err(io::ErrorKind::InvalidInput.into()),
@@ -152,18 +180,21 @@ impl Asking {
                 }
                 (Stage::Dns(connection), Target::Dns(server, name)) => {
                     return match receive(connection, &question(name, self.token, server.is_ipv4())) {
-                        Ok(answer) => answer.map(|_| Outcome::Answered),
+                        Ok(answer) => {
+                            answer.map(|answer| if answer.fails { Outcome::Failed } else { Outcome::Answered })
+                        }
                         Err(_) => Some(Outcome::Failed),
                     };
                 }
                 (Stage::Name(connection), Target::Http(page)) => {
                     let Host::Name(name) = &page.host else { return Some(Outcome::Failed) };
                     let answer = match receive(connection, &question(name, self.token, way.ipv4)) {
-                        Ok(answer) => answer?,
-                        Err(_) => return Some(Outcome::Failed),
+                        Ok(answer) => answer?.address,
+                        Err(_) => None,
                     };
-                    let Some((address, lifetime)) = answer.address else {
-                        logging::debug!("probe over {}: {name} has no address", way.device);
+                    let Some((address, lifetime)) = answer else {
+                        logging::debug!("probe over {}: {name} is not resolved", way.device);
+                        names.fails(name, now);
                         return Some(Outcome::Failed);
                     };
                     names.put(name, address, now + Span::from_secs(lifetime.into()));
@@ -186,7 +217,14 @@ impl Asking {
                     }
                     *connected = true;
                 }
-                (Stage::Page { connection, bytes, .. }, Target::Http(_)) => return read(connection, bytes),
+                (Stage::Page { connection, bytes, .. }, Target::Http(page)) => {
+                    // A portal resolves names as well: to itself.
+                    return read(connection, bytes).inspect(|outcome| {
+                        if *outcome != Outcome::Answered {
+                            give_up(names, page)
+                        }
+                    });
+                }
                 _ => return Some(Outcome::Failed),
             }
         }
@@ -194,11 +232,12 @@ impl Asking {
     }
 
     /// The probe is over without an answer: a name's address may be the reason.
-    pub fn lost(&self, names: &mut Names, targets: &[Target]) {
-        if let (Stage::Page { connected: false, .. }, Some(Target::Http(page))) =
-            (&self.stage, targets.get(self.target))
-        {
-            give_up(names, page);
+    pub fn lost(&self, names: &mut Names, targets: &[Target], now: Time) {
+        let Some(Target::Http(page)) = targets.get(self.target) else { return };
+        match (&self.stage, &page.host) {
+            (Stage::Page { .. }, _) => give_up(names, page),
+            (Stage::Name(_), Host::Name(name)) => names.fails(name, now),
+            _ => {}
         }
     }
 }
@@ -256,5 +295,39 @@ fn read(connection: &Connection, bytes: &mut Vec<u8>) -> Option<Outcome> {
             Verdict::Open if reset => Outcome::Failed,
             Verdict::Open => continue,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_000_000_000);
+
+    /// A resolver that is out takes no probe with it for long: the next one is asked, or the old address.
+    #[test]
+    fn a_name_outlives_its_resolver() {
+        let targets = ["dns:192.0.2.1", "icmp:192.0.2.2", "dns:192.0.2.3", "dns:2001:db8::1"];
+        let targets: Vec<Target> = targets.iter().map(|text| text.parse().unwrap()).collect();
+        let poll = Poll::new().unwrap();
+        let mut names = Names::default();
+        let way = Way { device: "eth1", mark: 0, ipv4: true, targets: &targets, poll: &poll };
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            asked.push(way.resolver(names.failures).ip().to_string());
+            names.fails("a.example", NOW);
+        }
+        assert_eq!(asked, ["192.0.2.1", "192.0.2.3", "9.9.9.9", "192.0.2.1"]);
+        let address = IpAddr::from([192, 0, 2, 9]);
+        names.put("a.example", address, NOW + Span::from_secs(60));
+        let late = NOW + Span::from_secs(61);
+        assert_eq!(names.get("a.example", late), None);
+        names.fails("b.example", late);
+        assert_eq!(names.get("a.example", late), None);
+        names.fails("a.example", late);
+        assert_eq!(names.get("a.example", late + Span::from_secs(59)), Some(address));
+        names.forget("a.example");
+        names.fails("a.example", late);
+        assert_eq!(names.get("a.example", late), None, "it did not lead there");
     }
 }

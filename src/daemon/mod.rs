@@ -17,7 +17,7 @@ use crate::control::queue::{Receiver, queue};
 use crate::control::server::Server;
 use crate::control::{Code, Exit};
 use crate::kernel::Failure;
-use crate::link::{Link, LinkId, Marks};
+use crate::link::{Link, LinkId, LinkSet, Marks};
 use crate::linux::clock::now;
 use crate::linux::file;
 use crate::linux::poll::{Poll, Waker};
@@ -351,8 +351,10 @@ impl Daemon {
             // The first that works is enough.
             let _ = self.probes.iter_mut().any(|probes| probes.prober.pardon(at));
         }
+        let answer: LinkSet =
+            self.probes.iter().filter(|probes| probes.prober.targets_answer(at)).map(|probes| probes.id).collect();
         for ((probes, tally), attached) in self.probes.iter_mut().zip(&tallies).zip(&self.attached) {
-            probes.learn(tally);
+            probes.learn(tally, !answer.minus(LinkSet::only(probes.id)).is_empty());
             changes.extend(probes.turn(at, &self.poll).map(|changed| (attached, changed)));
         }
         if !changes.is_empty() {

@@ -8,8 +8,9 @@ use crate::config::LinkConfig;
 use crate::link::{Link, LinkId, Marks};
 use crate::linux::echo::Echo;
 use crate::linux::poll::Poll;
+use crate::linux::sysctl;
 use crate::logging;
-use crate::probe::{self, Action, Changed, Limits, Prober, Reason, Settings, Target, Token, icmp};
+use crate::probe::{self, Action, Changed, Limits, Prober, Reason, Settings, State, Target, Token, icmp};
 use crate::race::record::Tally;
 use crate::time::Time;
 
@@ -89,14 +90,17 @@ impl Probes {
             None => self.prober.attached(now),
             Some(Lack::Admin) => self.prober.detached(Reason::Admin, now),
             Some(Lack::Carrier) => self.prober.detached(Reason::NoCarrier, now),
+            // No news is no bad news: else each start would have links down for as long as they take to prove themselves.
+            Some(Lack::Waits) if self.prober.state() == State::Unknown => self.prober.waits(),
             Some(Lack::Address(_) | Lack::Waits) => self.prober.detached(Reason::NoAddress, now),
         }
     }
 
-    /// Takes the races as evidence: a link that answers lives; one that is silent where others answer is suspect.
-    pub fn learn(&mut self, tally: &Tally) {
+    /// Takes the races as evidence: a link that answers lives; one that is silent where others answer is suspect. `others`:
+    /// another link's targets answer.
+    pub fn learn(&mut self, tally: &Tally, others: bool) {
         if tally.last_answer > self.seen.last_answer {
-            self.prober.evidence_of_life(tally.last_answer);
+            self.prober.evidence_of_life(tally.last_answer, others);
         }
         if tally.missed > tally.last_answer {
             self.prober.missed(tally.missed);
@@ -107,6 +111,7 @@ impl Probes {
     /// Collects answers, then does what is due; changes of the link's state are returned.
     pub fn turn(&mut self, now: Time, poll: &Poll) -> Option<Changed> {
         self.collect(now, poll);
+        self.prober.listen(|| sysctl::received(&self.device));
         let mut changed = None;
         while let Some(action) = self.prober.poll(now) {
             match action {
@@ -146,7 +151,7 @@ impl Probes {
                 let (device, mark, ipv4) = (self.device.as_str(), self.mark, self.ipv4);
                 let way = Way { device, mark, ipv4, targets: &settings.targets, poll };
                 let until = now + settings.timeout;
-                self.asking.push(Asking::begin(index, token, until, &self.names, &way, now)?);
+                self.asking.push(Asking::begin(index, token, until, &mut self.names, &way, now)?);
                 Ok(())
             }
         }
@@ -178,7 +183,7 @@ impl Probes {
         let names = &mut self.names;
         self.asking.retain_mut(|asking| match asking.turn(names, &way, now) {
             None if asking.until <= now => {
-                asking.lost(names, way.targets);
+                asking.lost(names, way.targets, now);
                 false
             }
             None => true,

@@ -32,6 +32,13 @@ pub fn resident() -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
+/// How many packets a device has received, from /proc/net/dev: after its name and a count of bytes.
+pub fn received(device: &str) -> Option<u64> {
+    let text = file::text(Path::new("/proc/net/dev")).ok()?;
+    let counts = text.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'))?;
+    counts.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Whether this process may do what the daemon does: CAP_NET_ADMIN and CAP_NET_RAW (capabilities(7)), as /proc/self/status
 /// says. Where it does not say, the kernel will. The error says which it lacks, and what to do.
 pub fn may_rule_networks() -> Result<(), Failure> {

@@ -37,6 +37,8 @@ pub struct Question<'a> {
 pub struct Answer {
     /// The name's first address and for how many seconds it may be kept, 60 to 3600.
     pub address: Option<(IpAddr, u32)>,
+    /// The server has nobody to ask: it may stand on this side of a link that is dead.
+    pub fails: bool,
 }
 
 const IN: u16 = 1;
@@ -45,6 +47,9 @@ const QUERY: u16 = 0x0100;
 const RESPONSE: u16 = 0x8000;
 const OPCODE: u16 = 0x7800;
 const TRUNCATED: u16 = 0x0200;
+/// The code of response, and SERVFAIL (RFC 1035, 4.1.1).
+const CODE: u16 = 0x000F;
+const FAILURE: u16 = 2;
 
 impl Question<'_> {
     /// The message that asks it; `None` if the name cannot be one.
@@ -66,7 +71,7 @@ impl Question<'_> {
     }
 
     /// Reads what came to the question's socket. Any code of response is an answer: that a name does not exist, say, shows
-    /// as well that the link works.
+    /// as well that the link works. Only SERVFAIL does not.
     pub fn answer(&self, bytes: &[u8]) -> Option<Answer> {
         let asked = self.message()?;
         let mut reader = Reader { rest: bytes };
@@ -81,7 +86,7 @@ impl Question<'_> {
         if !same {
             return None;
         }
-        let mut answer = Answer::default();
+        let mut answer = Answer { address: None, fails: flags & CODE == FAILURE };
         for _ in 0..answers {
             match reader.record() {
                 Some(record) => answer.address = answer.address.or_else(|| self.address(record)),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | status 204 | good |
 //! | status 200 with an empty body: a length of 0, or no length and an end right after the head | good |
+//! | a status from 400 on but 511: the server has troubles of its own | none: the probe is lost |
 //! | any other status (a redirect, say), a page, or what is no HTTP at all | wrong: a captive portal, mostly |
 //! | an end or silence before that is known | none: the probe is lost |
 //!
@@ -20,7 +21,7 @@ pub enum Verdict {
     Open,
     Good,
     Wrong,
-    /// It ended before it said anything.
+    /// It ended before it said anything, or is about the server only.
     Silent,
 }
 
@@ -53,6 +54,9 @@ pub fn judge(bytes: &[u8], ended: bool) -> Verdict {
     match [a, b, c] {
         [b'2', b'0', b'4'] => Verdict::Good,
         [b'2', b'0', b'0'] => body(bytes, ended).unwrap_or_else(open),
+        // RFC 6585, 6: network authentication required.
+        [b'5', b'1', b'1'] => Verdict::Wrong,
+        [b'4' | b'5', _, _] => Verdict::Silent,
         _ => Verdict::Wrong,
     }
 }
@@ -113,7 +117,9 @@ mod tests {
             ("HTTP/1.1 204 No Content\r\nA: b\r\n\r\n", Good, Good),
             ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n", Wrong, Wrong),
             ("HTTP/1.1 511 Network Authentication Required\r\n", Wrong, Wrong),
-            ("HTTP/1.1 500 ", Wrong, Wrong),
+            ("HTTP/1.1 404 ", Silent, Silent),
+            ("HTTP/1.1 503 ", Silent, Silent),
+            ("HTTP/1.1 600 ", Wrong, Wrong),
             ("HTTP/1.1 2040", Wrong, Wrong),
             ("HTTP/2.0 204 x", Wrong, Wrong),
             ("HTTP/1.x 204 x", Wrong, Wrong),
@@ -150,7 +156,11 @@ mod tests {
             bytes.truncate(cut);
             let verdict = judge(&bytes, false);
             if bytes.len() >= 13 && status != 200 {
-                prop_assert_eq!(verdict, if status == 204 { Verdict::Good } else { Verdict::Wrong });
+                prop_assert_eq!(verdict, match status {
+                    204 => Verdict::Good,
+                    400..=510 | 512..=599 => Verdict::Silent,
+                    _ => Verdict::Wrong,
+                });
             }
             prop_assert_ne!(judge(&bytes, true), Verdict::Open);
             let _ = (judge(&tail, false), judge(&tail, true));

@@ -5,17 +5,22 @@
 //! - **Probe**: one question to one target, known by its [`Token`]. A probe answered within `timeout` is received, else lost.
 //! - **Round**: a probe to every target at the same moment. *Good* when `reliability` targets answered within the link's
 //!   patience; *bad* when they did not, or no longer can.
-//! - **Patience**: how long a round may take. The configured `timeout` until round trips were measured and while the link
-//!   is down; then twice what is usual, at least 400 ms, as a quick path need not be waited for that long.
+//! - **Patience**: how long a round may take. The configured `timeout` until round trips were measured, while the link is
+//!   down, and where rounds are more than a second apart, as what was measured is old then; else twice what is usual, at least
+//!   400 ms, as a quick path need not be waited for that long.
+//! - **Hearing**: the link's device receives, though no answer is among it: a queue is filling up. Patience is `timeout` then.
 //! - **Proof of life**: enough answers to a round, even late ones, or an answer that won a race. Bad rounds count against a
 //!   link only while nothing that came since their start proves that it lives: what takes a link down is silence.
+//! - **Credit**: for so long races alone prove a link's life, while another link's targets answer. Then what answers them
+//!   may be next door: a modem that has no network answers for it.
 //! - **Burst**: closely spaced rounds. Begins when an answer is overdue or a round is bad; ends with a proof of life, or
 //!   when the link is down.
 //! - **Suspicion**: a race that others answer and this link does not. A round leaves at once, whatever the interval.
 //! - **Foreign** answer: one that the target would not give, as a captive portal's. A round that fails by one is bad, and
 //!   counts whatever else proves that the link lives: portals answer races, too.
 //! - **Hold**: how long a link that goes down often must work before it is used again. The first two times none; then 5 s,
-//!   doubled with each further time up to 60 s. Each minute that the link stays up forgives one time. Where no other link is left, it is not held.
+//!   doubled with each further time up to 60 s. `down` bad rounds in a row begin it anew. Each minute that the link stays up
+//!   forgives one time. Where no other link is left, it is not held.
 //!
 //! # States
 //! | state | is | becomes |
@@ -30,8 +35,9 @@
 //! interval + min(overdue + (down - 2) * burst, (down - 1) * interval) + patience        (down = 1: interval + patience)
 //! ```
 //! A round leaves within `interval`; its answer is missed after `overdue`; the burst sends the others, unless the plain
-//! schedule is as quick; the last one is waited for. That a link works again is known after `up * interval` and a round
-//! trip: no burst hurries it, for the other links carry the traffic, and flapping costs more than waiting.
+//! schedule is as quick; the last one is waited for; and where the device hears something, `timeout` stands for patience.
+//! That a link works again is known after `interval + (up - 1) * min(interval, 1 s)` and a round trip: no burst hurries it,
+//! for the other links carry the traffic, and flapping costs more than waiting.
 //!
 //! # The shell's part
 //! Hands over what arrives before it calls [`Prober::poll`], or a daemon that was stopped blames its links; then drains
@@ -74,6 +80,17 @@ const SUSPICION: Span = Span::from_millis(300);
 /// The least patience, however quick the path. With two spaces of a burst it takes 600 ms of silence to lose a link:
 /// above the usual handover or queue spike, and above two of Linux' 200 ms least TCP retransmission timeouts.
 const MIN_PATIENCE: Span = Span::from_millis(400);
+
+/// The longest interval at whose end the round trips of before say something of the path, and that between the good rounds
+/// that bring a link back: a queue fills within a second.
+const FRESH: Span = Span::from_secs(1);
+
+/// As long as many DHCP clients and modems take to notice that they have no network, and longer than targets are out for.
+const CREDIT: Span = Span::from_secs(60);
+
+/// Packets that a device receives within a burst, by which a link is heard: acknowledgments of an upload of 0.5 Mbit/s, and
+/// more than the odd ARP request.
+const HEARD: u64 = 8;
 
 /// Below these a setting is taken for a slip: fifty rounds a second are no health check.
 const MIN_SETTING: Span = Span::from_millis(20);
@@ -145,8 +162,10 @@ impl Settings {
     /// 4 RTTVAR for the variation, as in RFC 6298; at least 400 ms, at most `timeout`.
     fn patience(&self, rtt: Option<&Rtt>) -> Span {
         match rtt {
-            Some(rtt) => self.timeout.min(MIN_PATIENCE.max(rtt.smoothed() + rtt.retransmit())),
-            None => self.timeout,
+            Some(rtt) if self.interval <= FRESH => {
+                self.timeout.min(MIN_PATIENCE.max(rtt.smoothed() + rtt.retransmit()))
+            }
+            _ => self.timeout,
         }
     }
 

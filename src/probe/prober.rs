@@ -1,10 +1,13 @@
 //! One link's prober: the schedule of its rounds, and what their answers say.
 
-use super::estimate::{Estimate, Rtt};
+use super::estimate::Estimate;
 use super::health::Health;
 use super::round::{Flight, Probe, Round, Verdict};
-use super::{BURST, Changed, Figures, Reason, Settings, State, Target, Token};
+use super::{CREDIT, Changed, Figures, HEARD, Reason, Settings, State, Target, Token};
 use crate::time::{Span, Time};
+
+mod limits;
+mod schedule;
 
 /// What the shell is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,8 +27,13 @@ pub struct Prober {
     /// When the schedule began, and its last round.
     began: Time,
     last_round: Option<Time>,
+    /// The last round that enough targets answered.
+    answered: Option<Time>,
     /// Rounds follow closely until a proof of life.
     burst: bool,
+    /// What the device had received when the burst began, and whether it hears something.
+    heard: Option<u64>,
+    hears: bool,
     /// The next round follows closely.
     hurry: bool,
     /// The next round leaves at once: races miss answers.
@@ -53,7 +61,10 @@ impl Prober {
             attached: false,
             began: now,
             last_round: None,
+            answered: None,
             burst: false,
+            heard: None,
+            hears: false,
             hurry: false,
             suspect: false,
             missed: None,
@@ -87,7 +98,8 @@ impl Prober {
             self.suspicion();
         }
         if self.flight.unsent().is_none() && self.round_is_due(now) {
-            self.flight.begin(now);
+            // Those in between are sent when things look bad already, and would make loss look worse.
+            self.flight.begin(now, self.spaced() == self.settings.interval);
             self.last_round = Some(now);
             (self.hurry, self.suspect, self.asked) = (false, false, false);
         }
@@ -95,43 +107,6 @@ impl Prober {
         let sequence = round.sequence;
         self.flight.sent(index, now);
         Some(Action::Send { index, sequence: sequence as u16, token: self.flight.token(sequence, index) })
-    }
-
-    /// When to call [`poll`](Self::poll) next, and why. `None`: only an event can give it something to do.
-    pub fn deadline(&self) -> Option<(Time, &'static str)> {
-        if self.health.change_waits() {
-            return Some((self.health.since, "state to tell"));
-        }
-        if !self.probing() {
-            return self.release.map(|at| (at, "link to release"));
-        }
-        if let Some((round, _)) = self.flight.unsent() {
-            return Some((round.start, "probe to send"));
-        }
-        let (patience, overdue) = (self.patience(), self.overdue());
-        let next = match self.last_round {
-            None => (self.began, "first round"),
-            Some(last) if self.spaced() < self.settings.interval => (last + self.spaced(), "round of a burst"),
-            Some(last) => (last + self.spaced(), "next round"),
-        };
-        // Of those at the same time the first.
-        let mut first = None;
-        for round in self.flight.open() {
-            sooner(&mut first, round.start + patience, "round ends");
-        }
-        for round in self.flight.open().filter(|round| self.may_burst() && self.health.silent_since(round.start)) {
-            sooner(&mut first, round.start + overdue, "answer is overdue");
-        }
-        // A round that was answered in full has nothing more to tell, and is forgotten with the next one.
-        let waits = |r: &&Round| r.probes.iter().any(|probe| matches!(probe, Probe::Sent(_)));
-        if let Some(round) = self.flight.rounds().find(waits) {
-            sooner(&mut first, round.start + self.settings.timeout, "probes are lost");
-        }
-        if let Some(at) = self.suspicion_at() {
-            sooner(&mut first, at, "races miss an answer");
-        }
-        sooner(&mut first, next.0, next.1);
-        first
     }
 
     /// The probe was answered. False if no probe waits under that token: an answer twice, too late, forged, or from an
@@ -142,6 +117,7 @@ impl Prober {
         round.probes[target] = Probe::Answered;
         round.answered += 1;
         round.prompt += u8::from(now.since(round.start) <= patience);
+        let counts = round.regular;
         let alive = round.answered == self.settings.reliability;
         let good = round.verdict == Verdict::Open && round.prompt == self.settings.reliability;
         if good {
@@ -154,8 +130,9 @@ impl Prober {
                 estimate.answered(rtt);
                 let limit = self.settings.latency.map(|limits| limits.of(self.judged_up));
                 estimate.slow.add(limit.is_some_and(|limit| rtt.0 > limit));
-            } else {
-                estimate.loss.add(true);
+            }
+            if counts {
+                estimate.loss.add(rtt > self.settings.timeout);
             }
         }
         if good {
@@ -163,6 +140,7 @@ impl Prober {
             self.health.good_round(self.flight.good_run(), self.settings.up, fit, now);
         }
         if alive {
+            self.answered = Some(now);
             self.lives(now);
         }
         self.judge(now);
@@ -186,21 +164,41 @@ impl Prober {
         round.foreign += u8::from(foreign);
         let left = self.estimates.len() as u8 - round.failed;
         let hopeless = round.verdict == Verdict::Open && left < self.settings.reliability;
-        let sequence = round.sequence;
-        if let Some(estimate) = self.estimates.get_mut(target) {
+        let (sequence, start, foreign, counts) = (round.sequence, round.start, round.foreign > 0, round.regular);
+        if let Some(estimate) = self.estimates.get_mut(target).filter(|_| counts) {
             estimate.loss.add(true);
         }
-        if hopeless {
-            self.bad_round(sequence, now);
+        // That nothing can be sent, or is refused, may be over in a moment as well as silence: it has the same time.
+        match hopeless {
+            true if foreign => self.bad_round(sequence, now),
+            true => self.burst |= self.may_burst() && self.health.silent_since(start),
+            false => {}
         }
         self.judge(now);
         true
     }
 
-    /// An answer from beyond the link came by other means than a probe: it won a race, say.
-    pub fn evidence_of_life(&mut self, now: Time) {
-        if self.probing() {
+    /// An answer from beyond the link came by other means than a probe: it won a race, say. `others`: another link's targets
+    /// answer, so that this link's could.
+    pub fn evidence_of_life(&mut self, now: Time, others: bool) {
+        let silent = self.answered.unwrap_or(self.began).max(self.began);
+        if self.probing() && !(others && now.since(silent) >= self.credit()) {
             self.lives(now);
+        }
+    }
+
+    /// Whether the link's targets answered lately.
+    pub fn targets_answer(&self, now: Time) -> bool {
+        self.probing() && self.answered.is_some_and(|at| now.since(at) < self.credit())
+    }
+
+    /// Before [`poll`](Self::poll): `packets` says how many the link's device has received so far. It is asked in a burst only.
+    pub fn listen(&mut self, packets: impl FnOnce() -> Option<u64>) {
+        if !self.burst {
+            (self.heard, self.hears) = (None, false);
+        } else if let Some(packets) = packets() {
+            let before = *self.heard.get_or_insert(packets);
+            self.hears |= packets.saturating_sub(before) >= HEARD;
         }
     }
 
@@ -290,7 +288,7 @@ impl Prober {
             return;
         }
         self.attached = true;
-        self.began = now;
+        (self.began, self.answered) = (now, None);
         self.estimates.fill(Estimate::default());
         if self.settings.targets.is_empty() {
             match self.health.hold() {
@@ -304,6 +302,12 @@ impl Prober {
             // What took it down is over.
             self.health.enter(self.health.state, Reason::Start, now);
         }
+    }
+
+    /// Nobody knows yet where the link is: nothing is probed. What is known of its health stays.
+    pub fn waits(&mut self) {
+        self.attached = false;
+        self.last_round = None;
     }
 
     /// Carrier or address are gone, or the administrator took the link out: down at once.
@@ -354,7 +358,8 @@ impl Prober {
         let forgotten = |r: &Round| now.since(r.start) >= self.settings.timeout;
         while self.flight.rounds().next().is_some_and(forgotten) {
             let Some(round) = self.flight.forget() else { break };
-            let lost = round.probes.iter().zip(&mut self.estimates).filter(|(p, _)| matches!(p, Probe::Sent(_)));
+            let lost = |probe: &Probe| round.regular && matches!(probe, Probe::Sent(_));
+            let lost = round.probes.iter().zip(&mut self.estimates).filter(|(probe, _)| lost(probe));
             lost.for_each(|(_, estimate)| estimate.loss.add(true));
         }
         self.judge(now);
@@ -373,54 +378,8 @@ impl Prober {
         self.burst = self.health.state != State::Down && (self.burst || self.health.silent_since(start));
     }
 
-    /// Holds loss and latency against their limits, which only take a link down here; [`comes_back`](Self::comes_back)
-    /// says when they let it up again.
-    fn judge(&mut self, now: Time) {
-        if self.probing() && self.judged_up && self.health.state != State::Down {
-            let loss = self.settings.loss.and_then(|limits| self.loss().filter(|loss| *loss > limits.down));
-            let cause = match loss {
-                Some(loss) => Some(Reason::Lossy(loss.min(1000) as u16)),
-                None => self.too_slow().filter(|slow| *slow).map(|_| Reason::Slow(self.quickest())),
-            };
-            if let Some(cause) = cause {
-                self.health.enter(State::Down, cause, now);
-                self.burst = false;
-            }
-        }
-        if self.judged_up != (self.health.state != State::Down) {
-            self.judged_up = !self.judged_up;
-            self.estimates.iter_mut().for_each(Estimate::judge_anew);
-        }
-    }
-
-    /// Whether loss and latency permit that the link is used again. They have a say only if they took it down: what was
-    /// lost while a link was silent is no measure of how it works now.
-    fn comes_back(&self) -> bool {
-        if self.judged_up || !matches!(self.health.cause, Reason::Lossy(_) | Reason::Slow(_)) {
-            return true;
-        }
-        let whole = self.settings.loss.is_none_or(|limits| self.loss().is_some_and(|loss| loss <= limits.up));
-        whole && (self.settings.latency.is_none() || self.too_slow() == Some(false))
-    }
-
-    /// The best target's, in per mille; `None` while nothing can be said.
-    fn loss(&self) -> Option<u64> {
-        self.estimates.iter().filter_map(|estimate| estimate.loss.recent()).min()
-    }
-
-    /// Whether every target of which something can be said is.
-    fn too_slow(&self) -> Option<bool> {
-        self.settings.latency?;
-        self.estimates.iter().filter_map(|estimate| estimate.slow.usually()).min()
-    }
-
-    fn quickest(&self) -> Span {
-        self.estimates.iter().filter_map(|e| e.rtt.as_ref()).map(Rtt::smoothed).min().unwrap_or_default()
-    }
-
-    /// When silence in a race becomes a suspicion: later than an answer would take.
-    fn suspicion_at(&self) -> Option<Time> {
-        self.missed.map(|since| since + self.slowest().map_or(BURST, |rtt| rtt.retransmit().max(BURST)))
+    fn credit(&self) -> Span {
+        CREDIT.max(Span(self.settings.interval.0.saturating_mul(self.settings.down.into())))
     }
 
     fn lives(&mut self, now: Time) {
@@ -434,35 +393,6 @@ impl Prober {
 
     fn probing(&self) -> bool {
         self.attached && !self.settings.targets.is_empty()
-    }
-
-    fn may_burst(&self) -> bool {
-        !self.burst && self.health.state != State::Down
-    }
-
-    fn round_is_due(&self, now: Time) -> bool {
-        self.last_round.is_none_or(|last| now.since(last) >= self.spaced())
-    }
-
-    fn spaced(&self) -> Span {
-        match () {
-            () if self.burst || self.hurry || self.asked => self.settings.burst(),
-            () if self.suspect => self.settings.suspicion(),
-            () => self.settings.interval,
-        }
-    }
-
-    /// While the link is down there is no haste.
-    fn patience(&self) -> Span {
-        self.settings.patience(self.slowest().filter(|_| self.health.state != State::Down))
-    }
-
-    fn overdue(&self) -> Span {
-        self.settings.overdue(self.slowest())
-    }
-
-    fn slowest(&self) -> Option<&Rtt> {
-        self.estimates.iter().filter_map(|e| e.rtt.as_ref()).max_by_key(|rtt| rtt.retransmit())
     }
 }
 
@@ -486,12 +416,4 @@ pub struct Status {
     /// Those of the target that shows the link in the best light, as what lies beyond is not its fault.
     pub link: Figures,
     pub targets: Vec<(Target, Figures)>,
-}
-type Deadline = (Time, &'static str);
-
-#[inline(never)]
-fn sooner(first: &mut Option<Deadline>, at: Time, why: &'static str) {
-    if first.is_none_or(|(known, _)| at < known) {
-        *first = Some((at, why));
-    }
 }

@@ -29,6 +29,8 @@ pub(super) enum Verdict {
 pub(super) struct Round {
     pub sequence: u64,
     pub start: Time,
+    /// Sent as the schedule has it: what is lost of it is the path's loss.
+    pub regular: bool,
     pub verdict: Verdict,
     /// Answers within the patience, and all answers.
     pub prompt: u8,
@@ -57,13 +59,14 @@ impl Flight {
     }
 
     /// A round with all its probes unsent. The oldest one gives way if there are too many, which their spacing prevents.
-    pub fn begin(&mut self, start: Time) {
+    pub fn begin(&mut self, start: Time, regular: bool) {
         if self.rounds.is_full() {
             self.forget();
         }
         let round = Round {
             sequence: self.sequence,
             start,
+            regular,
             verdict: Verdict::Open,
             prompt: 0,
             answered: 0,
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn a_token_names_one_probe_that_waits() {
         let mut flight = Flight::new(7, 2);
-        flight.begin(Time(1));
+        flight.begin(Time(1), true);
         assert_eq!(flight.unsent().map(|(r, t)| (r.sequence, t)), Some((0, 0)));
         let token = flight.token(0, 0);
         assert!(flight.find(token).is_none(), "unsent");
@@ -202,7 +205,7 @@ mod tests {
         ] {
             let mut flight = Flight::new(7, 1);
             for verdict in verdicts.bytes() {
-                flight.begin(Time(0));
+                flight.begin(Time(0), true);
                 flight.rounds.back_mut().unwrap().verdict = match verdict {
                     b'g' => Verdict::Good,
                     b'b' => Verdict::Bad,
@@ -218,7 +221,7 @@ mod tests {
     #[test]
     fn the_flight_is_bounded() {
         let mut flight = Flight::new(7, 1);
-        (0..100).for_each(|t| flight.begin(Time(t)));
+        (0..100).for_each(|t| flight.begin(Time(t), true));
         assert_eq!(flight.rounds.len(), MAX_ROUNDS);
         assert_eq!(flight.rounds.front().map(|r| r.start), Some(Time(100 - MAX_ROUNDS as u64)));
     }

@@ -9,6 +9,7 @@ use super::*;
 use crate::time::Time;
 
 mod properties;
+mod queues;
 mod troubles;
 
 const MS: u64 = 1_000;
@@ -249,14 +250,14 @@ fn evidence_from_races_keeps_a_link_up() {
     lab.answers(Span::from_secs(5), ms(20));
     for _ in 0..100 {
         lab.silence(ms(300));
-        lab.prober.evidence_of_life(lab.now);
+        lab.prober.evidence_of_life(lab.now, false);
     }
     assert_eq!((lab.state(), lab.changes.len()), (State::Up, 1));
     lab.silence(Span::from_secs(2));
     assert_eq!(lab.state(), State::Down);
     // It hurries the next round, no more: on its own it does not bring the link back.
     let (before, start) = (lab.sent.len(), lab.now);
-    lab.prober.evidence_of_life(lab.now);
+    lab.prober.evidence_of_life(lab.now, false);
     lab.silence(ms(150));
     assert!(lab.sent[before].0.since(start) <= ms(100));
     assert_eq!(lab.state(), State::Down);
@@ -310,7 +311,7 @@ fn without_targets_the_address_decides() {
     let mut lab = Lab::new(Settings::default());
     lab.silence(ms(1));
     assert_eq!(lab.state(), State::Up);
-    lab.prober.evidence_of_life(lab.now);
+    lab.prober.evidence_of_life(lab.now, false);
     lab.prober.suspicion();
     lab.prober.detached(Reason::NoAddress, lab.now);
     lab.silence(ms(1));
@@ -336,16 +337,23 @@ fn reliability_is_a_quorum() {
     }
 }
 
-/// A refused send needs no timeout; the rounds stay spaced.
+/// A refused send is known at once, and has the time that silence has: a resolver that restarts refuses for a moment.
 #[test]
-fn failures_count_at_once() {
+fn failures_have_the_time_of_silence() {
     let mut lab = Lab::new(round_numbers());
     lab.answers(Span::from_secs(5), ms(20));
     let start = lab.now;
     lab.run(Span::from_secs(5), |_, _| Failed);
     let took = lab.down_after(start).unwrap();
-    assert!(took <= 1000 + 2 * 100, "{took}");
-    assert!(lab.sent.len() <= 5 + 3 + 5);
+    assert!(took <= 1000 + 2 * 100 + 400, "{took}");
+    assert!(lab.sent.len() <= 5 + 7 + 5);
+    for offset in (0..300).step_by(7) {
+        let mut lab = Lab::new(defaults());
+        lab.answers(ms(10_000 + offset), ms(20));
+        lab.run(ms(400), |_, _| Failed);
+        lab.answers(Span::from_secs(5), ms(20));
+        assert_eq!((lab.state(), lab.changes.len()), (State::Up, 1), "{offset}");
+    }
 }
 
 /// A timeout above the interval does not slow the schedule down.

@@ -98,7 +98,7 @@ proptest! {
             match event {
                 0 | 1 => _ = prober.answered(token, now),
                 2 => _ = prober.failed(token, now),
-                3 => prober.evidence_of_life(now),
+                3 => prober.evidence_of_life(now, step % 2 == 0),
                 4 => prober.suspicion(),
                 5 => prober.attached(now),
                 6 => prober.detached(Reason::NoCarrier, now),
