@@ -13,6 +13,9 @@ use super::{Plan, known};
 /// conntrack entry that we make has no helper, so these take the best link instead.
 const HELPED_PORTS: &str = "21, 554, 1720, 1723, 5060, 6566";
 
+/// Traceroute's packets live for so many hops at most (mtr and tracert: 30); systems' usual ones for 64 and more.
+const TRACED_HOPS: u8 = 32;
+
 /// More clients than a home or an office has; 100 bytes each. One that finds no room is dealt anew each time.
 const STICKY_CLIENTS: usize = 4096;
 
@@ -106,6 +109,9 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         // Metered links race only when there is no other, and a race needs two.
         let racing = links.iter().filter(|link| link.metered == first.metered).count();
         if let Some(raced) = raced.filter(|_| racing > 1) {
+            // The errors that such a packet is sent for would find no connection: a copy has none.
+            let hops = if ipv4 { "ip ttl" } else { "ip6 hoplimit" };
+            out.rule(format_args!("{hops} <= {TRACED_HOPS} goto {to}_{}", first.id));
             write_race(out, plan, (family, ipv4), raced, first);
         }
         out.rule(format_args!("{family} goto {to}_{}", first.id));

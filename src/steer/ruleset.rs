@@ -296,6 +296,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
         out.rules(&["ct state != new return", "ip saddr @ipv4_direct return", "ip6 saddr @ipv6_direct return"]);
         out.rule(format_args!("goto save_{}", link.id));
     }
+    write_translated(out, plan);
     // Chains of type nat see a flow's first packet only: what happens here costs the others nothing. A race's winner is
     // translated as its conntrack entry says, but only where any such chain stands: it puts up the hooks of both families
     // (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
@@ -316,6 +317,32 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule(format_args!("ct state related goto about"));
     known::write(out, plan, main.local_traffic);
     out.rule(format_args!("goto asked"));
+}
+
+/// What a firewall sends elsewhere, after it was classified by the address that the client asked for: to the router itself or
+/// to a neighbour, it goes the plain way; to another host, it keeps its link, and is not raced, since the daemon would ask that
+/// host in the name of the one that the client knows.
+fn write_translated(out: &mut Writer, plan: &Plan) {
+    let marks = plan.config.main.mark_mask;
+    let (mark, link) = (out.set_mark(marks.mask(), 0), out.set_ct_mark(marks.link_mask(), 0));
+    let stage = out.set_mark(marks.stage_mask(), 0);
+    out.chain(format_args!("near"), None);
+    out.rule(format_args!("{link}"));
+    out.rule(format_args!("{mark} accept"));
+    let write = |out: &mut Writer, name: &str, hook: &str| {
+        out.chain(format_args!("{name}"), Some(hook));
+        out.rules(&["ct state != new accept", "ct status & dnat == 0 accept"]);
+        out.rule(format_args!("meta mark & {:#010x} == 0 accept", marks.mask()));
+        out.rule(format_args!("{NO_HOST} goto near"));
+        out.rules(&["ip daddr @ipv4_direct goto near", "ip6 daddr @ipv6_direct goto near"]);
+        out.rule(format_args!("{link}"));
+        out.rule(format_args!("{stage}"));
+    };
+    // None of type nat: such ones are not called any more once a translation is set up.
+    write(out, "translated", "filter hook prerouting priority dstnat + 1");
+    if plan.config.main.local_traffic {
+        write(out, "translated_local", "route hook output priority -99");
+    }
 }
 
 /// The router's own connections keep the link that their program asked for: by the address of another link than the one that
@@ -370,6 +397,9 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     }
     out.chain(format_args!("plain"), None);
     let clear = out.set_mark(marks.stage_mask(), 0);
+    out.rule(format_args!("{clear}"));
+    // What leaves by no link is no link's, whatever its policy has written there.
+    let clear = out.set_ct_mark(marks.link_mask(), 0);
     out.rule(format_args!("{clear}"));
     out.rule(format_args!("goto save"));
     let policies = (1..=raced as u32).map(|number| (number, number << marks.mask().trailing_zeros()));
