@@ -71,7 +71,8 @@ fn what_another_programs_rules_lead_away_is_no_links() {
         let lab = Bed::builder(&[5, 10]).build();
         let near = neighbour(lab.router());
         near.sh("ip address add 192.0.2.1/32 dev lo");
-        lab.router().sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev near0 table 220; ip rule add lookup 220 priority 220");
+        lab.router()
+            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev near0 table 220; ip rule add lookup 220 priority 220");
         let bed = Bed::on(lab, &config(&["", ""], more));
         let server = Server::tcp(&near, ([192, 0, 2, 1], 80));
         let (mut stream, _) = connect(bed.lab.client(), server.address(), LIMIT).unwrap();

@@ -64,10 +64,17 @@ impl<D: Data> Field<D> {
         self.perform(&mut actions, &[], verdicts);
     }
 
-    /// Sends the resets that the last packets led to. Call it after each batch.
-    pub fn reset_losers(&mut self) {
+    /// Resets that wait for [`reset_losers`](Self::reset_losers).
+    pub fn resets(&self) -> usize {
+        self.resets.len()
+    }
+
+    /// Sends the first `count` resets that packets led to. Call it after each batch, with as many as there were before it: what the
+    /// kernel has against the flows that the batch before established is known by then.
+    pub fn reset_losers(&mut self, count: usize) {
         let mut resets = core::mem::take(&mut self.resets);
-        resets.drain(..).for_each(|(links, port, opening)| self.reset_over(links, port, &opening));
+        let count = count.min(resets.len());
+        resets.drain(..count).for_each(|(links, port, opening)| self.reset_over(links, port, &opening));
         self.resets = resets;
     }
 
@@ -134,6 +141,11 @@ impl<D: Data> Field<D> {
                     }
                 }
                 Action::Reset { links, port, opening } => self.defer(links, port, opening),
+                Action::Spare { port, opening } => {
+                    if let Some(at) = self.deferred(port, &opening) {
+                        self.resets.swap_remove(at);
+                    }
+                }
                 Action::Establish { race, link, opening, port } => {
                     let address = self.links[link.index()].as_ref().and_then(|link| link.address(opening.server.ip()));
                     let mut next = Actions::new();

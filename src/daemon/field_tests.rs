@@ -62,7 +62,7 @@ fn a_race_from_the_first_byte_to_the_last() {
     assert_eq!(opening.client, "192.168.1.7:40000".parse().unwrap());
     assert_eq!((source, mark), ("203.0.113.2:40000".parse().unwrap(), 0x0200_0000));
     assert_eq!(judge.verdicts.last(), Some(&((QUEUE, 5), Some(0))), "the answer goes on, without a mark of ours");
-    field.reset_losers();
+    field.reset_losers(usize::MAX);
     assert_eq!(field.data.sent.len(), 3, "and the loser is reset");
     assert_eq!(field.data.sent[2].0, id(1));
 }
@@ -87,6 +87,7 @@ fn what_cannot_be_raced_passes_with_others_marks() {
     assert!(field.data.sent.is_empty());
 }
 
+/// And whatever has the port is left alone: it may be the client's own connection, made by a SYN that nobody queued.
 #[test]
 fn a_taken_port_sends_the_client_the_plain_way() {
     let (mut field, mut judge) = (field(), FakeJudge::default());
@@ -94,8 +95,8 @@ fn a_taken_port_sends_the_client_the_plain_way() {
     give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
     let (race, ..) = judge.established[0];
     field.failed(race, &io::ErrorKind::AlreadyExists.into(), &mut judge);
-    field.reset_losers();
-    assert_eq!(field.data.sent.iter().skip(2).map(|(link, _)| *link).collect::<Vec<_>>(), [id(1), id(2)]);
+    field.reset_losers(usize::MAX);
+    assert_eq!(field.data.sent.len(), 2, "the copies");
     give(&mut field, QUEUE + 1, 2, 9, &syn(), &mut judge);
     assert_eq!(judge.verdicts.last(), Some(&((QUEUE + 1, 2), Some(0xC011_0000))));
 }
@@ -106,7 +107,7 @@ fn a_server_is_told_to_forget_before_it_is_asked_anew() {
     give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
     // The client gave up, and begins again from the same port, in the same batch.
     give(&mut field, QUEUE + 1, 2, 9, &syn_of(5000), &mut judge);
-    field.reset_losers();
+    field.reset_losers(usize::MAX);
     let sent: Vec<_> =
         field.data.sent.iter().map(|(link, bytes)| (link.number(), packet::opening(bytes).is_some())).collect();
     assert_eq!(sent, [(1, true), (2, true), (1, false), (2, false), (1, true), (2, true)]);

@@ -233,7 +233,8 @@ impl Runner {
         let mut field = lock(&self.field);
         let mut more = true;
         for _ in 0..BATCHES {
-            if !more {
+            let resets = field.resets();
+            if !more && resets == 0 {
                 break;
             }
             let got = self.queues.receive(|event, verdicts| match event {
@@ -245,10 +246,10 @@ impl Runner {
                 Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => true,
                 got => got?,
             };
-            field.reset_losers();
+            field.reset_losers(resets);
         }
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
-        field.reset_losers();
+        field.reset_losers(usize::MAX);
         // After all that a client waits for.
         if field.racer.log().suspicion() {
             self.ring_at.get_or_insert(woken + RING);

@@ -4,8 +4,8 @@ use core::hash::BuildHasher;
 
 use super::ports::Want;
 use super::record::Outcome;
-use super::table::{State, Waiting};
-use super::{Action, Actions, Held, REFUSAL_GRACE, RaceId, Racer, Verdict, act};
+use super::table::{Answers, State, Waiting};
+use super::{Action, Actions, Held, REFUSAL_GRACE, RaceId, Racer, Verdict, act, judge_all};
 use crate::link::{LinkId, LinkSet};
 use crate::packet::{Answer, Says};
 use crate::time::Time;
@@ -89,15 +89,22 @@ impl<S: BuildHasher> Racer<S> {
         // An answer still held back when its race ends is better than none.
         let due = (now + handicap).min(race.expires);
         let others = race.sent.minus(race.refused).minus(LinkSet::only(link));
-        match race.waiting.as_deref() {
+        match race.waiting.as_deref_mut() {
+            Some(Waiting::Handicap { link: first, held: answers, .. })
+                if *first == link && race.opening.syn.is_none() =>
+            {
+                return answers.push(held).is_err().then_some(Verdict::Drop);
+            }
             // The other handicapped answer, or this one's repetition, comes of age first.
             Some(Waiting::Handicap { until, .. }) if *until <= due => return Some(Verdict::Drop),
-            Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. }) => {
-                act(actions, Action::Verdict { held: *held, verdict: Verdict::Drop });
+            Some(Waiting::Handicap { held, .. }) => judge_all(actions, held, Verdict::Drop),
+            Some(Waiting::Refusal { held, .. }) => {
+                act(actions, Action::Verdict { held: *held, verdict: Verdict::Drop })
             }
             Some(Waiting::FollowUp { .. } | Waiting::Flow { .. }) | None => {}
         }
         race.waiting = None;
+        let held = [held].into_iter().collect();
         if due > now && !others.is_empty() {
             self.wait(id, Waiting::Handicap { until: due, link, held });
         } else {
@@ -118,7 +125,8 @@ impl<S: BuildHasher> Racer<S> {
         let race = self.races.get(id)?;
         let others = race.sent.minus(race.refused);
         match race.waiting.as_deref() {
-            Some(&Waiting::Handicap { link: accepted, held: acceptance, .. }) => {
+            Some(Waiting::Handicap { link: accepted, held: acceptance, .. }) => {
+                let (accepted, acceptance) = (*accepted, acceptance.clone());
                 if others.minus(LinkSet::only(accepted)).is_empty() {
                     race.waiting = None;
                     self.decide(id, accepted, acceptance, false, actions);
@@ -128,12 +136,12 @@ impl<S: BuildHasher> Racer<S> {
             Some(&Waiting::Refusal { held: first, .. }) if others.is_empty() => {
                 race.waiting = None;
                 act(actions, Action::Verdict { held: first, verdict: Verdict::Drop });
-                self.decide(id, link, held, true, actions);
+                self.decide(id, link, [held].into_iter().collect(), true, actions);
                 None
             }
             Some(Waiting::Refusal { .. }) => Some(Verdict::Drop),
             _ if others.is_empty() => {
-                self.decide(id, link, held, true, actions);
+                self.decide(id, link, [held].into_iter().collect(), true, actions);
                 None
             }
             _ => {
@@ -145,7 +153,7 @@ impl<S: BuildHasher> Racer<S> {
     }
 
     /// Asks for the flow over `link`, whose answer is `held`.
-    pub(super) fn decide(&mut self, id: RaceId, link: LinkId, held: Held, refused: bool, actions: &mut Actions) {
+    pub(super) fn decide(&mut self, id: RaceId, link: LinkId, held: Answers, refused: bool, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
         race.state = State::Deciding(link);
         race.waiting = Some(Box::new(Waiting::Flow { held, refused }));
@@ -155,14 +163,13 @@ impl<S: BuildHasher> Racer<S> {
     /// What came of [`Action::Establish`].
     pub(super) fn settle(&mut self, id: RaceId, actions: &mut Actions, established: bool) {
         let Some(race) = self.races.get(id) else { return };
-        let (State::Deciding(link), Some(&Waiting::Flow { held, refused })) = (race.state, race.waiting.as_deref())
-        else {
+        let flow = race.waiting.take_if(|waiting| matches!(**waiting, Waiting::Flow { .. })).map(|waiting| *waiting);
+        let (State::Deciding(link), Some(Waiting::Flow { held, refused })) = (race.state, flow) else {
             if !established {
                 self.revoke(id, actions);
             }
             return;
         };
-        race.waiting = None;
         let (record, port, opening) = (race.record, race.port, race.opening.unpack());
         let losers = race.sent.minus(race.refused).minus(LinkSet::only(link));
         let accepted = race.answered.minus(race.refused);
@@ -175,7 +182,7 @@ impl<S: BuildHasher> Racer<S> {
             (true, false) => (State::Won(link), Outcome::Won(link), Verdict::Decide),
         };
         race.state = state;
-        act(actions, Action::Verdict { held, verdict });
+        judge_all(actions, &held, verdict);
         match outcome {
             Outcome::Won(_) => {
                 self.log.counters.won += 1;
@@ -200,21 +207,26 @@ impl<S: BuildHasher> Racer<S> {
         self.tell(record, outcome);
     }
 
-    /// A flow that was taken for established was not: its answer went astray, and the losers are reset already.
+    /// A flow that was taken for established was not, and its answer has gone on. It may be the client's own connection that has its
+    /// place: a repeated SYN that was not queued, since the daemon hung or no second link was left, went the plain way, over whichever
+    /// link. Nothing of that may be reset; what else waits at the server times out.
     fn revoke(&mut self, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.get(id) else { return };
-        let (record, accepted) = (race.record, race.answered.minus(race.refused));
+        let (record, port, opening) = (race.record, race.port, race.opening.unpack());
+        let counters = &mut self.log.counters;
         match race.state {
-            State::Won(link) => {
-                self.log.counters.won -= 1;
-                self.log.tally_mut(link).won -= 1;
-            }
-            State::Refused(_) => self.log.counters.refused -= 1,
+            State::Won(_) => counters.won = counters.won.saturating_sub(1),
+            State::Refused(_) => counters.refused = counters.refused.saturating_sub(1),
             State::Running | State::Deciding(_) | State::FellBack { .. } => return,
         }
-        race.state = State::FellBack { passed: false };
-        self.log.counters.fell_back += 1;
-        self.reset(id, accepted, actions);
+        counters.fell_back += 1;
+        if let State::Won(link) = race.state {
+            let tally = self.log.tally_mut(link);
+            // Its link may have begun to count anew.
+            tally.won = tally.won.saturating_sub(1);
+        }
+        race.state = State::FellBack { passed: true };
+        act(actions, Action::Spare { port, opening });
         self.tell(record, Outcome::FellBack);
     }
 

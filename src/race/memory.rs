@@ -86,7 +86,7 @@ impl Memory {
     }
 
     /// The link for a race of one and its round trip, if `server` was raced within `remember`: the fastest among `links`,
-    /// or by weight among those within `tie` (or a tenth) of it.
+    /// or by weight among those within `tie` (or a tenth) of it. `lane`: a link's weight, and the handicap that it has in a full race.
     pub(super) fn choose<S: BuildHasher>(
         &mut self,
         hasher: &S,
@@ -94,26 +94,26 @@ impl Memory {
         (protocol, server): (Protocol, SocketAddr),
         links: LinkSet,
         (remember, tie): (Span, Span),
-        weight: impl Fn(LinkId) -> u16,
+        lane: impl Fn(LinkId) -> (u16, Span),
     ) -> Option<(LinkId, Span)> {
         let index = self.find(hasher, protocol, server)?;
         let entry = self.entries.get_mut(usize::from(index))?;
         if now.since(entry.raced?) > remember {
             return None;
         }
-        let known = |link: &LinkId| entry.round_trip(*link);
+        let known = |link: &LinkId| entry.round_trip(*link).map(|rtt| rtt + lane(*link).1);
         let best = links.iter().filter_map(|link| known(&link)).min()?;
         let limit = best + tie.max(Span::from_micros(best.as_micros() / 10));
         let equal: LinkSet = links.iter().filter(|link| known(link).is_some_and(|rtt| rtt <= limit)).collect();
-        let total: u32 = equal.iter().map(|link| u32::from(weight(link).max(1))).sum();
+        let total: u32 = equal.iter().map(|link| u32::from(lane(link).0.max(1))).sum();
         let mut at = spread(entry.turns, total);
         let chosen = equal.iter().find(|link| {
-            let share = u32::from(weight(*link).max(1));
+            let share = u32::from(lane(*link).0.max(1));
             let here = at < share;
             at = at.wrapping_sub(share);
             here
         })?;
-        let round_trip = known(&chosen)?;
+        let round_trip = entry.round_trip(chosen)?;
         entry.turns = entry.turns.wrapping_add(1);
         Some((chosen, round_trip))
     }
@@ -217,7 +217,7 @@ mod tests {
         }
         let mut choose = |at: u64, to: &str| {
             let now = Time(0) + Span::from_secs(at);
-            memory.choose(&hasher, now, server(to), both, WHILE, |_| 1).map(|(link, _)| link.number())
+            memory.choose(&hasher, now, server(to), both, WHILE, |_| (1, Span::ZERO)).map(|(link, _)| link.number())
         };
         assert_eq!(choose(60, "192.0.2.99:443"), Some(2));
         assert_eq!(choose(61, "192.0.2.99:443"), None, "too long ago");
@@ -234,7 +234,7 @@ mod tests {
         }
         let mut wins = [0; 3];
         for _ in 0..400 {
-            let weight = |link: LinkId| if link.number() == 2 { 3 } else { 1 };
+            let weight = |link: LinkId| (if link.number() == 2 { 3 } else { 1 }, Span::ZERO);
             let (chosen, _) =
                 memory.choose(&hasher, Time(0), server("[2001:db8:0:1::1]:443"), all, WHILE, weight).unwrap();
             wins[chosen.index()] += 1;

@@ -137,6 +137,11 @@ pub enum Action {
         port: u16,
         opening: Opening,
     },
+    /// No reset that has not left yet is to leave from that port.
+    Spare {
+        port: u16,
+        opening: Opening,
+    },
     Verdict {
         held: Held,
         verdict: Verdict,
@@ -144,12 +149,16 @@ pub enum Action {
 }
 
 /// Room for the actions of one call.
-pub type Actions = heapless::Vec<Action, 8>;
+pub type Actions = heapless::Vec<Action, 12>;
 
 fn act(actions: &mut Actions, action: Action) {
-    // No call makes more than five; the simulation checks it.
+    // No call makes more than nine; the simulation checks it.
     let full = actions.push(action).is_err();
     debug_assert!(!full, "too many actions in one call");
+}
+
+fn judge_all(actions: &mut Actions, held: &[Held], verdict: Verdict) {
+    held.iter().for_each(|held| act(actions, Action::Verdict { held: *held, verdict }));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::memory::Memory;
 use super::ports::Ports;
 use super::record::{Log, Outcome, Tally};
 use super::table::{State, Table, Waiting};
-use super::{Action, Actions, MAX_POLICIES, RaceId, Rules, Verdict, act};
+use super::{Actions, Held, MAX_POLICIES, RaceId, Rules, Verdict, judge_all};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS};
 use crate::time::{Span, Time};
 
@@ -170,15 +170,12 @@ impl<S: BuildHasher> Racer<S> {
     /// Ends a race: a packet that it still held is dropped.
     pub(super) fn forget(&mut self, id: RaceId, actions: &mut Actions) {
         let Some(race) = self.races.remove(id) else { return };
-        let waits = match race.waiting.as_deref() {
-            Some(Waiting::Handicap { held, .. } | Waiting::Refusal { held, .. } | Waiting::Flow { held, .. }) => {
-                Some(*held)
-            }
-            Some(Waiting::FollowUp { .. }) | None => None,
+        let waits: &[Held] = match race.waiting.as_deref() {
+            Some(Waiting::Handicap { held, .. } | Waiting::Flow { held, .. }) => held,
+            Some(Waiting::Refusal { held, .. }) => core::slice::from_ref(held),
+            Some(Waiting::FollowUp { .. }) | None => &[],
         };
-        if let Some(held) = waits {
-            act(actions, Action::Verdict { held, verdict: Verdict::Drop });
-        }
+        judge_all(actions, waits, Verdict::Drop);
         match race.state {
             State::Running | State::Deciding(_) => {
                 self.log.counters.silent += 1;
@@ -206,7 +203,7 @@ impl<S: BuildHasher> Racer<S> {
             Waiting::Flow { .. } => {}
             Waiting::FollowUp { packet, .. } => self.follow_up(now, id, packet, actions),
             Waiting::Handicap { link, held, .. } => self.decide(id, link, held, false, actions),
-            Waiting::Refusal { link, held, .. } => self.decide(id, link, held, true, actions),
+            Waiting::Refusal { link, held, .. } => self.decide(id, link, [held].into_iter().collect(), true, actions),
         }
     }
 }

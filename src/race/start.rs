@@ -28,7 +28,7 @@ impl<S: BuildHasher> Racer<S> {
         actions: &mut Actions,
     ) {
         let verdict = match self.races.find_opening(opening.protocol, opening.client, opening.server) {
-            Some(id) => match self.repeat(now, id, opening, actions) {
+            Some(id) => match self.repeat(now, id, opening, policy, actions) {
                 Some(verdict) => verdict,
                 None => {
                     self.abandon(id, actions);
@@ -104,8 +104,15 @@ impl<S: BuildHasher> Racer<S> {
     }
 
     /// The same opening again. `None`: it belongs to a new connection, the race before it is history.
-    fn repeat(&mut self, now: Time, id: RaceId, opening: &Opening, actions: &mut Actions) -> Option<Verdict> {
-        let rules = self.races.get(id).and_then(|race| self.policies.get(usize::from(race.policy)).copied());
+    fn repeat(
+        &mut self,
+        now: Time,
+        id: RaceId,
+        opening: &Opening,
+        policy: usize,
+        actions: &mut Actions,
+    ) -> Option<Verdict> {
+        let rules = self.policies.get(policy).copied();
         let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, opening));
         let lanes = self.lanes;
         let race = self.races.get(id)?;
@@ -113,6 +120,8 @@ impl<S: BuildHasher> Racer<S> {
         if race.opening.syn.map(|syn| syn.isn) != opening.syn.map(|syn| syn.isn) {
             return None;
         }
+        // Policies may have other numbers by now.
+        race.policy = policy as u8;
         let (mut port, tcp) = (race.port, opening.syn.is_some());
         match &mut race.state {
             State::Running => {
@@ -130,11 +139,17 @@ impl<S: BuildHasher> Racer<S> {
                 if race.answered.is_empty() {
                     self.log.missed(race.sent, race.sent_at);
                 }
+                let rest = links.minus(race.sent);
                 race.sent = links.iter().chain(race.sent.iter()).collect();
                 race.tries = race.tries.saturating_add(1);
                 race.sent_at = now;
-                if let Some(Waiting::FollowUp { .. }) = race.waiting.as_deref() {
-                    race.waiting = None;
+                let waiting = race.waiting.take_if(|waiting| matches!(**waiting, Waiting::FollowUp { .. }));
+                // A second datagram is not the first one again: who answered it alone would win with half of what was said.
+                if let Some(Waiting::FollowUp { packet, .. }) = waiting.map(|waiting| *waiting)
+                    && !tcp
+                    && !rest.is_empty()
+                {
+                    self.send(rest, port, Some(packet), actions);
                 }
                 self.races.renew(id, now + LIFETIME);
                 self.log.counters.repeats += 1;
@@ -210,7 +225,8 @@ impl<S: BuildHasher> Racer<S> {
         let to = (opening.protocol, opening.server);
         let (link, round_trip) =
             self.memory.choose(self.races.hasher(), now, to, links, (rules.remember, rules.tie), |link| {
-                lanes[link.index()].weight
+                let lane = &lanes[link.index()];
+                (lane.weight, lane.handicap)
             })?;
         Some((LinkSet::only(link), round_trip))
     }

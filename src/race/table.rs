@@ -44,15 +44,19 @@ pub(super) enum State {
     },
 }
 
+/// An answer, and what followed it over the same link while it was held: datagrams are not repeated as a SYN-ACK is. The
+/// first flight of a QUIC server is three, and a resolver that was asked for both families sends two.
+pub(super) type Answers = heapless::Vec<Held, 4>;
+
 /// What a race waits for beside answers; ends at the time given.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     /// The other copies of a race of one.
     FollowUp { until: Time, packet: Box<[u8]> },
     /// A handicapped link's answer, held back.
-    Handicap { until: Time, link: LinkId, held: Held },
+    Handicap { until: Time, link: LinkId, held: Answers },
     /// Its flow, for an answer that is held meanwhile.
-    Flow { held: Held, refused: bool },
+    Flow { held: Answers, refused: bool },
     /// A refusal, until the others had their chance.
     Refusal { until: Time, link: LinkId, held: Held },
 }

@@ -197,6 +197,29 @@ fn rule_4_of_two_handicapped_answers_the_one_that_comes_of_age_first_wins() {
     );
 }
 
+/// Datagrams are sent once: all that came while the first was held goes on with it, or is of no use without it.
+#[test]
+fn rule_4_a_held_answer_keeps_what_follows_it() {
+    let slow = || Link { handicap: ms(50), ..link(1) };
+    play(
+        &[slow(), link(2)],
+        "0 udp          | copy 1 2, drop #1
+         20 1 data      |
+         21 1 data      |
+         22 1 data      |
+         23 1 data      |
+         24 1 data      | drop #6
+         70 poll        | establish 1, decide #2, decide #3, decide #4, decide #5",
+    );
+    play(
+        &[slow(), link(2)],
+        "0 udp          | copy 1 2, drop #1
+         20 1 data      |
+         21 1 data      |
+         40 2 data      | drop #2, drop #3, establish 2, decide #4",
+    );
+}
+
 #[test]
 fn rule_4_a_held_answer_is_not_lost_when_its_race_ends() {
     let slow = Link { handicap: ms(500), ..link(1) };

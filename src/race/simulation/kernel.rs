@@ -11,7 +11,7 @@ use crate::time::Span;
 impl World {
     /// `in_hand`: the client whose opening the actions are about.
     pub(super) fn carry_out(&mut self, actions: Actions, in_hand: Option<usize>) {
-        assert!(actions.len() <= 5, "more actions than expected in one call: {actions:?}");
+        assert!(actions.len() <= 9, "more actions than expected in one call: {actions:?}");
         for action in actions {
             self.trace.push((self.now, action.clone()));
             match action {
@@ -42,6 +42,8 @@ impl World {
                         self.transmit(far, ToServer::Rst(isn + 1));
                     }
                 }
+                // Here they leave at once.
+                Action::Spare { .. } => {}
                 Action::Verdict { held, verdict } => {
                     let found = self.held.remove(&held.packet);
                     let (since, packet) = found.expect("a verdict for a packet that is not held");

@@ -94,6 +94,31 @@ fn rule_8_equals_are_dealt_by_weight() {
     );
 }
 
+/// A QUIC client's hello may be two datagrams: who had the second alone is not to win with it.
+#[test]
+fn rule_8_another_datagram_takes_the_first_along() {
+    let mut stage = Stage::new(&two(), 16, MINUTE);
+    stage.play(
+        "0 udp          | copy 1 2, drop #1
+         20 2 data      | establish 2, decide #2
+         9000 udp       | copy 2, drop #3
+         9001 udp       | copy 1 kept, copy 1 2, drop #4
+         9010 1 data    | establish 1, decide #5",
+    );
+}
+
+/// What it won for being fast it would have lost for its handicap.
+#[test]
+fn rule_8_minds_handicaps() {
+    let mut stage = Stage::new(&[Link { handicap: ms(50), ..link(1) }, link(2)], 16, MINUTE);
+    stage.play(
+        "0 syn          | copy 1 2, drop #1
+         20 1 syn-ack   |
+         40 2 syn-ack   | drop #2, establish 2, pass #3, reset 1
+         5000 syn isn=2 | copy 2, drop #4",
+    );
+}
+
 #[test]
 fn a_link_that_gets_the_number_of_another_begins_anew() {
     let mut stage = raced(&two());

@@ -231,6 +231,7 @@ impl Stage {
                 }
                 Action::Establish { link, .. } => format!("establish {link}"),
                 Action::Reset { links, .. } => format!("reset {}", names(*links)),
+                Action::Spare { .. } => "spare".to_owned(),
                 Action::Verdict { held, verdict } => {
                     let verdict = match verdict {
                         Verdict::Pass => "pass",
