@@ -124,6 +124,32 @@ fn a_closed_port_is_refused_promptly() {
     }
 }
 
+/// As a firewall refuses by default, and a router that knows no way: a race's copies are nobody's connection, so its error is told
+/// to their race.
+#[test]
+fn an_error_refuses_as_a_reset_does() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    let internet = bed.lab.internet();
+    internet.sh("nft 'table inet guard { chain input { type filter hook input priority 0;
+            tcp dport 81 reject with icmpx type admin-prohibited;
+            ip saddr 10.77.1.2 tcp dport 80 reject with icmp type port-unreachable;
+            ip6 saddr fd77:1::2 tcp dport 80 reject with icmpv6 type port-unreachable; }; }'");
+    for address in SERVERS {
+        let start = std::time::Instant::now();
+        let error = connect(bed.lab.client(), (address, 81), LIMIT).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::TimedOut, "{address}");
+        assert!(start.elapsed() < ms(900), "{address}: {:?}", start.elapsed());
+        // Nobody listens there.
+        let socket = support::datagrams(bed.lab.client(), (address, 443).into());
+        socket.send(b"?").unwrap();
+        assert_eq!(socket.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{address}");
+        // One link's error gives way to the other's answer.
+        let server = bed.server(address, 80);
+        assert_eq!(bed.links_taken(&server, 2), [2, 2], "{address}");
+    }
+}
+
 #[test]
 fn one_links_refusal_gives_way_to_the_others_acceptance() {
     need_lab!();

@@ -85,6 +85,9 @@ pub enum Says {
     SynAck(u32),
     /// TCP, RST set: the server refuses; the value is its acknowledgment number.
     Reset(u32),
+    /// An ICMP error: somebody on the way, or the server's firewall, says that it cannot be reached. Of TCP, the number that an
+    /// acknowledgment of the packet it quotes would have.
+    Unreachable(Option<u32>),
     /// Any UDP datagram, or an echo reply.
     Data,
 }

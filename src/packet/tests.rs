@@ -202,6 +202,47 @@ fn answers_are_told_apart() {
     assert_eq!(make(|tcp| tcp.syn()), None);
 }
 
+/// Eight bytes of the transport header are all that a router of before RFC 1812 quotes.
+#[test]
+fn errors_answer_what_they_quote() {
+    use etherparse::icmpv4::DestUnreachableHeader;
+    use etherparse::{Icmpv4Type, Icmpv6Type, icmpv6};
+    let quote = |udp: bool, cut: usize| {
+        let builder = PacketBuilder::ipv4([203, 0, 113, 9], [192, 0, 2, 1], 5);
+        let mut bytes = Vec::new();
+        match udp {
+            true => builder.udp(50_000, 443).write(&mut bytes, b"hello").unwrap(),
+            false => builder.tcp(50_000, 443, 99, 100).syn().write(&mut bytes, b"").unwrap(),
+        }
+        bytes.truncate(cut);
+        bytes
+    };
+    let error = |code: DestUnreachableHeader, quoted: &[u8]| {
+        let builder = PacketBuilder::ipv4([198, 51, 100, 1], [203, 0, 113, 9], 60);
+        let mut bytes = Vec::new();
+        builder.icmpv4(Icmpv4Type::DestinationUnreachable(code)).write(&mut bytes, quoted).unwrap();
+        answer(&bytes)
+    };
+    let port = DestUnreachableHeader::Port;
+    let tcp = error(port.clone(), &quote(false, 28)).unwrap();
+    assert_eq!((tcp.protocol, tcp.says), (Protocol::Tcp, Says::Unreachable(Some(100))));
+    assert_eq!((tcp.server.to_string(), tcp.local.to_string()), ("192.0.2.1:443".into(), "203.0.113.9:50000".into()));
+    let udp = error(DestUnreachableHeader::FilterProhibited, &quote(true, 28)).unwrap();
+    assert_eq!((udp.protocol, udp.says, udp.local), (Protocol::Udp, Says::Unreachable(None), tcp.local));
+    assert_eq!(error(port.clone(), &quote(false, 27)), None);
+    assert_eq!(error(port, b""), None);
+    let smaller = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
+    assert_eq!(error(smaller, &quote(false, 28)), None, "no refusal");
+    let mut quoted = Vec::new();
+    let (here, there) = ("2001:db8::9".parse::<std::net::Ipv6Addr>().unwrap().octets(), [0x20; 16]);
+    PacketBuilder::ipv6(here, there, 5).tcp(50_000, 443, u32::MAX, 1).syn().write(&mut quoted, b"").unwrap();
+    let kind = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Prohibited);
+    let mut bytes = Vec::new();
+    PacketBuilder::ipv6(there, here, 60).icmpv6(kind).write(&mut bytes, &quoted).unwrap();
+    let six = answer(&bytes).unwrap();
+    assert_eq!((six.says, six.local.to_string()), (Says::Unreachable(Some(0)), "[2001:db8::9]:50000".into()));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), version in 4u8..=6, protocol in any::<u8>()) {

@@ -48,6 +48,9 @@ pub fn opening(packet: &[u8]) -> Option<Opening> {
 pub fn answer(packet: &[u8]) -> Option<Answer> {
     let ip = Ip::parse(packet)?;
     let payload = packet.get(ip.header..)?;
+    if let Some(quoted) = ip.unreachable(payload) {
+        return error(quoted);
+    }
     let (protocol, from, to, says) = match ip.protocol {
         6 => {
             let tcp = TcpHeaderSlice::from_slice(payload).ok()?;
@@ -70,6 +73,27 @@ pub fn answer(packet: &[u8]) -> Option<Answer> {
         server: SocketAddr::new(ip.source, from),
         local: SocketAddr::new(ip.destination, to),
         says,
+    })
+}
+
+/// What an error says of the packet that it quotes: of a transport header it may have no more than eight bytes (RFC 792).
+fn error(quoted: &[u8]) -> Option<Answer> {
+    let ip = Ip::parse(quoted)?;
+    let payload = quoted.get(ip.header..)?;
+    let word = |at: usize| Some(u16::from_be_bytes(payload.get(at..at + 2)?.try_into().ok()?));
+    let (protocol, from, to, acknowledgment) = match ip.protocol {
+        6 => {
+            let sequence = u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?);
+            (Protocol::Tcp, word(0)?, word(2)?, Some(sequence.wrapping_add(1)))
+        }
+        17 => (Protocol::Udp, word(0)?, word(2)?, None),
+        _ => (Protocol::Echo, ip.echo(payload, EchoKind::Request)?, 0, None),
+    };
+    Some(Answer {
+        protocol,
+        server: SocketAddr::new(ip.destination, to),
+        local: SocketAddr::new(ip.source, from),
+        says: Says::Unreachable(acknowledgment),
     })
 }
 
@@ -160,6 +184,18 @@ impl Ip {
                     length: ip.slice().len() + usize::from(ip.payload_length()),
                 })
             }
+            _ => None,
+        }
+    }
+
+    /// The packet that an error of "destination unreachable" quotes (RFC 792, RFC 4443 3.1). One that asks for smaller
+    /// packets is none.
+    fn unreachable<'p>(&self, payload: &'p [u8]) -> Option<&'p [u8]> {
+        const TOO_LARGE: u8 = 4;
+        let (head, quoted) = payload.split_at_checked(8)?;
+        match (self.protocol, self.source, head) {
+            (1, IpAddr::V4(_), [3, code, ..]) if *code != TOO_LARGE => Some(quoted),
+            (58, IpAddr::V6(_), [1, ..]) => Some(quoted),
             _ => None,
         }
     }

@@ -35,16 +35,17 @@ impl<S: BuildHasher> Racer<S> {
         let state = race.state;
         // Refused: said nothing but no. A link that also said yes holds half a connection, to be reset if it loses.
         match answer.says {
-            Says::Reset(_) if !race.answered.contains(link) => race.refused.insert(link),
-            Says::Reset(_) => {}
+            Says::Reset(_) | Says::Unreachable(_) if !race.answered.contains(link) => race.refused.insert(link),
+            Says::Reset(_) | Says::Unreachable(_) => {}
             Says::SynAck(_) | Says::Data => race.refused.remove(link),
         }
-        if !race.answered.contains(link) {
+        // An error may come from next door: it is no sign of life.
+        if !race.answered.contains(link) && !matches!(answer.says, Says::Unreachable(_)) {
             self.first_answer(now, id, link, answer.says);
         }
         match state {
             State::Running => match answer.says {
-                Says::Reset(_) => self.refusal(now, id, link, held, actions),
+                Says::Reset(_) | Says::Unreachable(_) => self.refusal(now, id, link, held, actions),
                 Says::SynAck(_) if self.is_left_out(id, link) => {
                     self.reset(id, LinkSet::only(link), actions);
                     Some(Verdict::Drop)
@@ -262,8 +263,8 @@ impl<S: BuildHasher> Racer<S> {
 /// Whether an answer acknowledges the SYN (RFC 9293 3.10.7.3); other protocols have nothing to acknowledge.
 fn acknowledges(says: Says, isn: Option<u32>) -> bool {
     match (says, isn) {
-        (Says::SynAck(ack) | Says::Reset(ack), Some(isn)) => ack == isn.wrapping_add(1),
-        (Says::Data, None) => true,
+        (Says::SynAck(ack) | Says::Reset(ack) | Says::Unreachable(Some(ack)), Some(isn)) => ack == isn.wrapping_add(1),
+        (Says::Data | Says::Unreachable(None), None) => true,
         _ => false,
     }
 }

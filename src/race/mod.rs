@@ -9,7 +9,7 @@
 //!    meanwhile does so only if no link that is up can still answer. The **losers** are reset at once (TCP),
 //!    and again should they answer later; UDP and echo losers get silence.
 //! 4. A link with a **handicap** has its answer held back that long; another link's answer in that time beats it.
-//! 5. A **refusal** (RST) is believed when every link refused, or when the others stay silent for [`REFUSAL_GRACE`].
+//! 5. A **refusal** (RST, or an ICMP error) is believed when every link refused, or when the others stay silent for [`REFUSAL_GRACE`].
 //! 6. A repeated opening repeats the copies; a SYN that nobody answers for long, from another port, once: a connection of which we
 //!    never knew may have that one. Without any answer the race ends after [`LIFETIME`], and the client times out as it would have
 //!    without us.

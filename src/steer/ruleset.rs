@@ -76,6 +76,9 @@ const STATIC_SETS: [&str; 3] = ["links", "ipv4_direct", "ipv6_direct"];
 /// comes by they take room: 7 s and more, measured on 6.18. In a full set a copy's answer is not noted, and is lost.
 const LINGER: usize = 3;
 
+/// ICMP errors in a second that the daemon looks at: a flood of them must not fill the queue of answers.
+const ERRORS: u32 = 100;
+
 /// What takes the table away.
 pub fn removal() -> String {
     format!("add table inet {TABLE}\ndelete table inet {TABLE}\n")
@@ -190,6 +193,10 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Word
     // Any protocol may look: none but these two are in the set.
     out.rule(format_args!("{answer} @{ipv}_answers {queue}"));
     out.rule(format_args!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
+    // An error about a copy, which conntrack knows nothing of. nft cannot look up what is quoted there.
+    let error =
+        if icmp == "icmp" { "destination-unreachable icmp code != frag-needed" } else { "destination-unreachable" };
+    out.rule(format_args!("{icmp} type {error} limit rate {ERRORS}/second {queue}"));
     out.chain(format_args!("{ipv}_forget"), None);
     out.rule(format_args!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
     out.rule(format_args!("{icmp} type echo-reply delete @{ipv}_echoes {{ {echo} }}"));

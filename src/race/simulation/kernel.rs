@@ -166,7 +166,9 @@ impl World {
     fn judged_answer(&mut self, far: Far, says: Says, verdict: Verdict) {
         match (verdict, says) {
             (Verdict::Drop, _) => {}
-            (Verdict::Decide, Says::SynAck(_) | Says::Reset(_)) => panic!("only a datagram decides for good"),
+            (Verdict::Decide, Says::SynAck(_) | Says::Reset(_) | Says::Unreachable(_)) => {
+                panic!("only a datagram decides for good")
+            }
             (Verdict::Decide, Says::Data) => {
                 self.expected.remove(&far);
                 self.deliver(far, ToRouter::Says(says));
@@ -212,7 +214,7 @@ impl World {
             ToRouter::Challenge(ack) if Some(ack) == next && client.fate != Fate::Refused => {}
             ToRouter::Says(Says::SynAck(ack)) | ToRouter::Challenge(ack) => self.transmit(far, ToServer::Rst(ack)),
             ToRouter::Says(Says::Reset(ack)) if trying && Some(ack) == next => client.fate = Fate::Refused,
-            ToRouter::Says(Says::Reset(_)) => {}
+            ToRouter::Says(Says::Reset(_) | Says::Unreachable(_)) => {}
             ToRouter::Says(Says::Data) if trying => client.fate = connected,
             ToRouter::Says(Says::Data) => {}
         }
