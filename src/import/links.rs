@@ -30,10 +30,11 @@ pub struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// The place of the link that an interface became.
-    pub fn of(&self, interface: &str) -> Option<usize> {
-        let merged = self.merged.iter().find(|(name, _)| *name == interface).map(|(_, at)| *at);
-        merged.or_else(|| self.all.iter().position(|link| link.interface == interface))
+    /// The place of the link that an interface became, and whether the interface had IPv6.
+    pub fn of(&self, interface: &str) -> Option<(usize, bool)> {
+        let own = self.all.iter().enumerate().map(|(at, link)| (link.interface, at, link.ipv6));
+        let mut all = self.merged.iter().map(|(name, at)| (*name, *at, true)).chain(own);
+        all.find(|(name, ..)| *name == interface).map(|(_, at, ipv6)| (at, ipv6))
     }
 }
 

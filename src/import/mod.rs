@@ -102,6 +102,7 @@ const HEAD: &str = "\
 #
 # The policies do what they did. To let links race instead, so that each new connection takes the one that answers first,
 # set option mode 'race' in a policy; its links' order and weights then decide only between equals.
+# Clients with a global IPv6 address leave by the link that delegated it, whichever links a policy has.
 ";
 
 /// Options of the section globals, and why they are not needed.
@@ -113,5 +114,7 @@ const GLOBALS: &[(&str, &str)] = &[
     ("source_routing", "is not needed"),
 ];
 
+#[cfg(test)]
+mod effect_tests;
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,13 @@ use super::links::Links;
 use super::output::{Names, Output, fits};
 use super::source::{Notes, Source};
 
-/// Links that a policy uses: the link's place, metric and weight.
+/// Links that a policy uses: the link's place, metric and weight, and the address family that it was for.
 #[derive(Clone, Copy)]
 struct Member {
     link: usize,
     metric: u32,
     weight: u32,
+    ipv6: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Policy<'a> {
     mode: Mode,
     /// By metric, the lowest first.
     members: Vec<Member>,
+    /// Whether it had members for IPv4, and for IPv6.
+    families: [bool; 2],
     last_resort: &'static str,
     /// For how long rules want a client to stay with a link, in seconds; 0 for not at all. Each with the policy's name then.
     uses: Vec<(u32, String)>,
@@ -65,7 +68,7 @@ pub fn read<'a>(
             Some("blackhole") => "blackhole",
             _ => "unreachable",
         };
-        let mut members: Vec<Member> = Vec::new();
+        let (mut members, mut families): (Vec<Member>, _) = (Vec::new(), [false; 2]);
         for name in source.words("use_member") {
             let member = known.iter().find(|(known, _)| *known == Some(name));
             let Some((_, Some(member))) = member else {
@@ -79,6 +82,7 @@ pub fn read<'a>(
                 }
                 continue;
             };
+            families[usize::from(member.ipv6)] = true;
             match members.iter().find(|earlier| earlier.link == member.link) {
                 None => {
                     // By metric, and among equals in the list's order.
@@ -105,7 +109,7 @@ pub fn read<'a>(
             _ => Mode::Failover,
         };
         let name = names.take(theirs);
-        all.push(Policy { source: Some(source), theirs, name, mode, members, last_resort, uses: Vec::new() });
+        all.push(Policy { source: Some(source), theirs, name, mode, members, families, last_resort, uses: Vec::new() });
     }
     Policies { all, used: Vec::new() }
 }
@@ -115,7 +119,7 @@ fn member_of(source: &mut Source, links: &Links, notes: &mut Notes) -> Option<Me
     let weight = source.number(notes, "weight").unwrap_or(1);
     let interface = source.text("interface").unwrap_or_default();
     source.drop_rest(notes);
-    let Some(link) = links.of(interface) else {
+    let Some((link, ipv6)) = links.of(interface) else {
         match interface {
             "" => source.note(notes, None, format_args!("is left out: it names no interface")),
             name => {
@@ -131,7 +135,7 @@ fn member_of(source: &mut Source, links: &Links, notes: &mut Notes) -> Option<Me
     if !(1..=1000).contains(&weight) {
         source.note(notes, Some("weight"), format_args!("must be a whole number from 1 to 1000: the nearest is taken"));
     }
-    Some(Member { link, metric, weight: weight.clamp(1, 1000) })
+    Some(Member { link, metric, weight: weight.clamp(1, 1000), ipv6 })
 }
 
 /// iptables' chains have short names.
@@ -166,10 +170,18 @@ impl<'a> Policies<'a> {
             name: names.take(theirs),
             mode,
             members: Vec::new(),
+            families: [false; 2],
             last_resort: "default",
             uses: Vec::new(),
         });
         Some(self.all.len() - 1)
+    }
+
+    /// Whether it is IPv6, not IPv4, that a policy has no member for, and mwan3's own policy that then decides.
+    pub fn lacks(&self, place: usize) -> Option<(bool, &'static str)> {
+        let policy = self.all.get(place)?;
+        let [ipv4, ipv6] = policy.families;
+        (ipv4 != ipv6).then_some((ipv4, policy.last_resort))
     }
 
     /// Takes note of a use. `sticky` in seconds, 0 for not; the error says why it cannot be.

@@ -34,17 +34,17 @@ pub fn read(
     for mut source in rules {
         too_long(&source, notes);
         match rule(&mut source, network, policies, names, notes) {
-            Ok(rule) => {
+            Ok(rules) => {
                 for (family, is_open) in &mut open {
-                    *is_open &= !rule.matches_all(family);
+                    *is_open &= !rules.iter().any(|rule| rule.matches_all(family));
                 }
-                read.push(rule);
+                read.extend(rules);
             }
             Err((option, why)) => source.note(notes, option, format_args!("{why}: the rule is left out")),
         }
         source.drop_option(notes, "logging", "is left out: cheaproute races shows what connections do");
         source.drop_rest(notes);
-        if read.len() == MAX_RULES - open.len() {
+        if read.len() >= MAX_RULES - open.len() {
             source.note(notes, None, format_args!("is the last that is read: there may be {MAX_RULES} rules"));
             break;
         }
@@ -66,13 +66,14 @@ impl Rule {
     }
 }
 
+/// One rule, or one for each address family.
 fn rule(
     source: &mut Source,
     network: &Network,
     policies: &mut Policies,
     names: &mut Names,
     notes: &mut Notes,
-) -> Result<Rule, Hindrance> {
+) -> Result<Vec<Rule>, Hindrance> {
     let (theirs, sticky) = (source.text("use_policy").unwrap_or_default(), source.is("sticky", false));
     let timeout = source.number(notes, "timeout").unwrap_or(600);
     let mut lines = Vec::new();
@@ -132,11 +133,33 @@ fn rule(
         return Err((Some("use_policy"), format!("names {}, which is no policy", shown(theirs))));
     };
     let sticky = if sticky { timeout } else { 0 };
+    let name = source.name().map(|name| names.take(name));
+    let mut rules = Vec::new();
+    // A link carries both families, an interface of mwan3's one. For the other, its policy had nothing but the last resort.
+    let families = lines.iter().filter(|(option, _)| ["family", "src_ip", "dest_ip"].contains(option));
+    let families: Vec<bool> = families.map(|(_, value)| value == "ipv6" || value.contains(':')).collect();
+    if let Some((ipv6, last_resort)) = policies.lacks(policy)
+        && families.iter().all(|of| *of == ipv6)
+        && let Some(policy) = policies.find(last_resort, names)
+    {
+        let [lacking, other] = if ipv6 { ["ipv6", "ipv4"] } else { ["ipv4", "ipv6"] };
+        let why = format!("Policy {} had no member for {lacking}: its last_resort decides.", shown(theirs));
+        let comment = comment.clone().or(Some(why));
+        let _ = policies.used(policy, 0, names);
+        let mut rule = Rule { name: name.clone(), comment, lines: lines.clone(), policy, sticky: 0 };
+        if !families.is_empty() {
+            return Ok(vec![rule]);
+        }
+        rule.name = name.as_ref().map(|name| names.take(&format!("{name}_{lacking}")));
+        rule.lines.push(("family", lacking.into()));
+        lines.push(("family", other.into()));
+        rules.push(rule);
+    }
     if let Err(why) = policies.used(policy, sticky, names) {
         source.note(notes, Some("sticky"), format_args!("{why}"));
     }
-    let name = source.name().map(|name| names.take(name));
-    Ok(Rule { name, comment, lines, policy, sticky })
+    rules.insert(0, Rule { name, comment, lines, policy, sticky });
+    Ok(rules)
 }
 
 fn family(source: &mut Source) -> Result<Option<&'static str>, Hindrance> {

@@ -1,0 +1,90 @@
+//! What was in force in mwan3 is in force here, and what was not is not.
+
+use super::*;
+use crate::config::{Config, Family, Mode, PolicyConfig, RuleConfig, read};
+
+fn imported(text: &str) -> (Config, Import) {
+    with_network(text, None)
+}
+
+#[track_caller]
+fn with_network(text: &str, network: Option<&str>) -> (Config, Import) {
+    let import = mwan3(text, network.map(str::as_bytes)).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let (config, _) = read(&import.config).unwrap_or_else(|faults| panic!("{faults:?}\n{}", import.config));
+    (config, import)
+}
+
+/// The rules that a connection of a family can meet, with their policies.
+fn met(config: &Config, ipv4: bool) -> Vec<(&RuleConfig, &PolicyConfig)> {
+    let other = if ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+    let rules = config.rules.iter().filter(|rule| rule.family != other);
+    rules.map(|rule| (rule, config.policy(&rule.policy).unwrap())).collect()
+}
+
+const TUNNEL: &str = "
+config interface wan
+ option enabled 1
+config interface wan6
+ option enabled 1
+ option family ipv6
+config interface wg0
+ option enabled 1
+config member m4
+ option interface wan
+config member m6
+ option interface wan6
+config member mg
+ option interface wg0
+config policy vpn
+ list use_member mg
+config policy both
+ list use_member m4
+ list use_member m6
+config rule guest
+ option proto udp
+ option use_policy vpn
+config rule all
+ option use_policy both
+";
+
+#[test]
+fn a_family_without_members_has_the_last_resort() {
+    let (config, import) = imported(TUNNEL);
+    let [(guest, vpn), (all, both)] = met(&config, true)[..] else { panic!("{}", import.config) };
+    assert_eq!((guest.name.as_str(), &vpn.link[..]), ("guest", &["wg0".to_owned()][..]));
+    assert_eq!((all.name.as_str(), all.family, &both.link[..]), ("all", Family::Any, &["wan".to_owned()][..]));
+    let [(guest, vpn), _] = met(&config, false)[..] else { panic!("{}", import.config) };
+    assert_eq!((guest.name.as_str(), vpn.mode), ("guest_ipv6", Mode::Unreachable));
+    assert_eq!(guest.proto.len(), 1, "it matches what the other one matches");
+    for (last_resort, mode) in [("blackhole", Mode::Blackhole), ("default", Mode::Failover)] {
+        let list = "config policy vpn\n";
+        let (config, _) = imported(&TUNNEL.replace(list, &format!("{list} option last_resort {last_resort}\n")));
+        let (_, vpn) = met(&config, false)[0];
+        assert_eq!((vpn.mode, vpn.link.len()), (mode, 0));
+    }
+    // The other way round, by a twin.
+    let (config, _) = imported(&TUNNEL.replace("list use_member m4", ""));
+    assert_eq!(met(&config, true).last().unwrap().1.mode, Mode::Unreachable);
+    assert_eq!(met(&config, false).last().unwrap().1.link, ["wan"]);
+}
+
+#[test]
+fn a_rule_of_one_family_stays_one() {
+    for (options, policy) in [("family ipv4", "vpn"), ("src_ip 192.168.7.0/24", "vpn"), ("dest_ip 0.0.0.0/0", "vpn")] {
+        let (config, _) = imported(&TUNNEL.replace("proto udp", options));
+        let [guest, all] = &config.rules[..] else { panic!("{config:?}") };
+        assert_eq!((guest.policy.as_str(), all.policy.as_str()), (policy, "both"), "{options}");
+    }
+    for options in ["family ipv6", "dest_ip 2001:db8::/32"] {
+        let (config, _) = imported(&TUNNEL.replace("proto udp", options));
+        assert_eq!(config.rules.len(), 2, "{options}");
+        assert_eq!(config.policy(&config.rules[0].policy).unwrap().mode, Mode::Unreachable, "{options}");
+    }
+}
+
+#[test]
+fn rules_of_two_families_are_as_many_as_there_can_be() {
+    let rules = "config rule\n option use_policy vpn\n option proto udp\n".repeat(crate::config::MAX_RULES);
+    let (config, _) = imported(&(TUNNEL.replace("config rule all", "config rule") + &rules));
+    assert!((998..=1000).contains(&config.rules.len()), "{}", config.rules.len());
+}
