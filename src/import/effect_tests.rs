@@ -88,3 +88,37 @@ fn rules_of_two_families_are_as_many_as_there_can_be() {
     let (config, _) = imported(&(TUNNEL.replace("config rule all", "config rule") + &rules));
     assert!((998..=1000).contains(&config.rules.len()), "{}", config.rules.len());
 }
+
+#[track_caller]
+fn noted(import: &Import, words: &[&str]) -> bool {
+    import.notes.iter().any(|note| words.iter().all(|word| note.to_string().contains(word)))
+}
+
+#[test]
+fn twins_are_those_that_a_link_finds() {
+    let netifd = |name: &str| crate::ubus::netifd::Interface { name: name.into(), up: true, ..Default::default() };
+    for (four, six) in [
+        ("wan", "wan6"),
+        ("wan", "wan_6"),
+        ("wan", "wan_v6"),
+        ("wan", "wan_ipv6"),
+        ("wan4", "wan6"),
+        ("wan_4", "wan_6"),
+    ] {
+        let address = "2001:db8::1".parse().unwrap();
+        let other = crate::ubus::netifd::Interface { ipv6: vec![address], ..netifd(six) };
+        let found = crate::ubus::netifd::find(&[netifd(four), other], four).unwrap();
+        let text = format!(
+            "config interface {four}\n option enabled 1\nconfig interface {six}\n option enabled 1\n option family ipv6\n"
+        );
+        let network = format!("config interface {four}\n option device e\nconfig interface {six}\n option device e\n");
+        let (config, import) = with_network(&text, Some(&network));
+        assert_eq!(config.links.len() == 1, found.ipv6 == [address], "{six}");
+        if config.links.len() > 1 {
+            assert!(noted(&import, &[six, "shares its device", &format!("call it '{four}_6'")]), "{:?}", import.notes);
+        }
+        assert!(!noted(&import, &["another one"]), "its device is known");
+        let (_, import) = imported(&text);
+        assert_eq!(noted(&import, &["If its device is another one"]), config.links.len() == 1, "{six}");
+    }
+}

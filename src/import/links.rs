@@ -89,24 +89,36 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
         if ipv6 { sixes.push(link) } else { links.all.push(link) }
     }
     for six in sixes {
-        let place = links.all.iter().position(|link| {
-            let same_device = match (network.device(six.interface), network.device(link.interface)) {
-                (Some(a), Some(b)) => a == b,
-                _ => true, // nobody knows; the names say so
-            };
-            !link.ipv6 && is_twin(six.interface, link.interface) && same_device && (link.enabled || !six.enabled)
+        let device = network.device(six.interface);
+        let is_four = |link: &Link| !link.ipv6 && (link.enabled || !six.enabled);
+        let mut fours = links.all.iter().enumerate().filter(|(_, link)| is_four(link)).map(|(place, link)| {
+            // `None`: nobody knows.
+            let same = network.device(link.interface).zip(device.as_ref()).map(|(a, b)| a == *b);
+            (place, link.interface, same)
         });
-        let Some((place, link)) = place.and_then(|place| Some((place, links.all.get(place)?))) else {
+        let twin = fours.clone().find(|(_, four, same)| is_twin(six.interface, four) && *same != Some(false));
+        let Some((place, four, same)) = twin else {
+            if let Some((_, four, _)) = fours.find(|(.., same)| six.enabled && *same == Some(true)) {
+                six.source.note(
+                    notes,
+                    None,
+                    format_args!(
+                        "shares its device with link '{four}', and only the first link of a device is raced: call it \
+                         '{four}_6' in the files network and mwan3, and import again, to have one link of both"
+                    ),
+                );
+            }
             links.all.push(six);
             continue;
         };
+        let own =
+            if same.is_some() { "" } else { ". If its device is another one, add it as a link, and to the policies" };
         six.source.note(
             notes,
             None,
             format_args!(
-                "is part of link '{}', which carries both address families; its own settings are left out. If it has a \
-             device of its own, add config link '{}'",
-                link.interface, six.interface
+                "is part of link '{four}', which carries both address families; its own settings are left out, so that \
+                 IPv6 is not probed by itself{own}"
             ),
         );
         links.merged.push((six.interface, place));
@@ -123,10 +135,9 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
     links
 }
 
-/// `wan6`, `wan_6`, `wanv6` and the like beside `wan`.
+/// `wan6` or `wan_6` beside `wan`: what a link takes for its IPv6 side, see [`crate::ubus::netifd::find`].
 fn is_twin(six: &str, four: &str) -> bool {
-    let rest = six.strip_prefix(four).or_else(|| six.strip_prefix(four.strip_suffix("_4").or(four.strip_suffix('4'))?));
-    matches!(rest, Some("6" | "_6" | "v6" | "_v6" | "ipv6" | "_ipv6"))
+    matches!(six.strip_prefix(four), Some("6" | "_6"))
 }
 
 /// What mwan3 calls an option and what we call it, with the unit that a bare number gets.
