@@ -122,3 +122,60 @@ fn twins_are_those_that_a_link_finds() {
         assert_eq!(noted(&import, &["If its device is another one"]), config.links.len() == 1, "{six}");
     }
 }
+
+const BALANCED: &str = "
+config interface wan
+ option enabled 1
+config interface wanb
+ option enabled 1
+config interface lte
+ option enabled 1
+config member a1
+ option interface wan
+config member b1
+ option interface wanb
+config member c3
+ option interface lte
+ option metric 3
+config member a2
+ option interface wan
+ option metric 2
+config policy bal_lte
+ list use_member a1
+ list use_member b1
+ list use_member c3
+config policy wanb_wan
+ list use_member a2
+ list use_member b1
+config policy wan_lte
+ list use_member a1
+ list use_member c3
+config rule all
+ option use_policy bal_lte
+";
+
+#[test]
+fn a_policy_that_no_rule_uses_takes_nothing_from_others() {
+    let (config, import) = imported(BALANCED);
+    let metrics: Vec<u16> = config.links.iter().map(|link| link.metric).collect();
+    assert_eq!(metrics, [2, 2, 4], "two share, the third waits");
+    assert!(noted(&import, &["policy 'wanb_wan'", "does not do what it did", "no rule uses this one"]));
+    assert_eq!(import.notes.len(), 1, "{:?}", import.notes);
+    // One that is used counts.
+    let (config, import) =
+        imported(&BALANCED.replace("config rule all", "config rule b\n option use_policy wanb_wan\nconfig rule all"));
+    assert!(config.links.iter().all(|link| link.metric == 0));
+    assert!(noted(&import, &["policy 'bal_lte'", "equal metric"]));
+    // Other metrics, but the same order: links without one come first, in the list's order.
+    let more = "config interface x\nconfig interface y\nconfig member x1\n option interface x\nconfig member y2\n \
+                option interface y\n option metric 2\nconfig member c9\n option interface lte\n option metric 9\nconfig \
+                policy xy\n list use_member x1\n list use_member y2\n list use_member c9\n";
+    assert_eq!(imported(&format!("{BALANCED}{more}")).1.notes.len(), 1);
+    let more = more.replace("metric 2", "metric 1");
+    assert!(noted(&imported(&format!("{BALANCED}{more}")).1, &["'xy'", "does not do what it did"]));
+    let more = "config policy lte_wan\n list use_member a4\n list use_member c3\nconfig member a4\n option interface wan\n \
+                option metric 4\n";
+    assert!(noted(&imported(&format!("{BALANCED}{more}")).1, &["'lte_wan'", "does not do what it did"]));
+    let more = more.replace("metric 4", "metric 2");
+    assert!(!noted(&imported(&format!("{BALANCED}{more}")).1, &["'lte_wan'"]), "other metrics, the same order");
+}

@@ -153,7 +153,19 @@ pub fn too_long(source: &Source, notes: &mut Notes) {
 const OWN: [(&str, Mode); 3] =
     [("default", Mode::Aside), ("unreachable", Mode::Unreachable), ("blackhole", Mode::Blackhole)];
 
+impl Policy<'_> {
+    /// Whether members have the same metric, so that they share connections.
+    fn shares(&self) -> bool {
+        self.members.windows(2).any(|two| matches!(two, [a, b] if a.metric == b.metric))
+    }
+}
+
 impl<'a> Policies<'a> {
+    /// Whether a rule uses it, or none is used.
+    fn counts(&self, place: usize) -> bool {
+        self.used.is_empty() || self.used.contains(&place)
+    }
+
     /// The place of a policy that a rule uses. mwan3's own ones come into being when they are used.
     pub fn find(&mut self, theirs: &str, names: &mut Names) -> Option<usize> {
         let own = OWN.iter().find(|(own, _)| *own == theirs);
@@ -219,12 +231,12 @@ impl<'a> Policies<'a> {
     }
 }
 
-/// Gives the links the metrics and weights of their members, as far as the policies agree.
+/// Gives the links the metrics and weights of their members, as far as the policies that are used agree.
 pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) {
     let unused = (0..policies.all.len()).filter(|place| !policies.used.contains(place));
     // Where policies disagree, those that matter most win: in the order of use.
     let order: Vec<usize> = policies.used.iter().copied().chain(unused).collect();
-    let agreed = metrics(policies, links.all.len());
+    let agreed = metrics(policies, &order, links.all.len());
     if let Some(metrics) = &agreed {
         for (link, metric) in links.all.iter_mut().zip(metrics) {
             link.metric = *metric;
@@ -232,6 +244,26 @@ pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) 
     }
     for place in order {
         let Some(policy) = policies.all.get(place) else { continue };
+        let holds = |a: &Member, b: &Member| {
+            let [of_a, of_b] = [a, b].map(|member| links.all.get(member.link).and_then(|link| link.metric));
+            // Of two without a metric, the list's order decides.
+            (a.metric.cmp(&b.metric) == of_a.cmp(&of_b)) != of_a.or(of_b).is_none()
+        };
+        if policy.mode == Mode::Failover
+            && agreed.is_some()
+            && policy.members.windows(2).any(|two| matches!(two, [a, b] if !holds(a, b)))
+            && let Some(source) = &policy.source
+        {
+            source.note(
+                notes,
+                Some("use_member"),
+                format_args!(
+                    "does not do what it did: a metric belongs to the link, and the policies that rules use have set it; \
+                     no rule uses this one"
+                ),
+            );
+            continue;
+        }
         let groups = policy.members.chunk_by(|a, b| a.metric == b.metric).filter(|group| group.len() > 1);
         for group in groups {
             let text = if policy.mode == Mode::Failover && agreed.is_none() {
@@ -249,25 +281,27 @@ pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) 
     }
 }
 
-/// A metric for each link, where failover has groups and all of its policies agree. The order of a policy's links says it
-/// better otherwise.
-fn metrics(policies: &Policies, links: usize) -> Option<Vec<Option<u32>>> {
-    let failover = || policies.all.iter().filter(|policy| policy.mode == Mode::Failover && policy.members.len() > 1);
-    let mixed = |policy: &Policy| policy.members.windows(2).any(|two| matches!(two, [a, b] if a.metric == b.metric));
-    if !failover().any(mixed) {
-        return None;
-    }
-    let mut metrics = vec![None; links];
-    for member in failover().flat_map(|policy| &policy.members) {
-        let place = metrics.get_mut(member.link)?;
-        // 0 would mean that the order decides.
-        let metric = member.metric + 1;
-        if place.is_some_and(|known| known != metric) {
-            return None;
+/// A metric for each link, where failover has groups and its policies agree: those that count, and of the others whichever
+/// fit. The order of a policy's links says it better otherwise.
+fn metrics(policies: &Policies, order: &[usize], links: usize) -> Option<Vec<Option<u32>>> {
+    let (mut metrics, mut shared) = (vec![None; links], false);
+    for place in order {
+        let policy = policies.all.get(*place)?;
+        if policy.mode != Mode::Failover || policy.members.len() < 2 {
+            continue;
         }
-        *place = Some(metric);
+        // 0 would mean that the order decides.
+        let wanted = || policy.members.iter().map(|member| (member.link, member.metric + 1));
+        if wanted().any(|(link, metric)| metrics.get(link).is_some_and(|known| known.is_some_and(|is| is != metric))) {
+            if policies.counts(*place) {
+                return None;
+            }
+            continue;
+        }
+        shared |= policy.shares();
+        wanted().for_each(|(link, metric)| _ = metrics.get_mut(link).map(|place| *place = Some(metric)));
     }
-    Some(metrics)
+    shared.then_some(metrics)
 }
 
 /// Gives the links of a group their weights; `false` if they have some already that differ in proportion.
