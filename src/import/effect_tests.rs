@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Config, Family, Mode, PolicyConfig, RuleConfig, read};
+use crate::time::Span;
 
 fn imported(text: &str) -> (Config, Import) {
     with_network(text, None)
@@ -178,4 +179,25 @@ fn a_policy_that_no_rule_uses_takes_nothing_from_others() {
     assert!(noted(&imported(&format!("{BALANCED}{more}")).1, &["'lte_wan'", "does not do what it did"]));
     let more = more.replace("metric 4", "metric 2");
     assert!(!noted(&imported(&format!("{BALANCED}{more}")).1, &["'lte_wan'"]), "other metrics, the same order");
+}
+
+#[test]
+fn backups_are_probed_as_seldom_as_they_were() {
+    let tracked = BALANCED.replace("enabled 1\n", "enabled 1\n list track_ip 1.1.1.1\n");
+    let (config, import) = imported(&tracked);
+    let paces: Vec<_> = config.links.iter().map(|link| (link.interval, link.timeout)).collect();
+    let [ours, theirs] = [(300, 1000), (10_000, 4000)].map(|(a, b)| (Span::from_millis(a), Span::from_millis(b)));
+    assert_eq!(paces, [ours, ours, theirs]);
+    let notes = || import.notes.iter().filter(|note| note.text.contains("every 300ms") && note.text.contains("10s"));
+    assert_eq!(notes().count(), 1, "for all links one");
+    // What is given counts.
+    let given = tracked.replace("enabled 1\n", "enabled 1\n option interval 2\n option timeout 1\n");
+    let (config, import) = imported(&given);
+    assert!(config.links.iter().all(|link| link.interval.as_secs() == 2 && link.timeout.as_secs() == 1));
+    assert!(!noted(&import, &["every 300ms"]));
+    // With the better ones off, it is a backup no more.
+    let (config, _) = imported(&tracked.replacen("enabled 1", "enabled 0", 2));
+    assert_eq!((config.links[0].name.as_str(), config.links[0].interval), ("lte", ours.0));
+    // What is not tracked is not asked.
+    assert!(!noted(&imported(BALANCED).1, &["every 300ms"]) && !imported(BALANCED).1.config.contains("interval"));
 }

@@ -1,9 +1,8 @@
 //! mwan3's interfaces as links. A pair such as wan and wan6 becomes one link, since ours carry both address families.
 
-use crate::config::Target;
-use crate::config::is_name;
 use crate::config::options::Kind;
 use crate::config::uci::Section;
+use crate::config::{Fault, Severity, Target, is_name};
 use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 
@@ -21,6 +20,8 @@ pub struct Link<'a> {
     /// As far as the policies set them.
     pub weight: Option<u32>,
     pub metric: Option<u32>,
+    /// No policy that counts prefers it.
+    pub backup: bool,
 }
 
 pub struct Links<'a> {
@@ -85,7 +86,8 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
         };
         let enabled = source.is("enabled", false);
         let ipv6 = source.words("family") == ["ipv6"];
-        let link = Link { source, name: String::new(), interface, ipv6, enabled, weight: None, metric: None };
+        let link =
+            Link { source, name: String::new(), interface, ipv6, enabled, weight: None, metric: None, backup: true };
         if ipv6 { sixes.push(link) } else { links.all.push(link) }
     }
     for six in sixes {
@@ -162,8 +164,18 @@ const DROPPED: [(&str, &str); 8] = [
 ];
 
 pub fn write(links: &mut Links, out: &mut Output, notes: &mut Notes) {
+    let mut faster = false;
     for link in &mut links.all {
-        write_one(link, out, notes);
+        faster |= write_one(link, out, notes) && link.enabled;
+    }
+    if faster {
+        notes.push(Fault {
+            severity: Severity::Note,
+            ..Fault::of_file(
+                "each target is asked every 300ms, where mwan3's default was 10s: on a link whose bytes cost money, set \
+                 option interval",
+            )
+        });
     }
     if links.all.iter().any(|link| link.enabled) {
         return;
@@ -174,7 +186,8 @@ pub fn write(links: &mut Links, out: &mut Output, notes: &mut Notes) {
     }
 }
 
-fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
+/// Whether its targets are asked at our own pace.
+fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
     out.section(Kind::Link, Some(&link.name));
     out.put("interface", link.interface);
     if !link.enabled {
@@ -200,9 +213,12 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
             carry(source, out, notes, ("reliability", "reliability"), &wanted.clamp(1, most).to_string());
         }
     }
+    let mut written = Vec::new();
     for (theirs, ours, unit) in NUMBERS {
         if let Some(number) = source.number(notes, theirs) {
-            carry(source, out, notes, (theirs, ours), &format!("{number}{unit}"));
+            if carry(source, out, notes, (theirs, ours), &format!("{number}{unit}")) {
+                written.push(ours);
+            }
             if theirs == "interval" && number >= 5 && tracked {
                 source.note(
                     notes,
@@ -228,8 +244,16 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
             carry(source, out, notes, (up.0, up.2), &format!("{best}{unit}"));
         }
     }
-    if quality && tracked && source.text("timeout").is_none() {
-        out.comment("mwan3's default: an answer that is not waited for is no latency.");
+    let usual = tracked && !written.contains(&"interval");
+    let seldom = usual && link.backup;
+    if seldom {
+        out.comment("mwan3's default: a backup is often mobile, where every probe costs.");
+        out.put("interval", "10s");
+    }
+    if (seldom || quality && tracked) && !written.contains(&"timeout") {
+        if !seldom {
+            out.comment("mwan3's default: an answer that is not waited for is no latency.");
+        }
         out.put("timeout", "4s");
     }
     flush(source, out, notes);
@@ -237,6 +261,7 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) {
         source.drop_option(notes, option, why);
     }
     source.drop_rest(notes);
+    usual && !seldom
 }
 
 /// Writes an option, or notes why not.

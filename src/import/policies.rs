@@ -231,7 +231,7 @@ impl<'a> Policies<'a> {
     }
 }
 
-/// Gives the links the metrics and weights of their members, as far as the policies that are used agree.
+/// Gives the links the metrics and weights of their members, as far as the policies agree, and tells who is a backup.
 pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) {
     let unused = (0..policies.all.len()).filter(|place| !policies.used.contains(place));
     // Where policies disagree, those that matter most win: in the order of use.
@@ -244,6 +244,9 @@ pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) 
     }
     for place in order {
         let Some(policy) = policies.all.get(place) else { continue };
+        if policies.counts(place) {
+            prefer(links, policy);
+        }
         let holds = |a: &Member, b: &Member| {
             let [of_a, of_b] = [a, b].map(|member| links.all.get(member.link).and_then(|link| link.metric));
             // Of two without a metric, the list's order decides.
@@ -278,6 +281,15 @@ pub fn share_out(links: &mut Links, policies: &mut Policies, notes: &mut Notes) 
                 source.note(notes, Some("use_member"), format_args!("{text}"));
             }
         }
+    }
+}
+
+/// The links that a policy takes first are no backups.
+fn prefer(links: &mut Links, policy: &Policy) {
+    let is_on = |member: &&Member| links.all.get(member.link).is_some_and(|link| link.enabled);
+    let best = policy.members.iter().find(is_on).map(|first| first.metric);
+    for member in policy.members.iter().filter(|member| Some(member.metric) == best) {
+        links.all.get_mut(member.link).into_iter().for_each(|link| link.backup = false);
     }
 }
 

@@ -29,6 +29,7 @@ fn noted(import: &Import, words: &[&str]) {
 const TWO: &str = "
 config interface wan
  option enabled 1
+ option interval 3
  list track_ip 1.1.1.1
 config interface wanb
  option enabled 1
