@@ -201,3 +201,18 @@ fn backups_are_probed_as_seldom_as_they_were() {
     // What is not tracked is not asked.
     assert!(!noted(&imported(BALANCED).1, &["every 300ms"]) && !imported(BALANCED).1.config.contains("interval"));
 }
+
+#[test]
+fn a_link_tracked_by_names_says_that_it_is_not_probed() {
+    let (config, import) = imported(&BALANCED.replacen(
+        "enabled 1",
+        "enabled 1\n list track_ip www.example.com\n list track_ip example.net\n option track_method httping\n option \
+         reliability 2",
+        1,
+    ));
+    assert_eq!(config.links[0].probe, []);
+    assert!(import.config.contains("# Not probed: mwan3 asked hosts by their names."), "{}", import.config);
+    assert!(noted(&import, &["'track_ip'", "not probed", "list probe 'icmp:1.1.1.1'"]));
+    assert!(noted(&import, &["'reliability'", "there are no probes"]));
+    assert!(!noted(&import, &["became"]) && !noted(&import, &["example.com"]), "{:?}", import.notes);
+}

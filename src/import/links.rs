@@ -204,6 +204,15 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
         out.put("probe", probe);
     }
     let tracked = !probes.is_empty();
+    if !tracked && !source.words("track_ip").is_empty() {
+        let add = "add addresses, such as list probe 'icmp:1.1.1.1'";
+        out.comment(&format!("Not probed: mwan3 asked hosts by their names. To have it probed, {add}."));
+        source.note(
+            notes,
+            Some("track_ip"),
+            format_args!("has no address of a host, so the link is not probed: {add}"),
+        );
+    }
     if let Some(wanted) = source.number(notes, "reliability") {
         let most = u32::try_from(probes.len()).unwrap_or(u32::MAX);
         if tracked && wanted > most {
@@ -211,6 +220,8 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
         }
         if tracked {
             carry(source, out, notes, ("reliability", "reliability"), &wanted.clamp(1, most).to_string());
+        } else {
+            source.note(notes, Some("reliability"), format_args!("is left out: there are no probes"));
         }
     }
     let mut written = Vec::new();
@@ -291,7 +302,7 @@ fn flush(source: &mut Source, out: &mut Output, notes: &mut Notes) {
 fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
     let method = source.text("track_method").unwrap_or("ping");
     let ssl = source.is("httping_ssl", false);
-    let mut probes: Vec<String> = Vec::new();
+    let (mut probes, mut others): (Vec<String>, _) = (Vec::new(), Vec::new());
     let mut odd = false;
     for address in source.words("track_ip") {
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -305,17 +316,23 @@ fn probes(source: &mut Source, notes: &mut Notes) -> Vec<String> {
         let takes = |text: &String| text.parse::<Target>().is_ok();
         let probe = [wanted, format!("icmp:{address}")].into_iter().enumerate().find(|(_, text)| takes(text));
         let Some((choice, probe)) = probe else {
-            source.note(
-                notes,
-                Some("track_ip"),
-                format_args!("{} is left out: it is no address of a host", crate::config::shown(address)),
-            );
+            others.push(address);
             continue;
         };
         odd |= choice > 0 || !["ping", "httping", "nping-tcp", "nping-icmp", "nslookup"].contains(&method);
         if !probes.contains(&probe) {
             probes.push(probe);
         }
+    }
+    if probes.is_empty() {
+        return probes;
+    }
+    for address in others {
+        source.note(
+            notes,
+            Some("track_ip"),
+            format_args!("{} is left out: it is no address of a host", crate::config::shown(address)),
+        );
     }
     if odd {
         source.note(notes, Some("track_method"), format_args!("became icmp, which is the nearest that there is"));
