@@ -43,8 +43,18 @@ fn what_mwan3_ships_can_be_used() {
         assert!(said.contains(words), "{said}");
     }
     assert!(text.contains("option src_device 'br-lan'"), "the file network beside it tells");
-    // Its rules use this policy with and without sticky.
-    assert!(text.contains("config policy 'balanced'\n") && text.contains("config policy 'balanced_plain'\n"), "{text}");
+    // Its rules use this policy with and without sticky; the one without can be made to race.
+    assert!(text.contains("config policy 'balanced'\n") && text.contains("config policy 'balanced_600s'\n"), "{text}");
+    fs::write(
+        files.0.join("race"),
+        text.replace("'balanced'\n\toption mode 'weighted'", "'balanced'\n\toption mode 'race'"),
+    )
+    .unwrap();
+    let (code, checked, faults) = files.run(&["check", "-c", "race"]);
+    assert!(
+        code == Some(0) && fs::read_to_string(files.0.join("race")).unwrap().contains("'race'\n\tlist"),
+        "{checked}{faults}"
+    );
     let (code, nothing, _) = files.run(&["import-mwan3", "mwan3", "--output", "new"]);
     assert_eq!((code, nothing.as_str()), (Some(0), ""));
     assert_eq!(fs::read_to_string(files.0.join("new")).unwrap(), text);

@@ -101,7 +101,8 @@ const HEAD: &str = "\
 # Scripts in /etc/mwan3.user are not carried over.
 #
 # The policies do what they did. To let links race instead, so that each new connection takes the one that answers first,
-# set option mode 'race' in a policy; its links' order and weights then decide only between equals.
+# set option mode 'race' in a policy, and take out its option sticky; its links' order and weights then decide only
+# between equals.
 # Clients with a global IPv6 address leave by the link that delegated it, whichever links a policy has.
 ";
 

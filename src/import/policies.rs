@@ -211,12 +211,12 @@ impl<'a> Policies<'a> {
         };
         let sticky = if result.is_ok() { sticky } else { 0 };
         if !policy.uses.iter().any(|(known, _)| *known == sticky) {
-            // The first use gives the policy itself its time, the others get copies of it.
-            let first = policy.uses.is_empty();
-            let name = match (first, sticky) {
-                (true, _) => policy.name.clone(),
-                (false, 0) => names.take(&format!("{}_plain", policy.name)),
-                (false, _) => names.take(&format!("{}_{sticky}s", policy.name)),
+            // The plain one has the policy's own name, so that it can be made to race; without one, the first. Others are copies.
+            let mut copy = |sticky| names.take(&format!("{}_{sticky}s", policy.name));
+            let name = match policy.uses.first_mut() {
+                Some(_) if sticky > 0 => copy(sticky),
+                Some((first, name)) => core::mem::replace(name, copy(*first)),
+                None => policy.name.clone(),
             };
             policy.uses.push((sticky, name));
         }
