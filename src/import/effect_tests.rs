@@ -216,3 +216,18 @@ fn a_link_tracked_by_names_says_that_it_is_not_probed() {
     assert!(noted(&import, &["'reliability'", "there are no probes"]));
     assert!(!noted(&import, &["became"]) && !noted(&import, &["example.com"]), "{:?}", import.notes);
 }
+
+#[test]
+fn links_that_share_before_a_backup_are_sticky() {
+    let sticky = BALANCED.replace("config rule all\n", "config rule all\n option sticky 1\n");
+    let (config, import) = imported(&sticky);
+    assert_eq!(config.policy("bal_lte").unwrap().sticky, Span::from_secs(600));
+    assert!(noted(&import, &["'sticky'", "on_up 'return'"]) && !noted(&import, &["does not spread"]));
+    let (config, import) = imported(&sticky.replace("use_policy bal_lte", "use_policy wan_lte"));
+    assert_eq!(config.policy("wan_lte").unwrap().sticky, Span::ZERO);
+    assert!(noted(&import, &["'sticky'", "does not spread"]));
+    // Its longest time is ours.
+    let (config, import) = imported(&sticky.replace("sticky 1", "sticky 1\n option timeout 90000"));
+    assert_eq!(config.policy("bal_lte").unwrap().sticky, Span::from_secs(24 * 3600));
+    assert!(noted(&import, &["'timeout'", "is a day"]));
+}

@@ -4,7 +4,7 @@ use crate::config::options::Kind;
 use crate::config::{is_name, shown};
 
 use super::links::Links;
-use super::output::{Names, Output, fits};
+use super::output::{Names, Output};
 use super::source::{Notes, Source};
 
 /// Links that a policy uses: the link's place, metric and weight, and the address family that it was for.
@@ -196,20 +196,22 @@ impl<'a> Policies<'a> {
         (ipv4 != ipv6).then_some((ipv4, policy.last_resort))
     }
 
-    /// Takes note of a use. `sticky` in seconds, 0 for not; the error says why it cannot be.
-    pub fn used(&mut self, place: usize, sticky: u32, names: &mut Names) -> Result<(), String> {
+    /// Takes note of a use. `sticky` in seconds, 0 for not; what there is to say about it.
+    pub fn used(&mut self, place: usize, sticky: u32, names: &mut Names) -> Option<&'static str> {
         if !self.used.contains(&place) {
             self.used.push(place);
         }
-        let Some(policy) = self.all.get_mut(place) else { return Ok(()) };
-        let result = match sticky {
-            0 => Ok(()),
-            _ if policy.mode != Mode::Weighted => {
-                Err("is left out: this policy does not spread its connections".into())
+        let policy = self.all.get_mut(place)?;
+        let (note, sticky) = match policy.mode {
+            _ if sticky == 0 => (None, 0),
+            _ if !policy.shares() => (Some("is left out: this policy does not spread its connections"), 0),
+            Mode::Weighted => (None, sticky),
+            _ => {
+                let note = "keeps clients that went to a backup there, too, while they open connections: to have them \
+                            back, set on_up 'return' in the better links";
+                (Some(note), sticky)
             }
-            _ => fits(Kind::Policy, "sticky", &format!("{sticky}s")).map(drop),
         };
-        let sticky = if result.is_ok() { sticky } else { 0 };
         if !policy.uses.iter().any(|(known, _)| *known == sticky) {
             // The plain one has the policy's own name, so that it can be made to race; without one, the first. Others are copies.
             let mut copy = |sticky| names.take(&format!("{}_{sticky}s", policy.name));
@@ -220,7 +222,7 @@ impl<'a> Policies<'a> {
             };
             policy.uses.push((sticky, name));
         }
-        result
+        note
     }
 
     /// What a rule is to write. A time that could not be is none.

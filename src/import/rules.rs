@@ -19,6 +19,9 @@ pub struct Rule {
     sticky: u32,
 }
 
+/// The longest time that a client can stay with a link, in seconds.
+const DAY: u32 = 86_400;
+
 /// Why a rule is left out: the option, and the reason.
 type Hindrance = (Option<&'static str>, String);
 
@@ -132,7 +135,10 @@ fn rule(
     let Some(policy) = policies.find(theirs, names) else {
         return Err((Some("use_policy"), format!("names {}, which is no policy", shown(theirs))));
     };
-    let sticky = if sticky { timeout } else { 0 };
+    if sticky && timeout > DAY {
+        source.note(notes, Some("timeout"), format_args!("is a day: longer than that nobody stays"));
+    }
+    let sticky = if sticky { timeout.min(DAY) } else { 0 };
     let name = source.name().map(|name| names.take(name));
     let mut rules = Vec::new();
     // A link carries both families, an interface of mwan3's one. For the other, its policy had nothing but the last resort.
@@ -155,8 +161,8 @@ fn rule(
         lines.push(("family", other.into()));
         rules.push(rule);
     }
-    if let Err(why) = policies.used(policy, sticky, names) {
-        source.note(notes, Some("sticky"), format_args!("{why}"));
+    if let Some(text) = policies.used(policy, sticky, names) {
+        source.note(notes, Some("sticky"), format_args!("{text}"));
     }
     rules.insert(0, Rule { name, comment, lines, policy, sticky });
     Ok(rules)
