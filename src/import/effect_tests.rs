@@ -231,3 +231,16 @@ fn links_that_share_before_a_backup_are_sticky() {
     assert_eq!(config.policy("bal_lte").unwrap().sticky, Span::from_secs(24 * 3600));
     assert!(noted(&import, &["'timeout'", "is a day"]));
 }
+
+#[test]
+fn what_mwan3_ignored_for_its_name_is_not_enabled() {
+    let rules = "config rule a_very_long_name\n option use_policy wanb_wan\nconfig policy a_long_policy_name\n list use_member a1\n\
+                 config rule short\n option use_policy a_long_policy_name\nconfig rule all\n";
+    let (config, import) = imported(&BALANCED.replace("config rule all\n", rules));
+    let names: Vec<&str> = config.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["all", "all_ipv6"]);
+    assert_eq!(import.config.matches("Not in force in mwan3 either").count(), 4, "each for both families");
+    assert!(noted(&import, &["rule 'a_very_long_name'", "not enabled", "15 characters"]));
+    assert!(noted(&import, &["policy 'a_long_policy_name'", "rules that use it are not enabled"]));
+    assert_eq!(config.links[0].metric, 2, "policies that they name count for nothing");
+}

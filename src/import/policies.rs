@@ -34,6 +34,8 @@ pub struct Policy<'a> {
     mode: Mode,
     /// By metric, the lowest first.
     members: Vec<Member>,
+    /// Never in force, for its name.
+    ignored: bool,
     /// Whether it had members for IPv4, and for IPv6.
     families: [bool; 2],
     last_resort: &'static str,
@@ -62,7 +64,10 @@ pub fn read<'a>(
             source.note(notes, None, format_args!("is left out: without a name no rule can use it"));
             continue;
         };
-        too_long(&source, notes);
+        let ignored = too_long(&source);
+        if ignored {
+            source.note(notes, None, format_args!("{IGNORED}: rules that use it are not enabled"));
+        }
         let last_resort = match source.text("last_resort") {
             Some("default") => "default",
             Some("blackhole") => "blackhole",
@@ -109,7 +114,8 @@ pub fn read<'a>(
             _ => Mode::Failover,
         };
         let name = names.take(theirs);
-        all.push(Policy { source: Some(source), theirs, name, mode, members, families, last_resort, uses: Vec::new() });
+        let source = Some(source);
+        all.push(Policy { source, theirs, name, mode, members, ignored, families, last_resort, uses: Vec::new() });
     }
     Policies { all, used: Vec::new() }
 }
@@ -139,15 +145,11 @@ fn member_of(source: &mut Source, links: &Links, notes: &mut Notes) -> Option<Me
 }
 
 /// iptables' chains have short names.
-pub fn too_long(source: &Source, notes: &mut Notes) {
-    if source.name().is_some_and(|name| name.chars().count() > 15) {
-        source.note(
-            notes,
-            None,
-            format_args!("was ignored by mwan3, for its name has more than 15 characters; here it counts"),
-        );
-    }
+pub fn too_long(source: &Source) -> bool {
+    source.name().is_some_and(|name| name.chars().count() > 15)
 }
+
+pub const IGNORED: &str = "was ignored by mwan3, for its name has more than 15 characters";
 
 /// mwan3's own policies.
 const OWN: [(&str, Mode); 3] =
@@ -182,6 +184,7 @@ impl<'a> Policies<'a> {
             name: names.take(theirs),
             mode,
             members: Vec::new(),
+            ignored: false,
             families: [false; 2],
             last_resort: "default",
             uses: Vec::new(),
@@ -196,9 +199,14 @@ impl<'a> Policies<'a> {
         (ipv4 != ipv6).then_some((ipv4, policy.last_resort))
     }
 
-    /// Takes note of a use. `sticky` in seconds, 0 for not; what there is to say about it.
-    pub fn used(&mut self, place: usize, sticky: u32, names: &mut Names) -> Option<&'static str> {
-        if !self.used.contains(&place) {
+    /// Whether mwan3 knew nothing of a policy that is there.
+    pub fn ignored(&self, place: usize) -> bool {
+        self.all.get(place).is_some_and(|policy| policy.ignored)
+    }
+
+    /// Takes note of a use, which counts if it is in force. `sticky` in seconds, 0 for not; what there is to say about it.
+    pub fn used(&mut self, place: usize, sticky: u32, counts: bool, names: &mut Names) -> Option<&'static str> {
+        if counts && !self.used.contains(&place) {
             self.used.push(place);
         }
         let policy = self.all.get_mut(place)?;

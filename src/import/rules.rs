@@ -5,7 +5,7 @@ use crate::config::{MAX_RULES, Severity, read as read_config, shown};
 
 use super::links::Network;
 use super::output::{Names, Output};
-use super::policies::{Policies, too_long};
+use super::policies::{IGNORED, Policies, too_long};
 use super::source::{Notes, Source};
 
 pub struct Rule {
@@ -35,7 +35,6 @@ pub fn read(
     let mut read = Vec::new();
     let mut open = [("ipv4", true), ("ipv6", true)];
     for mut source in rules {
-        too_long(&source, notes);
         match rule(&mut source, network, policies, names, notes) {
             Ok(rules) => {
                 for (family, is_open) in &mut open {
@@ -56,7 +55,7 @@ pub fn read(
     if let Some(policy) = (!left.is_empty()).then(|| policies.find("default", names)).flatten() {
         let comment = "mwan3 had no rule for these. Without this one they take the first policy of this file.";
         let lines = if let [family] = left[..] { vec![("family", family.to_owned())] } else { Vec::new() };
-        let _ = policies.used(policy, 0, names);
+        let _ = policies.used(policy, 0, true, names);
         let name = Some(names.take("others"));
         read.push(Rule { name, comment: Some(comment.into()), lines, policy, sticky: 0 });
     }
@@ -135,6 +134,14 @@ fn rule(
     let Some(policy) = policies.find(theirs, names) else {
         return Err((Some("use_policy"), format!("names {}, which is no policy", shown(theirs))));
     };
+    if too_long(source) {
+        source.note(notes, None, format_args!("is not enabled: it {IGNORED}"));
+    }
+    let ignored = too_long(source) || policies.ignored(policy);
+    if ignored && comment.is_none() {
+        comment = Some("Not in force in mwan3 either: names have at most 15 characters there.".into());
+        lines.push(("enabled", "0".into()));
+    }
     if sticky && timeout > DAY {
         source.note(notes, Some("timeout"), format_args!("is a day: longer than that nobody stays"));
     }
@@ -151,7 +158,7 @@ fn rule(
         let [lacking, other] = if ipv6 { ["ipv6", "ipv4"] } else { ["ipv4", "ipv6"] };
         let why = format!("Policy {} had no member for {lacking}: its last_resort decides.", shown(theirs));
         let comment = comment.clone().or(Some(why));
-        let _ = policies.used(policy, 0, names);
+        let _ = policies.used(policy, 0, !ignored, names);
         let mut rule = Rule { name: name.clone(), comment, lines: lines.clone(), policy, sticky: 0 };
         if !families.is_empty() {
             return Ok(vec![rule]);
@@ -161,7 +168,7 @@ fn rule(
         lines.push(("family", other.into()));
         rules.push(rule);
     }
-    if let Some(text) = policies.used(policy, sticky, names) {
+    if let Some(text) = policies.used(policy, sticky, !ignored, names) {
         source.note(notes, Some("sticky"), format_args!("{text}"));
     }
     rules.insert(0, Rule { name, comment, lines, policy, sticky });
