@@ -360,6 +360,10 @@ fn warnings() {
                 "cheaproute:6: warning: policy 'p': option 'link': all of its links are disabled",
             ),
             (
+                "config link c\noption enabled 0\nconfig policy p\nlist link c\noption last_resort unreachable",
+                "cheaproute:6: warning: policy 'p': option 'link': all of its links are disabled",
+            ),
+            (
                 "config rule\noption policy fastest\nconfig rule r\noption policy fastest\noption proto udp",
                 "cheaproute:3: warning: rule '@rule[0]': matches every connection: 'r' and later rules never do",
             ),

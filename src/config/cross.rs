@@ -6,8 +6,8 @@ use super::peer_check::{Peers, needs_links};
 use super::section::Known;
 use super::values::{Prefix, Protocol, span_text};
 use super::{
-    Attach, ClientConfig, Family, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role, RuleConfig,
-    SplitConfig,
+    Attach, ClientConfig, Family, LastResort, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role,
+    RuleConfig, SplitConfig,
 };
 use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
@@ -132,7 +132,11 @@ impl Checks<'_, '_> {
             }
         }
         let is_used = |name: &String| self.links.iter().any(|link| link.enabled && link.known.name == *name);
-        if config.mode.uses_links() && !config.link.is_empty() && !missing && !config.link.iter().any(is_used) {
+        // Whoever names one that is off, and writes out what then decides, means that.
+        let is_meant =
+            config.link.len() == 1 && known.is_given("last_resort") && config.last_resort == LastResort::Default;
+        let none = !config.link.is_empty() && !missing && !config.link.iter().any(is_used);
+        if config.mode.uses_links() && none && !is_meant {
             known.warn_of(faults, "link", format_args!("all of its links are disabled: 'last_resort' decides"));
         }
         if known.is_sound("mode") {

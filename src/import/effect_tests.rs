@@ -244,3 +244,28 @@ fn what_mwan3_ignored_for_its_name_is_not_enabled() {
     assert!(noted(&import, &["policy 'a_long_policy_name'", "rules that use it are not enabled"]));
     assert_eq!(config.links[0].metric, 2, "policies that they name count for nothing");
 }
+
+#[test]
+fn what_is_as_usual_goes_without_saying() {
+    let usual = BALANCED.replacen(
+        "enabled 1",
+        "enabled 1\n option count 1\n option size 56\n option max_ttl 60\n option initial_state online",
+        1,
+    );
+    let globals = "config globals globals\n option enabled 1\n option rtmon_interval 5\n option local_source none\n";
+    let notes = imported(BALANCED).1.notes.len();
+    assert_eq!(imported(&(usual.clone() + globals)).1.notes.len(), notes);
+    assert!(noted(&imported(&usual.replace("count 1", "count 3")).1, &["'count'", "left out"]));
+}
+
+#[test]
+fn the_policy_of_the_default_route_is_no_warning() {
+    let import =
+        imported(&BALANCED.replace(
+            "config rule all",
+            "config rule x\n option proto udp\n option use_policy default\nconfig rule all",
+        ))
+        .1;
+    let (_, warnings) = read(&import.config).unwrap();
+    assert!(import.config.contains("config policy 'default'") && warnings.is_empty(), "{warnings:?}");
+}

@@ -152,15 +152,16 @@ const QUALITY: [[(&str, u32, &str); 2]; 2] = [
     [("failure_latency", 1000, "latency_down"), ("recovery_latency", 500, "latency_up")],
 ];
 
-const DROPPED: [(&str, &str); 8] = [
-    ("count", "is left out: each target is asked once in a round"),
-    ("size", "is left out: probes have one size"),
-    ("max_ttl", "is left out: probes have the usual TTL"),
-    ("initial_state", "is left out: a link is used from the start, until its probes fail"),
-    ("failure_interval", "is left out: after a failed round the next ones follow faster by themselves"),
-    ("keep_failure_interval", "is left out: after a failed round the next ones follow faster by themselves"),
-    ("recovery_interval", "is left out: the interval is the same while a link recovers"),
-    ("local_source", "is not needed"),
+/// With mwan3's default.
+const DROPPED: [(&str, &str, &str); 8] = [
+    ("count", "1", "is left out: each target is asked once in a round"),
+    ("size", "56", "is left out: probes have one size"),
+    ("max_ttl", "60", "is left out: probes have the usual TTL"),
+    ("initial_state", "online", "is left out: a link is used from the start, until its probes fail"),
+    ("failure_interval", "", "is left out: after a failed round the next ones follow faster by themselves"),
+    ("keep_failure_interval", "0", "is left out: after a failed round the next ones follow faster by themselves"),
+    ("recovery_interval", "", "is left out: the interval is the same while a link recovers"),
+    ("local_source", "", "is not needed"),
 ];
 
 pub fn write(links: &mut Links, out: &mut Output, notes: &mut Notes) {
@@ -268,8 +269,8 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
         out.put("timeout", "4s");
     }
     flush(source, out, notes);
-    for (option, why) in DROPPED {
-        source.drop_option(notes, option, why);
+    for (option, usual, why) in DROPPED {
+        source.drop_option(notes, option, usual, why);
     }
     source.drop_rest(notes);
     usual && !seldom

@@ -54,7 +54,11 @@ pub fn mwan3(text: impl AsRef<[u8]>, network: Option<&[u8]>) -> Result<Import, V
     }
     for mut globals in of_kind("globals") {
         for (option, why) in GLOBALS {
-            globals.drop_option(&mut notes, option, why);
+            globals.drop_option(&mut notes, option, "", why);
+        }
+        // Of no effect on what the rules do.
+        for option in ["enabled", "rtmon_interval", "local_source"] {
+            let _ = globals.text(option);
         }
         globals.drop_rest(&mut notes);
     }

@@ -44,7 +44,7 @@ pub fn read(
             }
             Err((option, why)) => source.note(notes, option, format_args!("{why}: the rule is left out")),
         }
-        source.drop_option(notes, "logging", "is left out: cheaproute races shows what connections do");
+        source.drop_option(notes, "logging", "0", "is left out: cheaproute races shows what connections do");
         source.drop_rest(notes);
         if read.len() >= MAX_RULES - open.len() {
             source.note(notes, None, format_args!("is the last that is read: there may be {MAX_RULES} rules"));

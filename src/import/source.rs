@@ -89,9 +89,9 @@ impl<'a> Source<'a> {
         });
     }
 
-    /// Notes that an option, if it is there, is not carried over.
-    pub fn drop_option(&mut self, notes: &mut Notes, option: &'static str, why: &str) {
-        if self.entry(option).is_some() {
+    /// Notes that an option, if it is there and not just as it `usual`ly is, is not carried over.
+    pub fn drop_option(&mut self, notes: &mut Notes, option: &'static str, usual: &str, why: &str) {
+        if self.text(option).is_some_and(|text| text != usual) {
             self.note(notes, Some(option), format_args!("{why}"));
         }
     }
