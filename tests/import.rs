@@ -74,3 +74,27 @@ fn what_cannot_be_read_writes_nothing() {
     let (code, _, said) = files.run(&["import-mwan3", "nowhere"]);
     assert!(code == Some(3) && said.contains("cannot read nowhere"), "{said}");
 }
+
+#[test]
+fn a_file_is_replaced_as_a_whole_and_never_the_one_that_is_read() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let files = Files::new("replaced", &[("mwan3", SHIPPED), ("old", "old")]);
+    let old = files.0.join("old");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+    let held = fs::File::open(&old).unwrap();
+    assert_eq!(files.run(&["import-mwan3", "mwan3", "-o", "old"]).0, Some(0));
+    let (was, is) = (held.metadata().unwrap(), fs::metadata(&old).unwrap());
+    assert!(was.ino() != is.ino() && is.mode() & 0o777 == 0o640, "{is:?}");
+    assert_eq!(std::io::read_to_string(held).unwrap(), "old", "whoever reads meanwhile has all of it");
+    assert_eq!(files.run(&["import-mwan3", "mwan3", "-o", "new"]).0, Some(0));
+    assert_eq!(fs::metadata(files.0.join("new")).unwrap().mode() & 0o777, 0o644);
+    // What is no file is written to.
+    let (code, text, _) = files.run(&["import-mwan3", "mwan3", "-o", "/dev/stdout"]);
+    assert!(code == Some(0) && text.contains("config link 'wan'"));
+    std::os::unix::fs::symlink("mwan3", files.0.join("link")).unwrap();
+    for output in ["mwan3", "./mwan3", "link"] {
+        let (code, _, said) = files.run(&["import-mwan3", "mwan3", "-o", output]);
+        assert!(code == Some(2) && said.contains("must not be the file that is read"), "{code:?} {said}");
+    }
+    assert_eq!(fs::read_to_string(files.0.join("mwan3")).unwrap(), SHIPPED);
+}

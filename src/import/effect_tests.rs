@@ -269,3 +269,13 @@ fn the_policy_of_the_default_route_is_no_warning() {
     let (_, warnings) = read(&import.config).unwrap();
     assert!(import.config.contains("config policy 'default'") && warnings.is_empty(), "{warnings:?}");
 }
+
+#[test]
+fn a_time_that_is_too_long_is_the_longest() {
+    let options = "enabled 1\n option timeout 90\n option interval 9999\n option down 0";
+    let (config, import) = imported(&BALANCED.replacen("enabled 1", options, 1));
+    let wan = &config.links[0];
+    assert_eq!((wan.interval.as_secs(), wan.timeout.as_secs(), wan.down), (3600, 60, 3));
+    assert!(noted(&import, &["'timeout'", "is 60s"]) && noted(&import, &["'interval'", "is 3600s"]));
+    assert!(noted(&import, &["'down'", "from 1 to 100"]));
+}

@@ -142,9 +142,9 @@ fn is_twin(six: &str, four: &str) -> bool {
     matches!(six.strip_prefix(four), Some("6" | "_6"))
 }
 
-/// What mwan3 calls an option and what we call it, with the unit that a bare number gets.
-const NUMBERS: [(&str, &str, &str); 4] =
-    [("interval", "interval", "s"), ("timeout", "timeout", "s"), ("down", "down", ""), ("up", "up", "")];
+/// Options with the same name here, with the unit that a bare number gets and the most that there can be.
+const NUMBERS: [(&str, &str, u32); 4] =
+    [("interval", "s", 3600), ("timeout", "s", 60), ("down", "", 100), ("up", "", 100)];
 
 /// What `check_quality` compares, with mwan3's defaults: a limit to fail, one to recover, and ours with their unit.
 const QUALITY: [[(&str, u32, &str); 2]; 2] = [
@@ -226,15 +226,18 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
         }
     }
     let mut written = Vec::new();
-    for (theirs, ours, unit) in NUMBERS {
-        if let Some(number) = source.number(notes, theirs) {
-            if carry(source, out, notes, (theirs, ours), &format!("{number}{unit}")) {
-                written.push(ours);
+    for (option, unit, most) in NUMBERS {
+        if let Some(number) = source.number(notes, option) {
+            if number > most {
+                source.note(notes, Some(option), format_args!("is {most}{unit}: more is not possible"));
             }
-            if theirs == "interval" && number >= 5 && tracked {
+            if carry(source, out, notes, (option, option), &format!("{}{unit}", number.min(most))) {
+                written.push(option);
+            }
+            if option == "interval" && number >= 5 && tracked {
                 source.note(
                     notes,
-                    Some(theirs),
+                    Some(option),
                     format_args!(
                         "is kept; without it cheaproute asks every second or more often, and knows a failure sooner"
                     ),

@@ -235,9 +235,9 @@ fn tracking_becomes_probes() {
     let (_, link, import) = probes(
         " option interval 3\n option timeout 2\n option down 4\n option up 101\n option reliability 7\n option size 1000",
     );
-    assert_eq!((link.interval.as_secs(), link.timeout.as_secs(), link.down, link.up), (3, 2, 4, 3));
+    assert_eq!((link.interval.as_secs(), link.timeout.as_secs(), link.down, link.up), (3, 2, 4, 100));
     assert_eq!(link.reliability, 1, "as many as there are targets");
-    noted(&import, &["'up'", "from 1 to 100"]);
+    noted(&import, &["'up'", "is 100"]);
     noted(&import, &["'reliability'", "no more targets"]);
     noted(&import, &["'size'", "left out"]);
 }
