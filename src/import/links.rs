@@ -238,9 +238,7 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
                 source.note(
                     notes,
                     Some(option),
-                    format_args!(
-                        "is kept; without it cheaproute asks every second or more often, and knows a failure sooner"
-                    ),
+                    format_args!("is kept; without it cheaproute asks every 300ms, and knows a failure sooner"),
                 );
             }
         }
