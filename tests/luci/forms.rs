@@ -194,6 +194,19 @@ pub fn together(router: &Router, browser: &mut Browser) {
     browser.until(&wrong("spare", &[]));
     browser.value(DISMISS);
     browser.until("!dialog()");
+    // A list that must not be empty says so.
+    browser.value("click('tr[data-sid=laptop] .cbi-button-edit')");
+    browser.until("dialog()");
+    browser.until(&wrong("laptop", &[]));
+    browser.value("empty(field('laptop', 'allowed_ips'))");
+    browser.value("click(field('laptop', 'enabled') + ' input[type=checkbox]')");
+    browser.until("document.querySelector(field('laptop', 'allowed_ips') + ' .cbi-input-invalid')");
+    browser.value("click('.modal .cbi-button-positive')");
+    browser.until("dialog() && !document.querySelector('.modal .spinning')");
+    browser.value(DISMISS);
+    browser.until("!dialog()");
+    let kept = "(async () => (await L.require('uci')).get('cheaproute', 'laptop', 'enabled'))()";
+    assert_eq!(browser.value(kept), json!(null));
     // Those whose clients there are do not go.
     browser.value("click('tr[data-sid=home] .cbi-button-remove')");
     browser.until("text('.alert-message').includes('home is still used by laptop')");

@@ -30,6 +30,9 @@ pub const TOOLS: &str = "window.click = (selector) => document.querySelector(sel
         const node = document.querySelector(selector + ' .cbi-dropdown');
         return node ? L.dom.callClassMethod(node, 'setValue', value) : window.fill(selector + ' input', value);
     };
+    window.empty = (selector) => L.dom
+        ? L.dom.callClassMethod(document.querySelector(selector + ' .cbi-dynlist'), 'setValue', [])
+        : all(selector + ' .item').forEach((item) => item.click());
     window.field = (section, option) => '[data-field=\"cbid.cheaproute.' + section + '.' + option + '\"]';
     window.dialog = () => all('.modal [data-field]').some((node) => node.checkVisibility({ visibilityProperty: true }));
     true";

@@ -70,7 +70,8 @@ const Value = baseclass.extend({
 			// A list is checked as a whole, without a value, and so is what is about to be added to it.
 			const texts = widget.getText ? [ widget.getText(), '' ] : [ widget.getValue() ];
 			const fault = texts.map((text) => this.validate(section_id, text)).find((fault) => fault !== true) ?? true;
-			const empty = !this.mayBeEmpty() && !widget.getValue();
+			// A list may always be empty, as far as this goes.
+			const empty = !widget.getText && !this.mayBeEmpty() && !widget.getValue();
 			widget.error = empty ? _('must not be empty') : fault === true ? null : fault;
 			input.classList.toggle('cbi-input-invalid', widget.error != null);
 			input.title = widget.error || '';
@@ -107,7 +108,9 @@ const Value = baseclass.extend({
 		if (element.error)
 			throw new TypeError(_('Option "%s" contains an invalid input value.').format(this.title) + ' ' + element.error);
 		const value = element.getValue();
-		if (value == null || value == '')
+		if ((value == null || value == '') && !this.mayBeEmpty())
+			throw new TypeError(_('Option "%s" must not be empty.').format(this.title));
+		else if (value == null || value == '')
 			this.remove(section_id);
 		else if (!same(value, this.cfgvalue(section_id)))
 			this.write(section_id, value);
@@ -305,10 +308,8 @@ const GridSection = Section.extend({
 	},
 
 	show(section_id, fresh) {
-		const failed = E('p', { 'class': 'cr-test-failed' });
 		ui.showModal(this.modaltitle(section_id), [
 			E('div', { 'class': 'cbi-map' }, this.fields(section_id)),
-			failed,
 			E('div', { 'class': 'right' }, [
 				E('button', { 'class': 'cbi-button', 'click': () => {
 					if (fresh)
@@ -316,12 +317,10 @@ const GridSection = Section.extend({
 					ui.hideModal();
 				} }, [ _('Dismiss') ]),
 				E('button', { 'class': 'cbi-button cbi-button-positive important', 'disabled': this.map.readonly ? '' : null, 'click': async () => {
-					try {
-						this.children.forEach((option) => option.parse(section_id));
-					}
-					catch (error) {
-						return dom.content(failed, [ error.message ]);
-					}
+					// All are parsed, and nothing is said of those that could not be.
+					const parsed = await Promise.allSettled(this.children.map(async (option) => option.parse(section_id)));
+					if (parsed.some(({ reason }) => reason))
+						return;
 					ui.hideModal();
 					await this.map.save();
 				} }, [ _('Save') ])

@@ -149,6 +149,9 @@ return baseclass.extend({
 		field.validate = function(section_id, value) {
 			const get = (name) => this.section.formvalue(section_id, name);
 			const items = value ? [ value ] : option.list ? L.toArray(get(option.name)) : [];
+			// LuCI would refuse to save the list, and say nothing.
+			if (option.required && option.list && !value && !items.length)
+				return _('There must be one.');
 			for (const item of items) {
 				if (!check.fits(option, item))
 					return (value ? '' : item + ': ') + _('Must be %s.').format(option.must);
