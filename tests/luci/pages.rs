@@ -355,4 +355,11 @@ fn faults(router: &mut Router, browser: &mut Browser) {
     router.open(browser, "cheaproute/config", ADMIN);
     browser.until(&format!("{note}.includes('does not run') && {note}.includes('system log')"));
     pictures(browser, "config-stopped");
+    // Keys are the daemon's work: said where it was asked for, in front of the dialogue.
+    browser.value("click('tr[data-sid=vps] .cbi-button-edit')");
+    browser.until("dialog()");
+    browser.value("click(field('vps', '_private_key') + ' button')");
+    let said = "text('.modal .cr-key')";
+    browser.until(&format!("{said}.includes('does not run') && {said}.includes('enable it under General')"));
+    assert_eq!(browser.value(&format!("/RPC| at /.test({said})")), false);
 }

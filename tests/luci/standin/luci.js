@@ -89,9 +89,12 @@ let number = 0;
 const post = (method, params) => fetch('/ubus', {
 	method: 'POST',
 	body: JSON.stringify({ jsonrpc: '2.0', id: ++number, method, params })
+}).catch(() => {
+	throw new Error('XHR request aborted by browser');
 }).then((response) => response.json()).then((message) => {
+	// LuCI says where in itself it was.
 	if (message.error)
-		throw new Error('RPC call to %s failed with error %d: %s'.format(params[2] || method, message.error.code, message.error.message));
+		throw new Error('RPC call to %s failed with error %d: %s\n  at handleCallReply'.format(params[2] || method, message.error.code, message.error.message));
 	return message.result;
 });
 

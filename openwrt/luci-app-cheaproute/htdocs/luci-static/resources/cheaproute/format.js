@@ -14,6 +14,12 @@ const scaled = (value, units) => {
 	return index == 0 ? '%d\u00a0%s'.format(value, units[0]) : number(value, units[index]);
 };
 
+const said = (error) => String(error && error.message || error);
+const code = (error) => +(said(error).match(/failed with (?:ubus code|error) (-?\d+)/) || [])[1];
+
+// UBUS_STATUS_NOT_FOUND, and what uhttpd says of an object that is not there.
+const GONE = [ 4, -32000 ];
+
 return baseclass.extend({
 	time(us) {
 		if (us == null)
@@ -55,12 +61,17 @@ return baseclass.extend({
 		return ({ up: _('up'), down: _('down'), absent: _('absent'), unknown: _('unknown'), connecting: _('connecting') })[word] || word;
 	},
 
-	// Why a request failed: LuCI's texts name its own innards before they come to the point.
+	// Whether a request failed for want of a daemon.
+	gone: (error) => GONE.includes(code(error)),
+
+	// Why a request failed: LuCI's texts name its own innards before they come to the point, and where it failed after it.
 	failure(error) {
-		const text = String(error && error.message || error);
-		const code = text.match(/failed with (?:ubus code|error) (-?\d+)/);
-		switch (code && +code[1]) {
-		case 4: case -32000: return _('The daemon does not run.');
+		const [ text ] = said(error).split('\n');
+		if (text.startsWith('XHR request'))
+			return _('The router does not answer.');
+		if (this.gone(error))
+			return _('The daemon does not run.');
+		switch (code(error)) {
 		case 6: case -32002: return _('You may not do this.');
 		case 2: return _('The daemon did not accept this: what was asked for may be gone.');
 		case 7: return _('The daemon did not answer in time.');

@@ -72,14 +72,20 @@ const addKeys = (section, field, option) => {
 	button.modalonly = true;
 	button.inputtitle = _('Generate');
 	button.onclick = function(event, section_id) {
+		const place = event.target.closest('.cbi-value-field');
 		return client.genkey().then((keys) => {
 			const element = this.section.getUIElement(section_id, option.name);
 			element.setValue(keys.private_key);
 			element.triggerValidation();
-			const said = event.target.closest('.cbi-value-field').querySelector('.cr-key') || E('p', { 'class': 'cr-key', 'role': 'status' });
-			said.textContent = say(keys);
-			event.target.closest('.cbi-value-field').appendChild(said);
-		}).catch((error) => refuse(_('No key was made: %s').format(error.message || error)));
+			return say(keys);
+		}).catch((error) => [
+			_('No key was made: %s').format(format.failure(error)),
+			format.gone(error) ? _('Keys are made by the daemon: enable it under General, and apply, first.') : ''
+		].join(' ')).then((text) => {
+			// Beside the button: a notification is behind the dialogue.
+			const said = place.querySelector('.cr-key') || place.appendChild(E('p', { 'class': 'cr-key', 'role': 'status' }));
+			said.textContent = text;
+		});
 	};
 };
 
