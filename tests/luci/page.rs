@@ -72,12 +72,16 @@ pub fn serve(path: &str, user: &str) -> Option<String> {
     })
 }
 
-/// As LuCI's own overview treats what is included in it.
-const OVERVIEW: &str = "L.require('view.status.include.35_cheaproute').then(async (include) => {
-    const content = include.render(await include.load());
-    if (content)
-        document.getElementById('view').append(content);
-    document.body.dataset.shown = content != null;
+/// As LuCI's own overview treats what is included in it, only more often: it keeps what it has where there is nothing new.
+const OVERVIEW: &str = "L.require('view.status.include.35_cheaproute').then((include) => {
+    const show = async () => {
+        const content = include.render(await include.load());
+        if (content)
+            document.getElementById('view').replaceChildren(content);
+        document.body.dataset.shown = content != null;
+    };
+    setInterval(show, 500);
+    return show();
 });";
 
 pub fn file(path: &str) -> Option<Vec<u8>> {

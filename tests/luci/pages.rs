@@ -272,6 +272,11 @@ fn overview(router: &Router, browser: &mut Browser) {
     browser.until("document.body.dataset.shown == 'true' && all('tr[data-link]').length == 2");
     browser.until("text('tr[data-link=wan1]').includes('up, for')");
     pictures(browser, "overview");
+    // A daemon that is gone leaves no link up.
+    browser.value("L.require('cheaproute.client').then((client) => { client.links = () => Promise.reject(new Error()); })");
+    browser.until("text('#view').includes('does not answer') && all('tr[data-link]').length == 0");
+    browser.value("L.require('cheaproute.client').then((client) => { delete client.links; })");
+    browser.until("all('tr[data-link]').length == 2");
     router.open(browser, "overview", "nobody");
     browser.until("document.body.dataset.shown == 'false'");
 }

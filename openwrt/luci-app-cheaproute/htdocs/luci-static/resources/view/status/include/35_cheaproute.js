@@ -4,6 +4,7 @@
 'require cheaproute.format as format';
 
 // The links in a few lines, for the overview. Without a daemon, or the right to ask it, there is nothing to show.
+// Once there was something, LuCI keeps it until there is something else.
 return baseclass.extend({
 	title: _('WAN links (cheaproute)'),
 
@@ -13,7 +14,8 @@ return baseclass.extend({
 
 	render(answer) {
 		if (!L.isObject(answer))
-			return null;
+			return this.shown ? E('em', {}, [ _('The daemon does not answer.') ]) : null;
+		this.shown = true;
 		const links = L.toArray(answer.links);
 		const wins = links.reduce((sum, link) => sum + link.races.won, 0);
 		const titles = [ _('Link'), _('State'), _('Round trip'), _('Loss'), _('Races won') ];
