@@ -114,6 +114,7 @@ fn people_see_and_change_links() {
     let mut browser = Browser::start(program);
     browser.width(1000);
     status(&router, &mut browser);
+    unanswered(&mut browser);
     links_change(&router, &mut browser);
     watcher(&router, &mut browser);
     overview(&router, &mut browser);
@@ -189,6 +190,41 @@ fn status(router: &Router, browser: &mut Browser) {
         browser.until("text('.cr-why').includes('must be an IP address')");
     }
     pictures(browser, "status");
+}
+
+/// What could not be asked for, or is marked, stays; and nothing is said of the daemon that is not known.
+fn unanswered(browser: &mut Browser) {
+    let note = "all('.cr-notes').map((node) => node.textContent).join()";
+    let fail = |browser: &mut Browser, methods: &str, why: &str| {
+        let reject = format!("() => Promise.reject(new Error('{why}\\n  at innards'))");
+        browser.value(&format!(
+            "L.require('cheaproute.client').then((client) => {{ for (const name of {methods}) client[name] = {reject}; }})"
+        ));
+    };
+    browser.value("window.kept = all('.cr-card, .cr-table')");
+    for (why, said) in [
+        ("XHR request timed out", "The router does not answer."),
+        ("RPC call to cheaproute/status failed with error -32002: Access denied", "You may not do this."),
+    ] {
+        fail(browser, "[ 'status', 'links', 'races', 'policies', 'peers', 'events', 'memory' ]", why);
+        browser.until(&format!("{note} == '{said}'"));
+        browser.value("window.note = document.querySelector('.cr-notes').firstChild; window.since = Date.now()");
+        browser.until("Date.now() - since > 2500");
+        assert_eq!(browser.value("kept.concat(note).every((node) => node.isConnected)"), true, "{said}");
+    }
+    fail(browser, "[ 'status', 'links' ]", "");
+    browser.value("L.require('cheaproute.client').then((client) => { delete client.status; })");
+    browser.until(&format!("{note}.startsWith('Of its links, the daemon said nothing')"));
+    browser.value("L.require('cheaproute.client').then((client) => Object.keys(client).forEach((name) => delete client[name]))");
+    browser.until(&format!("{note} == ''"));
+    assert_eq!(browser.value("kept.every((node) => node.isConnected || !node.matches('.cr-card'))"), true);
+
+    browser.value("getSelection().selectAllChildren(document.querySelector('[data-table=races] .td'))");
+    browser.value("window.marked = String(getSelection()); window.since = Date.now()");
+    browser.until("Date.now() - since > 4500");
+    assert_eq!(browser.value("marked.length > 0 && String(getSelection()) == marked"), true);
+    browser.value("getSelection().removeAllRanges()");
+    browser.until("!text('[data-table=races]').includes(marked)");
 }
 
 /// A bond that carries something, and one that nobody calls.
@@ -356,7 +392,8 @@ fn faults(router: &mut Router, browser: &mut Browser) {
 
     router.bed.daemon.stop();
     browser.until(&format!("{note}.includes('does not run')"));
-    browser.until("all('.cr-card').length == 0");
+    browser.until("all('.cr-card, .cr-table').length == 0");
+    assert_eq!(browser.value(&format!("{note}.includes('System, Startup')")), true);
     router.open(browser, "cheaproute/config", ADMIN);
     browser.until(&format!("{note}.includes('does not run') && {note}.includes('system log')"));
     pictures(browser, "config-stopped");

@@ -76,7 +76,10 @@ class Card {
 		this.node.dataset.state = state;
 		this.state.textContent = state == 'unused' ? _('up, not used') : format.state(link.state);
 		this.reason.textContent = _('%s, for %s').format(link.reason, format.span(link.since_s));
-		this.where.textContent = [ link.device, link.ipv4, link.ipv6, link.metered ? _('metered') : null ].filter((text) => text).join(' · ');
+		const where = [ link.device, link.ipv4, link.ipv6, link.metered ? _('metered') : null ].filter((text) => text).join(' · ');
+		// Somebody may be about to copy an address.
+		if (this.where.textContent != where)
+			this.where.textContent = where;
 		this.figures.rtt.textContent = format.time(link.rtt_us);
 		this.figures.jitter.textContent = format.time(link.rtt_us == null ? null : link.jitter_us);
 		this.figures.loss.textContent = format.loss(link.loss_permille);

@@ -120,7 +120,7 @@ return view.extend({
 		return client.status().then((status) => {
 			const faults = L.toArray(status.config_error);
 			return faults.length ? [ 'pre', _('The daemon refused what was applied last, and goes on with what it had:'), faults.join('\n') ] : [];
-		}, (error) => [ 'p', format.failure(error), off ? _('It is not enabled: see General.')
+		}, (error) => [ 'p', format.failure(error), !format.gone(error) ? '' : off ? _('It is not enabled: see General.')
 			: _('The system log says why. It does not start while the configuration has faults.') ]
 		).then(([ tag, text, more ]) => {
 			// What has not changed stays, and so does what somebody marked in it.

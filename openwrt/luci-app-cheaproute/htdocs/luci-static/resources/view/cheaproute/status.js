@@ -121,20 +121,28 @@ return view.extend({
 	refresh() {
 		const seldom = this.turn++ % SELDOM == 0;
 		const ask = (wanted, method, ...args) => wanted ? L.resolveDefault(client[method](...args), null) : null;
+		const failed = (error) => ({ error });
 		return Promise.all([
-			client.status().then((status) => ({ status }), (error) => ({ error })),
-			ask(true, 'links'),
+			client.status().catch(failed),
+			client.links().catch(failed),
 			ask(this.may.races, 'races', RACES),
 			ask(seldom, 'policies'),
 			ask(true, 'peers'),
 			ask(seldom, 'events'),
 			ask(seldom && this.may.memory, 'memory', MEMORY)
-		]).then(([ { status, error }, links, races, policies, peers, events, memory ]) => {
+		]).then(([ status, links, races, policies, peers, events, memory ]) => {
 			// A daemon that comes back is looked at whole.
-			if (error)
+			if (status.error)
 				this.turn = 0;
-			this.showStatus(status, error);
-			this.showLinks(L.isObject(links) ? L.toArray(links.links) : []);
+			this.showStatus(status, links.error);
+			// What could not be asked for stays as it was; of a daemon that is gone, nothing does.
+			if (status.error && format.gone(status.error)) {
+				this.showLinks([]);
+				Object.values(this.boxes).forEach((box) => dom.content(box, []));
+				return;
+			}
+			if (!links.error)
+				this.showLinks(L.toArray(links.links));
 			this.show('races', races, (list) => this.renderRaces(list));
 			this.show('policies', policies, (list) => this.renderPolicies(list));
 			this.show('peers', peers, (list) => this.renderPeers(list));
@@ -144,25 +152,28 @@ return view.extend({
 	},
 
 	show(name, answer, render) {
-		if (L.isObject(answer))
+		// What somebody marks stays until it is copied.
+		const { anchorNode, focusNode, isCollapsed } = getSelection();
+		const marked = !isCollapsed && [ anchorNode, focusNode ].some((node) => this.boxes[name].contains(node));
+		if (L.isObject(answer) && !marked)
 			dom.content(this.boxes[name], [ render(L.toArray(answer[name])) ]);
 	},
 
-	showStatus(status, error) {
+	// `lacking`: why nothing is known of the links, if so.
+	showStatus(status, lacking) {
 		const notes = [];
-		if (!L.isObject(status)) {
-			notes.push(E('div', { 'class': 'alert-message warning' }, [
-				E('p', {}, [ format.failure(error) ]),
-				E('p', {}, [ _('It starts with its service, under System, Startup. The system log says why it ended. Connections take the default route meanwhile.') ])
-			]));
+		const note = (...parts) => notes.push(E('div', { 'class': 'alert-message warning' }, parts));
+		if (status.error) {
+			note(E('p', {}, [ format.failure(status.error) ]), format.gone(status.error) ? E('p', {}, [
+				_('It starts with its service, under System, Startup. The system log says why it ended. Connections take the default route meanwhile.')
+			]) : '');
 			this.summary.textContent = '';
 		}
 		else {
 			if (L.toArray(status.config_error).length)
-				notes.push(E('div', { 'class': 'alert-message warning' }, [
-					E('p', {}, [ _('The new configuration has faults: the old one stays in use.') ]),
-					E('pre', {}, [ status.config_error.join('\n') ])
-				]));
+				note(E('p', {}, [ _('The new configuration has faults: the old one stays in use.') ]), E('pre', {}, [ status.config_error.join('\n') ]));
+			if (lacking)
+				note(E('p', {}, [ _('Of its links, the daemon said nothing: %s').format(format.failure(lacking)) ]));
 			this.summary.textContent = [
 				_('%d of %d links up').format(status.links_up, status.links_total),
 				_('%d races, %d won').format(status.races.started, status.races.won),
@@ -172,7 +183,11 @@ return view.extend({
 				_('version %s').format(status.version)
 			].join(' · ');
 		}
-		dom.content(this.notes, notes);
+		// What has not changed stays, and so does what somebody marked in it.
+		const said = notes.map((one) => one.textContent).join('\n');
+		if (said != this.said)
+			dom.content(this.notes, notes);
+		this.said = said;
 	},
 
 	showLinks(links) {
