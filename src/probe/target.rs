@@ -86,7 +86,8 @@ pub(crate) fn with_port(text: &str) -> Option<SocketAddr> {
 fn page(text: &str) -> Option<Page> {
     let (authority, path) = text.split_at(text.find('/').unwrap_or(text.len()));
     let path = if path.is_empty() { USUAL_PATH } else { path };
-    if path.len() > MAX_PATH || !path.bytes().all(|c| c.is_ascii_graphic() && c != b'#') {
+    // A comma parts the items of a list.
+    if path.len() > MAX_PATH || !path.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'#' | b',')) {
         return None;
     }
     let (host, port) = if let Some(address) = bare(authority) {
@@ -207,6 +208,7 @@ mod tests {
             "http:127.0.0.1/",
             "http:a/b c",
             "http:a/b#c",
+            "http:a/b,c",
             "http:-a/",
             "https:a/",
             &long,

@@ -215,7 +215,9 @@ fn unanswered(browser: &mut Browser) {
     fail(browser, "[ 'status', 'links' ]", "");
     browser.value("L.require('cheaproute.client').then((client) => { delete client.status; })");
     browser.until(&format!("{note}.startsWith('Of its links, the daemon said nothing')"));
-    browser.value("L.require('cheaproute.client').then((client) => Object.keys(client).forEach((name) => delete client[name]))");
+    browser.value(
+        "L.require('cheaproute.client').then((client) => Object.keys(client).forEach((name) => delete client[name]))",
+    );
     browser.until(&format!("{note} == ''"));
     assert_eq!(browser.value("kept.every((node) => node.isConnected || !node.matches('.cr-card'))"), true);
 
@@ -309,7 +311,9 @@ fn overview(router: &Router, browser: &mut Browser) {
     browser.until("text('tr[data-link=wan1]').includes('up, for')");
     pictures(browser, "overview");
     // A daemon that is gone leaves no link up.
-    browser.value("L.require('cheaproute.client').then((client) => { client.links = () => Promise.reject(new Error()); })");
+    browser.value(
+        "L.require('cheaproute.client').then((client) => { client.links = () => Promise.reject(new Error()); })",
+    );
     browser.until("text('#view').includes('does not answer') && all('tr[data-link]').length == 0");
     browser.value("L.require('cheaproute.client').then((client) => { delete client.links; })");
     browser.until("all('tr[data-link]').length == 2");

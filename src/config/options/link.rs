@@ -43,8 +43,9 @@ pub(super) const OPTIONS: &[Spec] = &[
     list(Link, "probe", Shape::Target,
         otherwise("none: only races and the carrier tell", &["icmp:1.1.1.1", "dns:9.9.9.9"]),
         "Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] \
-         and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows. A dns probe is good if any \
-         answer comes but SERVFAIL. An http probe is good only if the page is empty (status 204, or 200 without content), so that a \
+         and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows, and a path's commas as %2C. A \
+         dns probe is good if any answer comes but SERVFAIL. An http probe is good only if the page is empty (status 204, or \
+         200 without content), so that a \
          captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is \
          /generate_204 unless given, and a host's name is resolved over the link by its dns probes, or else 9.9.9.9."),
     one(Link, "interval", time(Span::from_millis(100), HOUR),

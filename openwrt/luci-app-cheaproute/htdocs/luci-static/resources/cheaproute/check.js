@@ -99,8 +99,8 @@ const server = (text) => host4(text) || host6(text.replace(/^\[(.*)\]$/, '$1')) 
 const page = (text) => {
 	const [ , authority, path ] = text.match(/^(?:\/\/)?([^/]*)(.*)$/);
 	const [ , name, port ] = authority.match(/^([^:]*)(?::(\d+))?$/) || [];
-	// \x22 is a quote. LuCI's minifier takes one for a string's beginning here: it sees no regular expression after a word.
-	return /^(\/[!\x22$-~]{0,255})?$/.test(path)
+	// No comma, which parts the items of a list. \x22 is a quote. LuCI's minifier takes one for a string's beginning here: it sees no regular expression after a word.
+	return /^(\/[!\x22$-+.-~-]{0,255})?$/.test(path)
 		&& (server(authority) || (name != null && named(name) && (port == null || count(port, 65535) > 0)));
 };
 
