@@ -40,6 +40,16 @@ fn who_may_see_the_status_alone_sees_nobodys_connections() {
     assert_eq!(methods("luci-app-cheaproute", "write"), changes);
 }
 
+/// A form cannot hide what a session may read.
+#[test]
+fn who_may_read_the_configuration_is_said_to_see_its_keys() {
+    let acl = app("root/usr/share/rpcd/acl.d/luci-app-cheaproute.json");
+    for (group, rights) in acl.as_object().unwrap() {
+        let told = rights["description"].as_str().unwrap().contains("secret keys");
+        assert_eq!(told, rights["read"]["uci"].is_array(), "{group}");
+    }
+}
+
 /// LuCI's E() takes a text that is not in a list for HTML: none may come from elsewhere than a literal.
 #[test]
 fn pages_are_made_of_nodes() {

@@ -14,7 +14,8 @@ pub(super) const OPTIONS: &[Spec] = &[
     one(Peer, "enabled", Bool, Default(&["1"]),
         "Whether the peer is used."),
     one(Peer, "private_key", Shape::Key, otherwise("what private_key_file holds", KEY),
-        "This end's key, of 'cheaproute genkey'. Nobody else must know it: mind who can read this file."),
+        "This end's key, of 'cheaproute genkey'. Nobody else must know it: mind who can read this file, and who may see \
+         it in LuCI. private_key_file keeps it out of both."),
     one(Peer, "private_key_file", Shape::Path, otherwise("none", &["/etc/cheaproute.key"]),
         "A file with the key, in place of private_key."),
     one(Peer, "public_key", Shape::Key, otherwise("none", KEY),

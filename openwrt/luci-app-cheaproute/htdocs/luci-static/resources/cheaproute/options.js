@@ -230,7 +230,7 @@ return baseclass.extend({
 				must: _('1 or 0 (or on, off, yes, no, true, false, enabled, disabled)'),
 				usual: [ '1' ] },
 			{ name: 'private_key', shape: 'key', list: false,
-				doc: _('This end\'s key, of \'cheaproute genkey\'. Nobody else must know it: mind who can read this file.'),
+				doc: _('This end\'s key, of \'cheaproute genkey\'. Nobody else must know it: mind who can read this file, and who may see it in LuCI. private_key_file keeps it out of both.'),
 				must: _('a key of 44 characters in base64, such as \'cheaproute genkey\' makes'),
 				otherwise: _('what private_key_file holds'), example: [ 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=' ] },
 			{ name: 'private_key_file', shape: 'path', list: false,
