@@ -65,6 +65,11 @@ pub fn editing(router: &Router, browser: &mut Browser) {
         browser.value(&format!("all('.cbi-tabmenu [data-tab={tab}] a').forEach((tab) => tab.click())"));
         pictures(browser, &format!("config-{tab}s"));
     }
+    // Long names leave the buttons where they are.
+    let long = "wan_starlink_roof_north_backup".repeat(2);
+    browser.value("all('.cbi-tabmenu [data-tab=link] a').forEach((tab) => tab.click())");
+    browser.value(&format!("all('tr[data-sid] .td[data-name]').forEach((cell) => cell.textContent = '{long}')"));
+    browser.until("document.documentElement.scrollWidth <= innerWidth");
 }
 
 /// A key is made on the router, and its public part told; what is not saved is nowhere.

@@ -190,6 +190,13 @@ fn status(router: &Router, browser: &mut Browser) {
         browser.until("text('.cr-why').includes('must be an IP address')");
     }
     pictures(browser, "status");
+    // Beside a long name, the state stays on its line.
+    let long = "wan_starlink_roof_north_backup".repeat(2);
+    browser.value(&format!("all('.cr-name').forEach((name) => name.textContent = '{long}')"));
+    browser.width(360);
+    browser.until("innerWidth == 360");
+    browser.until("all('.cr-state').every((state) => state.getClientRects()[0].height < 25)");
+    browser.width(1000);
 }
 
 /// What could not be asked for, or is marked, stays; and nothing is said of the daemon that is not known.
