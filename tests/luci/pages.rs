@@ -115,6 +115,7 @@ fn people_see_and_change_links() {
     browser.width(1000);
     status(&router, &mut browser);
     unanswered(&mut browser);
+    asleep(&mut browser);
     links_change(&router, &mut browser);
     watcher(&router, &mut browser);
     overview(&router, &mut browser);
@@ -234,6 +235,27 @@ fn unanswered(browser: &mut Browser) {
     assert_eq!(browser.value("marked.length > 0 && String(getSelection()) == marked"), true);
     browser.value("getSelection().removeAllRanges()");
     browser.until("!text('[data-table=races]').includes(marked)");
+}
+
+/// While a computer sleeps, the page's clock stands still, and the router counts on.
+fn asleep(browser: &mut Browser) {
+    let down = "text('[data-link=wan1] .cr-figure-down .cr-value')";
+    browser.until(&format!("/bit/.test({down}) && /bit/.test(text('[data-table=peers]'))"));
+    browser.value(
+        "L.require('cheaproute.client').then((client) => {
+            const now = Date.now, counted = client.links;
+            client.links = () => counted().then((answer) => (answer.links.forEach((link) => link.rx_bytes += 1e12), answer));
+            Date.now = () => now() + 8 * 3600000;
+            window.peak = 0;
+            new MutationObserver(() => peak += /[GT]bit/.test(text('[data-link=wan1]'))).observe(
+                document.querySelector('[data-link=wan1]'), { subtree: true, childList: true, characterData: true });
+        })",
+    );
+    browser.until(&format!("{down} == '–'"));
+    browser.until(&format!("/bit/.test({down})"));
+    assert_eq!(browser.value("peak"), 0);
+    browser.value("L.require('cheaproute.client').then((client) => { delete client.links; })");
+    browser.until(&format!("{down} == '–'"));
 }
 
 /// A bond that carries something, and one that nobody calls.

@@ -113,6 +113,10 @@ class Card {
 		return sample;
 	}
 
+	forget() {
+		this.samples = [];
+	}
+
 	say(text) {
 		this.result.textContent = text;
 	}

@@ -12,6 +12,9 @@
 const INTERVAL = 2;
 const SELDOM = 5;
 
+// In milliseconds.
+const APART = 5000;
+
 const RACES = 20;
 const MEMORY = 50;
 
@@ -67,6 +70,9 @@ const rates = ({ down, up }) => both(format.rate(down), format.rate(up));
 const capacity = (path) => path.down_bps == null && path.up_bps == null ? null
 	: _('at most %s').format(rates({ down: path.down_bps == null ? null : path.down_bps / 8, up: path.up_bps == null ? null : path.up_bps / 8 }));
 
+// How much the day's clock shows more than the page's.
+const ahead = () => Date.now() - performance.now();
+
 const ways = {
 	local: _('stays on the router'),
 	main: _('goes by the main routing table'),
@@ -87,6 +93,7 @@ return view.extend({
 		this.cards = new Map();
 		this.meters = new Map();
 		this.turn = 0;
+		this.ahead = ahead();
 		this.notes = E('div', { 'class': 'cr-notes' });
 		this.summary = E('p', { 'class': 'cr-summary' });
 		this.links = E('div', { 'class': 'cr-cards' });
@@ -131,6 +138,16 @@ return view.extend({
 			ask(seldom, 'events'),
 			ask(seldom && this.may.memory, 'memory', MEMORY)
 		]).then(([ status, links, races, policies, peers, events, memory ]) => {
+			// The page's clock stands still while the computer sleeps: nobody knows how long ago this was asked, or what was
+			// known before.
+			const parted = Math.abs(ahead() - this.ahead) > APART;
+			this.ahead = ahead();
+			if (parted) {
+				this.meters.clear();
+				this.cards.forEach((card) => card.forget());
+				this.turn = 0;
+				return;
+			}
 			// A daemon that comes back is looked at whole.
 			if (status.error)
 				this.turn = 0;
