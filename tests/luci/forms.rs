@@ -215,6 +215,15 @@ pub fn together(router: &Router, browser: &mut Browser) {
     // Those whose clients there are do not go.
     browser.value("click('tr[data-sid=home] .cbi-button-remove')");
     browser.until("text('.alert-message').includes('home is still used by laptop')");
+    // Nor does the last link that is on.
+    browser.value(
+        "(async () => { const uci = await L.require('uci'); uci.set('cheaproute', 'wan1', 'enabled', '0'); \
+         uci.unset('cheaproute', 'fastest', 'link'); })()",
+    );
+    browser.value("click('tr[data-sid=wan2] .cbi-button-remove')");
+    browser.until("all('.alert-message').some((said) => said.textContent.includes('One link must be enabled'))");
+    router.open(browser, "cheaproute/config", ADMIN);
+    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
 }
 
 /// What the daemon alone can tell is told once it was applied; and a main section that is made has its name.
@@ -227,6 +236,7 @@ pub fn refused(router: &Router, browser: &mut Browser) {
     browser.value("click('#cbi-cheaproute-cheaproute .cbi-button-add')");
     let mask = "field('main', 'mark_mask') + ' input'";
     browser.until(&format!("document.querySelector({mask})"));
+    assert_eq!(browser.value("all('#cbi-cheaproute-cheaproute button.cbi-button-add').length"), 0, "there is but one");
     browser.value(&format!("fill({mask}, '0x00003F00')"));
     submit(router, browser, "not reloaded");
     browser.until("text('.alert-message').includes('mark_mask changes at a restart only')");

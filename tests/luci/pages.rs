@@ -285,6 +285,15 @@ fn peers(router: &Router, browser: &mut Browser) {
     let laptop = row("home / laptop", "State");
     browser.until(&format!("{laptop}.startsWith('{state}, for') && {laptop}.endsWith({})", json!(reason)));
     browser.until(&format!("{}.startsWith('up, for')", row("home (bond1)", "State")));
+    // Of many clients, not all are told of.
+    browser.value(
+        "L.require('cheaproute.client').then((client) => {
+            const all = client.peers;
+            client.peers = () => all().then((answer) => (answer.peers[1].clients_total += 7, answer));
+        })",
+    );
+    browser.until(&format!("{} == '7 more clients, not shown'", row("home / …", "State")));
+    browser.value("L.require('cheaproute.client').then((client) => { delete client.peers; })");
     // Nothing passes there, and that is known once it was looked at twice.
     browser.until(&format!("/^↓\\s0\\sbit.s ↑\\s0\\sbit.s/.test({})", row("home (bond1)", "Traffic")));
 }

@@ -135,8 +135,9 @@ return view.extend({
 		const section = map.section(form.TypedSection, kind.name, kinds[kind.name].title, fields.escaped(kind.doc));
 		section.anonymous = true;
 		section.addremove = names(kind.name).length == 0;
-		// The daemon knows it by this name alone.
+		// The daemon knows it by this name alone, and only one.
 		section.handleAdd = function(event) {
+			this.addremove = false;
 			return form.TypedSection.prototype.handleAdd.call(this, event, 'main');
 		};
 		kind.options.forEach((option) => fields.add(section, option, this.choices(kind, option)));
@@ -162,6 +163,11 @@ return view.extend({
 			const by = users(kind.name, section_id);
 			if (by.length)
 				return refuse(_('%s is still used by %s: change that first.').format(section_id, by.map((user) => called(user['.name'])).join(', ')));
+			// What may not be disabled may not go either.
+			const get = (option) => option == 'enabled' ? '0' : uci.get('cheaproute', section_id, option);
+			const fault = together.fault(kind.name, 'enabled', section_id, get, (kind) => uci.sections('cheaproute', kind));
+			if (fault && check.truth(uci.get('cheaproute', section_id, 'enabled')) !== false)
+				return refuse(fault);
 			return form.GridSection.prototype.handleRemove.call(this, section_id, event);
 		};
 

@@ -277,9 +277,14 @@ return view.extend({
 			_('%d repaired, %d reordered, %d given up').format(remote.repaired, remote.reordered, remote.given_up),
 			L.toArray(remote.paths).map((one) => path(name, one))
 		];
+		// Of very many clients, the daemon tells of some.
+		const left = (peer) => {
+			const count = peer.clients_total - L.toArray(peer.clients).length;
+			return count > 0 ? [ [ '%s / …'.format(peer.name), _('%d more clients, not shown').format(count), '–', '–', '–', '–' ] ] : [];
+		};
 		const rows = peers.flatMap((peer) => [
 			row(peer, '%s (%s)'.format(peer.name, peer.device))
-		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name)))));
+		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name))), left(peer)));
 		this.meters = meters;
 		return table('peers', [ _('Peer'), _('State'), _('Other end'), _('Traffic'), _('Packets'), _('Paths') ], rows, _('No peer is configured.'));
 	},
