@@ -240,6 +240,7 @@ impl Daemon {
         let turns = self.peers.adopt(&self.config, ways, now());
         self.tell_of_peers(turns);
         self.bond.adopt(&self.config);
+        self.peers.public_keys = self.bond.public_keys();
         self.taken_out.retain(|name| self.config.link(name).is_some());
         let mut old = core::mem::take(&mut self.probes);
         for (link, id) in self.config.links.iter().zip(&self.ids) {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bond::keys::{KEY, Secret};
+use crate::bond::keys::{KEY, PublicKey, Secret};
 use crate::bond::status::{PathStatus, PeerStatus, RemoteStatus, State};
 use crate::config::{Config, PeerConfig, Role, Scheduler};
 use crate::control::{Code, Exit, Value};
@@ -37,6 +37,8 @@ pub struct Peers {
     peers: Vec<PeerStatus>,
     /// Those that are ways for connections, with the number of their mark.
     ids: Vec<(String, LinkId)>,
+    /// Of their own keys, those that are known.
+    pub public_keys: Vec<(String, PublicKey)>,
     /// A device is another one, or its MTU is.
     moved: bool,
 }
@@ -149,7 +151,9 @@ impl Peers {
     }
 
     pub fn document(&self, now: Time) -> Value {
-        Value::Map(vec![("peers", self.peers.iter().map(|peer| told(peer, now)).collect::<Vec<_>>().into())])
+        let key =
+            |peer: &PeerStatus| self.public_keys.iter().find(|(name, _)| name == peer.name()).map(|(_, key)| *key);
+        Value::Map(vec![("peers", self.peers.iter().map(|peer| told(peer, key(peer), now)).collect::<Vec<_>>().into())])
     }
 }
 
@@ -237,7 +241,7 @@ fn tunnel(peer: &PeerConfig, status: &PeerStatus, ids: &[(String, LinkId)]) -> T
     }
 }
 
-fn told(peer: &PeerStatus, now: Time) -> Value {
+fn told(peer: &PeerStatus, key: Option<PublicKey>, now: Time) -> Value {
     let role = if peer.role == Role::Client { "client" } else { "server" };
     let mut entries = vec![
         ("name", peer.name().into()),
@@ -246,6 +250,7 @@ fn told(peer: &PeerStatus, now: Time) -> Value {
         ("scheduler", scheduler(peer.scheduler).into()),
         ("addresses", peer.addresses.iter().map(|own| own.to_string().into()).collect::<Vec<_>>().into()),
         ("mtu", (peer.mtu > 0).then_some(peer.mtu).into()),
+        ("public_key", key.map(|key| key.to_string()).into()),
     ];
     entries.extend(remote(&peer.all, now));
     if peer.role == Role::Server {

@@ -184,8 +184,11 @@ fn documents_tell_all() {
     peers.board.post(posted);
     let turns = peers.learn();
     assert_eq!(turns.iter().map(|turn| (&*turn.name, turn.up)).collect::<Vec<_>>(), [("s/c202", true)]);
+    let key = Secret::read(KEY).unwrap().public();
+    peers.public_keys.push(("s".into(), key));
     let document = peers.document(Time(5_000_000));
     let [vps, s] = document.list("peers") else { panic!("{document:?}") };
+    assert_eq!((vps.text("public_key"), s.text("public_key")), ("", &*key.to_string()));
     assert_eq!((vps.text("role"), vps.text("scheduler"), vps.count("since_s")), ("client", "adaptive", 5));
     assert_eq!((vps.list("paths")[0].text("remote"), vps.list("paths")[0].int("up_bps")), ("192.0.2.1:7420", None));
     let counts = ["queue_us", "retransmitted", "reordered", "mtu"].map(|key| vps.list("paths")[0].count(key));

@@ -285,6 +285,10 @@ fn peers(router: &Router, browser: &mut Browser) {
     let laptop = row("home / laptop", "State");
     browser.until(&format!("{laptop}.startsWith('{state}, for') && {laptop}.endsWith({})", json!(reason)));
     browser.until(&format!("{}.startsWith('up, for')", row("home (bond1)", "State")));
+    // What the clients need to be told, and where from.
+    let key = peers["peers"][1]["public_key"].as_str().unwrap();
+    assert_eq!(key, bond::secret(2).public().to_string());
+    browser.until(&format!("{}.endsWith('public key of this end: {key}')", row("home (bond1)", "Peer")));
     // Of many clients, not all are told of.
     browser.value(
         "L.require('cheaproute.client').then((client) => {

@@ -263,8 +263,8 @@ return view.extend({
 				path.reordered ? _('%d reordered').format(path.reordered) : null
 			].filter((text) => text).join(' · ') : format.state(path.state))
 		]);
-		const row = (remote, name) => [
-			name,
+		const row = (remote, name, more = '') => [
+			[ name, more ],
 			[
 				'%s, %s'.format(format.state(remote.state), _('for %s').format(format.span(remote.since_s))),
 				remote.state != 'up' && remote.reason ? E('div', { 'class': 'cr-reason' }, [ remote.reason ]) : ''
@@ -283,7 +283,9 @@ return view.extend({
 			return count > 0 ? [ [ '%s / …'.format(peer.name), _('%d more clients, not shown').format(count), '–', '–', '–', '–' ] ] : [];
 		};
 		const rows = peers.flatMap((peer) => [
-			row(peer, '%s (%s)'.format(peer.name, peer.device))
+			row(peer, '%s (%s)'.format(peer.name, peer.device), peer.public_key ? E('div', { 'class': 'cr-reason cr-own' }, [
+				_('public key of this end:'), ' ', peer.public_key
+			]) : '')
 		].concat(L.toArray(peer.clients).map((client) => row(client, '%s / %s'.format(peer.name, client.name))), left(peer)));
 		this.meters = meters;
 		return table('peers', [ _('Peer'), _('State'), _('Other end'), _('Traffic'), _('Packets'), _('Paths') ], rows, _('No peer is configured.'));
