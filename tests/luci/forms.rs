@@ -218,7 +218,7 @@ pub fn together(router: &Router, browser: &mut Browser) {
     // Nor does the last link that is on.
     browser.value(
         "(async () => { const uci = await L.require('uci'); uci.set('cheaproute', 'wan1', 'enabled', '0'); \
-         uci.unset('cheaproute', 'fastest', 'link'); })()",
+         uci.set('cheaproute', 'fastest', 'link', [ 'wan1' ]); })()",
     );
     browser.value("click('tr[data-sid=wan2] .cbi-button-remove')");
     browser.until("all('.alert-message').some((said) => said.textContent.includes('One link must be enabled'))");

@@ -13,5 +13,5 @@ mod page;
 mod pages;
 mod rights;
 mod stage;
-
 mod texts;
+mod troubles;

@@ -1,6 +1,5 @@
 //! What people see and do on the pages.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,6 +11,7 @@ use super::forms;
 use super::judge;
 use super::rights::{ADMIN, READER, WATCHER};
 use super::stage::Stage;
+use super::troubles;
 use crate::need_lab;
 use crate::support::bus::{Running, broker, bus_socket};
 use crate::support::{Bed, Daemon, SERVERS, bond, config};
@@ -114,8 +114,8 @@ fn people_see_and_change_links() {
     let mut browser = Browser::start(program);
     browser.width(1000);
     status(&router, &mut browser);
-    unanswered(&mut browser);
-    asleep(&mut browser);
+    troubles::unanswered(&mut browser);
+    troubles::asleep(&mut browser);
     links_change(&router, &mut browser);
     watcher(&router, &mut browser);
     overview(&router, &mut browser);
@@ -128,7 +128,7 @@ fn people_see_and_change_links() {
     forms::refused(&router, &mut browser);
     hostile(&router, &mut browser);
     reader(&router, &mut browser);
-    faults(&mut router, &mut browser);
+    troubles::faults(&mut router, &mut browser);
     assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
 }
 
@@ -198,64 +198,6 @@ fn status(router: &Router, browser: &mut Browser) {
     browser.until("innerWidth == 360");
     browser.until("all('.cr-state').every((state) => state.getClientRects()[0].height < 25)");
     browser.width(1000);
-}
-
-/// What could not be asked for, or is marked, stays; and nothing is said of the daemon that is not known.
-fn unanswered(browser: &mut Browser) {
-    let note = "all('.cr-notes').map((node) => node.textContent).join()";
-    let fail = |browser: &mut Browser, methods: &str, why: &str| {
-        let reject = format!("() => Promise.reject(new Error('{why}\\n  at innards'))");
-        browser.value(&format!(
-            "L.require('cheaproute.client').then((client) => {{ for (const name of {methods}) client[name] = {reject}; }})"
-        ));
-    };
-    browser.value("window.kept = all('.cr-card, .cr-table')");
-    for (why, said) in [
-        ("XHR request timed out", "The router does not answer."),
-        ("RPC call to cheaproute/status failed with error -32002: Access denied", "You may not do this."),
-    ] {
-        fail(browser, "[ 'status', 'links', 'races', 'policies', 'peers', 'events', 'memory' ]", why);
-        browser.until(&format!("{note} == '{said}'"));
-        browser.value("window.note = document.querySelector('.cr-notes').firstChild; window.since = Date.now()");
-        browser.until("Date.now() - since > 2500");
-        assert_eq!(browser.value("kept.concat(note).every((node) => node.isConnected)"), true, "{said}");
-    }
-    fail(browser, "[ 'status', 'links' ]", "");
-    browser.value("L.require('cheaproute.client').then((client) => { delete client.status; })");
-    browser.until(&format!("{note}.startsWith('Of its links, the daemon said nothing')"));
-    browser.value(
-        "L.require('cheaproute.client').then((client) => Object.keys(client).forEach((name) => delete client[name]))",
-    );
-    browser.until(&format!("{note} == ''"));
-    assert_eq!(browser.value("kept.every((node) => node.isConnected || !node.matches('.cr-card'))"), true);
-
-    browser.value("getSelection().selectAllChildren(document.querySelector('[data-table=races] .td'))");
-    browser.value("window.marked = String(getSelection()); window.since = Date.now()");
-    browser.until("Date.now() - since > 4500");
-    assert_eq!(browser.value("marked.length > 0 && String(getSelection()) == marked"), true);
-    browser.value("getSelection().removeAllRanges()");
-    browser.until("!text('[data-table=races]').includes(marked)");
-}
-
-/// While a computer sleeps, the page's clock stands still, and the router counts on.
-fn asleep(browser: &mut Browser) {
-    let down = "text('[data-link=wan1] .cr-figure-down .cr-value')";
-    browser.until(&format!("/bit/.test({down}) && /bit/.test(text('[data-table=peers]'))"));
-    browser.value(
-        "L.require('cheaproute.client').then((client) => {
-            const now = Date.now, counted = client.links;
-            client.links = () => counted().then((answer) => (answer.links.forEach((link) => link.rx_bytes += 1e12), answer));
-            Date.now = () => now() + 8 * 3600000;
-            window.peak = 0;
-            new MutationObserver(() => peak += /[GT]bit/.test(text('[data-link=wan1]'))).observe(
-                document.querySelector('[data-link=wan1]'), { subtree: true, childList: true, characterData: true });
-        })",
-    );
-    browser.until(&format!("{down} == '–'"));
-    browser.until(&format!("/bit/.test({down})"));
-    assert_eq!(browser.value("peak"), 0);
-    browser.value("L.require('cheaproute.client').then((client) => { delete client.links; })");
-    browser.until(&format!("{down} == '–'"));
 }
 
 /// A bond that carries something, and one that nobody calls.
@@ -418,36 +360,4 @@ fn reader(router: &Router, browser: &mut Browser) {
     for method in ["reload", "probe", "set_link", "genkey"] {
         assert!(!router.bridge.calls(READER).iter().any(|call| call == method), "{method}");
     }
-}
-
-/// What is wrong is said on the pages: a configuration with faults, and then no daemon at all.
-fn faults(router: &mut Router, browser: &mut Browser) {
-    let good = fs::read_to_string(&router.file).unwrap();
-    let note = "text('.alert-message')";
-    router.open(browser, "cheaproute/config", ADMIN);
-    browser.until("all('.cbi-map tr[data-sid]').length >= 3");
-    assert_eq!(browser.value("all('.alert-message').length"), 0);
-    // The page is open while it happens.
-    router.bed.daemon.reload(&good.replace("'3'", "'<img src=/none>'"), "not reloaded");
-    browser.until(&format!("{note}.includes('weight') && {note}.includes('<img src=/none>')"));
-    assert_eq!(browser.value("all('img').length"), 0);
-    router.open(browser, "cheaproute/status", ADMIN);
-    browser.until(&format!("{note}.includes('weight') && text('[data-table=events]').includes('<img')"));
-    browser.until("all('.cr-card').length == 2");
-    assert_eq!(browser.value("all('img').length"), 0);
-
-    router.bed.daemon.stop();
-    browser.until(&format!("{note}.includes('does not run')"));
-    browser.until("all('.cr-card, .cr-table').length == 0");
-    assert_eq!(browser.value(&format!("{note}.includes('System, Startup')")), true);
-    router.open(browser, "cheaproute/config", ADMIN);
-    browser.until(&format!("{note}.includes('does not run') && {note}.includes('system log')"));
-    pictures(browser, "config-stopped");
-    // Keys are the daemon's work: said where it was asked for, in front of the dialogue.
-    browser.value("click('tr[data-sid=vps] .cbi-button-edit')");
-    browser.until("dialog()");
-    browser.value("click(field('vps', '_private_key') + ' button')");
-    let said = "text('.modal .cr-key')";
-    browser.until(&format!("{said}.includes('does not run') && {said}.includes('enable it under General')"));
-    assert_eq!(browser.value(&format!("/RPC| at /.test({said})")), false);
 }
