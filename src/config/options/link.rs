@@ -45,9 +45,8 @@ pub(super) const OPTIONS: &[Spec] = &[
         "Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] \
          and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows, and a path's commas as %2C. A \
          dns probe is good if any answer comes but SERVFAIL. An http probe is good only if the page is empty (status 204, or \
-         200 without content), so that a \
-         captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is \
-         /generate_204 unless given, and a host's name is resolved over the link by its dns probes, or else 9.9.9.9."),
+         200 without content), so that a captive portal is noticed: set reliability to the number of probes, as a portal \
+         lets others pass. The path is /generate_204 unless given, and a host's name is resolved over the link by its dns probes, or else 9.9.9.9."),
     one(Link, "interval", time(Span::from_millis(100), HOUR),
         otherwise("300ms; 5s with an http probe; 10s on a metered link", &["300ms"]),
         "The time from one round of probes to the next. At 300ms a silent loss is known within a second. Races that a link \

@@ -86,7 +86,7 @@ return baseclass.extend({
 				must: _('one of keep, return'),
 				usual: [ 'keep' ] },
 			{ name: 'probe', shape: 'target', list: true,
-				doc: _('Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows, and a path\'s commas as %2C. A dns probe is good if any answer comes. An http probe is good only if the page is empty (status 204, or 200 without content), so that a captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is /generate_204 unless given, and a host\'s name is resolved over the link by its first dns probe, or else 9.9.9.9.'),
+				doc: _('Who is asked, through this link, whether it works; up to 8 of icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS[/NAME] and http:HOST[:PORT][/PATH], with IPv6 addresses in brackets where a port follows, and a path\'s commas as %2C. A dns probe is good if any answer comes but SERVFAIL. An http probe is good only if the page is empty (status 204, or 200 without content), so that a captive portal is noticed: set reliability to the number of probes, as a portal lets others pass. The path is /generate_204 unless given, and a host\'s name is resolved over the link by its dns probes, or else 9.9.9.9.'),
 				must: _('icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS or http:HOST/PATH, such as icmp:1.1.1.1 or http:connectivitycheck.gstatic.com/generate_204'),
 				otherwise: _('none: only races and the carrier tell'), example: [ 'icmp:1.1.1.1', 'dns:9.9.9.9' ] },
 			{ name: 'interval', shape: 'time', list: false, min: 100, max: 3600000,
