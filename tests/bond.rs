@@ -353,10 +353,18 @@ fn a_link_that_is_taken_out_carries_nothing() {
 fn a_key_that_cannot_be_read_stops_nothing_else() {
     need_lab!();
     let lab = Dual::new();
-    let server = start_server(lab.internet(), &server_config(""));
-    let file = client_config("")
-        .replace(&format!("option private_key '{}'", key(1).written()), "option private_key_file '/nowhere/key'");
-    let mut client = Daemon::start(lab.router(), &file);
+    let unreadable = |text: String, number| {
+        text.replace(
+            &format!("option private_key '{}'", key(number).written()),
+            "option private_key_file '/nowhere/key'",
+        )
+    };
+    let mut server = Daemon::launch(lab.internet(), &unreadable(server_config(""), 2), |_| ());
+    eventually("it is told", || peers(&server, lab.internet()).contains("/nowhere/key"));
+    // A socket that nobody reads would keep it busy.
+    lab.internet().run(|| UdpSocket::bind(("0.0.0.0", PORT)).map(drop)).expect("a free port");
+    server.reload(&server_config(""), "listening on UDP port");
+    let mut client = Daemon::start(lab.router(), &unreadable(client_config(""), 1));
     client.says(0, "cannot read private_key_file /nowhere/key");
     eventually("it is told", || peers(&client, lab.router()).contains("/nowhere/key"));
     client.reload(&client_config(""), "reloaded");

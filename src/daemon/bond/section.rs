@@ -42,6 +42,7 @@ const MANY_TRIES: u32 = 300;
 
 pub struct Section {
     pub wanted: Wanted,
+    /// `None`, and no socket either, for want of a key.
     pub hub: Option<Hub>,
     pub out: Outlet,
     pub endpoints: Endpoints,

@@ -31,7 +31,9 @@ impl Section {
             self.fails(why, now);
         }
         self.call_reserve(now);
-        if !self.is_client() && matches!(self.wanted.config.transport, Transport::Udp { .. }) {
+        if self.hub.is_none() {
+            // Nobody would read a socket: what came in would wake us up without end.
+        } else if !self.is_client() && matches!(self.wanted.config.transport, Transport::Udp { .. }) {
             self.listen(now);
         } else {
             self.place_paths(now);
