@@ -68,16 +68,13 @@ impl<K: Control> Installation<K> {
         }
         let rules = steer::ruleset(plan);
         if self.loaded.as_ref() != Some(&rules) {
-            // Should half of it fail, the next time replaces all.
+            // Should it fail, the next time replaces all: nft that was killed, or ran out of time, may have changed it or not.
             let old = self.loaded.take();
             let text = match &old {
                 Some(old) => rules.after(old),
                 None => rules.fresh(),
             };
-            if let Err(why) = self.kernel.load(&text) {
-                self.loaded = old;
-                return Err(why);
-            }
+            self.kernel.load(&text)?;
             for Target { chain, queue } in rules.targets(old.as_ref()) {
                 let added = self.kernel.add_target(TABLE, chain, *queue);
                 added.map_err(|error| format!("cannot queue packets: {error}"))?;

@@ -86,6 +86,20 @@ fn a_table_that_somebody_removed_is_loaded_again() {
     }
 }
 
+/// As nft that was killed after its transaction: what changes which rules is not known any more.
+#[test]
+fn after_a_load_that_failed_everything_is_loaded_anew() {
+    let (config, mut links) = (config(), links());
+    let mut installation = Installation::survey(Fake::default(), MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    links[0].up = false;
+    installation.kernel.refuses = Some("flush chain".into());
+    assert!(installation.apply(&plan(&config, &links, Queueing::Nft)).is_err());
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    let loaded = &installation.kernel.loaded;
+    assert!(loaded.len() == 2 && loaded[1].starts_with("add table inet cheaproute\ndelete table"));
+}
+
 #[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
