@@ -205,6 +205,29 @@ fn a_crashs_remains_are_cleared_without_another_start() {
     assert_eq!(settled(bed.lab.router()), before);
 }
 
+/// As systemd-networkd does when it starts, and scripts of VPNs.
+#[test]
+fn rules_and_routes_that_others_remove_return() {
+    need_lab!();
+    let bed = Bed::new(&[20, 5]);
+    let router = bed.lab.router();
+    let before = settled(router);
+    for removes in [
+        "ip rule flush; ip rule add pref 32766 lookup main; ip rule add pref 32767 lookup default",
+        "ip -6 rule flush; ip -6 rule add pref 32766 lookup main",
+        "ip route flush table 4002; ip -6 route flush table 4002",
+        "ip rule del pref 4001; ip -6 route del default table 4001",
+    ] {
+        router.sh(removes);
+        eventually(removes, || settled(router) == before);
+    }
+    for address in SERVERS {
+        assert_eq!(bed.link_taken(&bed.server(address, 80)), 2);
+    }
+    // What it does itself is no reason to do it again.
+    assert_eq!(router.sh("timeout 1 ip monitor route rule || true"), "");
+}
+
 #[test]
 fn a_download_survives_a_restart() {
     need_lab!();

@@ -182,7 +182,7 @@ impl Daemon {
         let system = System::open(&file::beside(&options.socket, ".settings")).map_err(cannot)?;
         let installation = Installation::survey(system, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
-        let changes = Changes::open().map_err(cannot)?;
+        let changes = installation.kernel.changes().map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         let bell = Arc::new(Waker::new().map_err(cannot)?);
         let racing = Racing::start(races, marks, bell.clone()).map_err(cannot)?;

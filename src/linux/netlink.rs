@@ -22,6 +22,8 @@ pub const DUMP_BUFFER: usize = 32 * 1024;
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
+    /// Its address.
+    pub port: u32,
 }
 
 impl Socket {
@@ -32,10 +34,13 @@ impl Socket {
         let mut address: libc::sockaddr_nl = unsafe { core::mem::zeroed() };
         address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
         address.nl_groups = groups;
-        let size = size_of_val(&address) as libc::socklen_t;
-        // SAFETY: `address` is a sockaddr_nl of `size` bytes.
-        check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size) })?;
-        Ok(Socket { fd, sequence: 0 })
+        let mut size = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: `address` is a sockaddr_nl of `size` bytes, writable throughout.
+        unsafe {
+            check(libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size))?;
+            check(libc::getsockname(fd.as_raw_fd(), (&raw mut address).cast(), &mut size))?;
+        }
+        Ok(Socket { fd, sequence: 0, port: address.nl_pid })
     }
 
     pub fn set_netlink_option(&self, name: libc::c_int) -> io::Result<()> {
@@ -237,6 +242,8 @@ impl Message {
 pub struct Answer<'a> {
     pub kind: u16,
     pub sequence: u32,
+    /// The socket whose request this comes of, be it an answer or news for everybody; 0: the kernel's own doing.
+    pub port: u32,
     pub body: &'a [u8],
 }
 
@@ -269,6 +276,7 @@ impl<'a> Iterator for Messages<'a> {
         let answer = Answer {
             kind: u16::from_ne_bytes(array(self.0, 4)?),
             sequence: u32::from_ne_bytes(array(self.0, 8)?),
+            port: u32::from_ne_bytes(array(self.0, 12)?),
             body: self.0.get(HEADER..length)?,
         };
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();

@@ -142,31 +142,36 @@ impl Routing {
     }
 }
 
-/// Tells when a snapshot is out of date.
+/// Tells when a snapshot is out of date, or somebody changed what we put up.
 pub struct Changes {
     socket: Socket,
+    /// Whose changes are ours.
+    own: u32,
 }
 
 impl Changes {
-    pub fn open() -> io::Result<Self> {
+    pub fn open(of: &Routing) -> io::Result<Self> {
         let groups = libc::RTMGRP_LINK
             | libc::RTMGRP_IPV4_IFADDR
             | libc::RTMGRP_IPV6_IFADDR
             | libc::RTMGRP_IPV4_ROUTE
-            | libc::RTMGRP_IPV6_ROUTE;
-        Ok(Changes { socket: Socket::open(libc::NETLINK_ROUTE, groups as u32)? })
+            | libc::RTMGRP_IPV6_ROUTE
+            | RTMGRP_RULES;
+        Ok(Changes { socket: Socket::open(libc::NETLINK_ROUTE, groups as u32)?, own: of.socket.port })
     }
 
-    /// Whether anything but our own routes changed since the last call.
+    /// Whether anything but our own routes and rules changed since the last call, or somebody else removed one of those.
     pub fn drain(&self) -> bool {
+        // The kernel itself may speak of a route of ours anew, as of one that a switch has taken over.
+        let is_ours = |answer: &Answer| {
+            answer.port == self.own
+                || answer.kind == libc::RTM_NEWROUTE && route(answer).is_some_and(|(_, _, by)| by == PROTOCOL)
+        };
         let mut changed = false;
         let mut buffer = [0u8; 8192];
         loop {
             match self.socket.receive(&mut buffer, false) {
-                Ok(bytes) => {
-                    changed |= super::netlink::Messages(bytes)
-                        .any(|answer| route(&answer).is_none_or(|(_, _, protocol)| protocol != PROTOCOL));
-                }
+                Ok(bytes) => changed |= super::netlink::Messages(bytes).any(|answer| !is_ours(&answer)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return changed,
                 // ENOBUFS: there was more than the kernel could keep for us.
                 Err(_) => return true,
@@ -180,6 +185,9 @@ impl AsFd for Changes {
         self.socket.as_fd()
     }
 }
+
+/// `linux/rtnetlink.h`: the groups 8 and 19, `RTNLGRP_IPV4_RULE` and `RTNLGRP_IPV6_RULE`, as bits.
+const RTMGRP_RULES: libc::c_int = 1 << 7 | 1 << 18;
 
 /// `linux/rtnetlink.h`: the gateway is on the device, whatever the addresses say.
 const RTNH_F_ONLINK: u32 = 4;

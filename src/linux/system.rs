@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::route::Routing;
+use super::route::{Changes, Routing};
 use super::{address, conntrack, file, nft, program, sysctl, target};
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
@@ -17,6 +17,10 @@ impl System {
     /// `note`: where a note for the next daemon is left.
     pub fn open(note: &Path) -> io::Result<Self> {
         Ok(System { routing: Routing::open()?, note: note.into() })
+    }
+
+    pub fn changes(&self) -> io::Result<Changes> {
+        Changes::open(&self.routing)
     }
 }
 
