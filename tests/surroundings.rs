@@ -145,6 +145,26 @@ fn a_firewall_that_is_reloaded_does_not_matter() {
     }
 }
 
+/// As systemd has it. The filter looks for a way back to the server without our marks.
+#[test]
+fn a_loose_filter_drops_nothing_while_the_main_table_has_no_default_route() {
+    need_lab!();
+    let lab = Bed::builder(&[2, 2]).build();
+    let filters = "/proc/sys/net/ipv4/conf/wan1/rp_filter /proc/sys/net/ipv4/conf/wan2/rp_filter";
+    lab.router().sh(&format!("echo 2 | tee {filters}"));
+    let mut bed = Bed::on(lab, &config(&["", ""], ""));
+    bed.lab.router().sh("ip link set wan1 down");
+    bed.daemon.says(0, "link wan1 is down");
+    assert_eq!(bed.lab.router().sh("ip route show default"), "");
+    assert_eq!(bed.link_taken(&bed.server(SERVERS[0], 80)), 2);
+    // The filter that holds for all is the user's: it is only told of.
+    bed.lab.router().sysctl("net/ipv4/conf/all/rp_filter", "2");
+    bed.lab.router().sh("ip route add 192.0.2.0/24 dev wan2");
+    bed.daemon.says(0, "conf/all/rp_filter is on, and the main table has no default route");
+    bed.daemon.stop();
+    assert_eq!(bed.lab.router().sh(&format!("cat {filters}")), "2\n2\n");
+}
+
 /// As Debian's nftables.service does at each start.
 #[test]
 fn a_table_that_is_flushed_with_all_others_returns() {

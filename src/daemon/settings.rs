@@ -5,13 +5,16 @@
 
 use std::fmt::Write;
 
-use crate::kernel::Control;
+use crate::kernel::{Control, Route};
+use crate::link::Link;
 use crate::logging;
 use crate::steer::Plan;
 
 /// No more than devices have, on any router; of a note from elsewhere, more is not read.
 const MOST: usize = 512;
 
+const FILTER: &str = "net/ipv4/conf/all/rp_filter";
+const LOST: &str = "answers may be lost";
 const IPV6_FORWARD: &str = "net/ipv6/conf/all/forwarding";
 
 /// Settings that we changed, in the order of the changes.
@@ -20,6 +23,8 @@ pub struct Settings {
     changed: Vec<Changed>,
     /// What is written down.
     kept: String,
+    /// That it cannot be written down has been said, and that answers are lost.
+    told: [bool; 2],
 }
 
 #[derive(Debug)]
@@ -43,11 +48,12 @@ impl Settings {
     pub fn of(kernel: &mut impl Control) -> Self {
         let kept = kernel.kept();
         let stands = |left: &Changed| kernel.setting(&left.name).is_ok_and(|is| is == left.to);
-        Settings { changed: parse(&kept).filter(stands).collect(), kept }
+        Settings { changed: parse(&kept).filter(stands).collect(), kept, told: [false; 2] }
     }
 
     /// Changes the settings that stand in the plan's way, and gives back those that no longer do.
     pub fn adjust(&mut self, kernel: &mut impl Control, plan: &Plan) {
+        self.see_filter(kernel, plan);
         let wishes = self.wishes(kernel, plan);
         self.give_back(kernel, &wishes);
         let mut changes: Vec<(String, &str, &str)> = Vec::new();
@@ -59,8 +65,13 @@ impl Settings {
             }
             changes.push((name.clone(), to, or_else));
             match self.changed.iter_mut().find(|known| known.name == name) {
-                // It was changed after us, or the device is a new one.
-                Some(known) => known.before = own,
+                // It was changed after us, or the device is a new one; or we want something else than before.
+                Some(known) => {
+                    if own != known.to {
+                        known.before = own;
+                    }
+                    known.to = to.into();
+                }
                 None => self.changed.push(Changed { name, before: own, to: to.into() }),
             }
         }
@@ -107,22 +118,44 @@ impl Settings {
         }
     }
 
+    /// Says so where no device's own setting helps: the filter that holds for all drops what a link's table alone leads back to.
+    fn see_filter(&mut self, kernel: &mut impl Control, plan: &Plan) {
+        let works = |link: &Link| link.usable(true) && !plan.is_peer(link.id);
+        let is_default = |route: &Route| route.destination.1 == 0 && route.destination.0.is_ipv4();
+        let lost = plan.links.iter().any(works)
+            && !plan.links.iter().any(|link| link.is_main(true))
+            && kernel.setting(FILTER).is_ok_and(|filter| filter != "0")
+            && !kernel.snapshot().is_ok_and(|now| now.routes.iter().any(is_default));
+        if lost && !self.told[1] {
+            logging::warn!(
+                "{FILTER} is on, and the main table has no default route: the kernel drops all IPv4 answers; set it to 0"
+            );
+        }
+        self.told[1] = lost;
+    }
+
     fn wishes(&mut self, kernel: &mut impl Control, plan: &Plan) -> Vec<Wish> {
         let mut wishes: Vec<Wish> = Vec::new();
         let mut wish = |name: String, from, to, or_else| wishes.push(Wish { name, from, to, or_else });
-        let mut all = |name: &str| kernel.setting(&format!("net/ipv4/conf/all/{name}")).is_ok_and(|own| own == "1");
+        let mut all = |name: &str| kernel.setting(&format!("net/ipv4/conf/all/{name}")).unwrap_or_default();
         // A strict reverse path filter (RFC 3704) drops every answer that comes in by another link than the main table's
         // default route; loose is what several links need. The kernel applies the larger of `all` and the device's own.
-        let strict: &[&str] = if all("rp_filter") { &["0", "1"] } else { &["1"] };
+        let filter = all("rp_filter");
+        let strict: &[&str] = if filter == "1" { &["0", "1"] } else { &["1"] };
+        // Even a loose one drops what no route of the main table leads back to: all answers, while the link is down that had
+        // the only default route. With one, it drops nothing; so a link needs none.
+        let links: (&[&str], _) = if matches!(&*filter, "1" | "2") { (strict, "2") } else { (&["1", "2"], "0") };
+        for link in plan.links.iter().filter(|link| link.ifindex != 0) {
+            wish(format!("net/ipv4/conf/{}/rp_filter", link.device), links.0, links.1, LOST);
+        }
         let split: &[String] = plan.splits.map_or(&[], |place| &place.devices);
-        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| &link.device);
         // A peer's device has no default route in the main table either; those of servers are no links.
         let servers = plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() && tunnel.index != 0);
-        for device in links.chain(split).chain(servers.map(|tunnel| &tunnel.device)) {
-            wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", "answers may be lost");
+        for device in split.iter().chain(servers.map(|tunnel| &tunnel.device)) {
+            wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", LOST);
         }
         // The two addresses of a receiver may be in one network: each device is to answer for its own only.
-        let filtered = all("arp_filter");
+        let filtered = all("arp_filter") == "1";
         for device in split.iter().filter(|_| !filtered) {
             wish(format!("net/ipv4/conf/{device}/arp_filter"), &["0"], "1", "one device may take both paths");
         }

@@ -58,14 +58,14 @@ fn settings_are_given_back_with_what_needed_them() {
     let with = Plan { splits: Some(&place), ..plan(&config, &links) };
     for _ in 0..2 {
         settings.adjust(&mut kernel, &with);
-        assert_eq!(values(&mut kernel, &NAMES), "2 1 1 1 2 0", "who heeds no advertisements goes on so");
+        assert_eq!(values(&mut kernel, &NAMES), "0 1 1 1 2 0", "who heeds no advertisements goes on so");
     }
     // A device that was made anew: its setting is kept once.
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     settings.adjust(&mut kernel, &with);
-    assert_eq!((values(&mut kernel, &NAMES).as_str(), settings.changed.len()), ("2 1 1 1 2 0", 5));
+    assert_eq!((values(&mut kernel, &NAMES).as_str(), settings.changed.len()), ("0 1 1 1 2 0", 5));
     settings.adjust(&mut kernel, &plan(&config, &links));
-    assert_eq!(values(&mut kernel, &NAMES), "2 0 0 0 1 0", "the links are still there");
+    assert_eq!(values(&mut kernel, &NAMES), "0 0 0 0 1 0", "the links are still there");
     settings.adjust(&mut kernel, &plan(&config, &[]));
     assert_eq!(values(&mut kernel, &NAMES), "1 0 0 0 1 0");
     // What was on is nobody's business.
@@ -83,16 +83,34 @@ fn a_killed_daemons_settings_are_given_back_by_the_next() {
     let (config, links, place) = (config(), links(), place());
     let with = Plan { splits: Some(&place), ..plan(&config, &links) };
     Settings::of(&mut kernel).adjust(&mut kernel, &with);
-    assert_eq!(values(&mut kernel, &NAMES), "2 1 1 1 2 0");
+    assert_eq!(values(&mut kernel, &NAMES), "0 1 1 1 2 0");
     // Somebody else had a say meanwhile: that stands.
     kernel.set("net/ipv4/ip_forward", "0").unwrap();
     kernel.set("net/ipv6/conf/wan1/accept_ra", "0").unwrap();
     let mut next = Settings::of(&mut kernel);
     next.adjust(&mut kernel, &plan(&config, &links));
-    assert_eq!(values(&mut kernel, &NAMES), "2 0 0 0 0 0", "it has no splits");
-    assert_eq!(kernel.note, "net/ipv4/conf/wan1/rp_filter 1 2\n");
+    assert_eq!(values(&mut kernel, &NAMES), "0 0 0 0 0 0", "it has no splits");
+    assert_eq!(kernel.note, "net/ipv4/conf/wan1/rp_filter 1 0\n");
     next.restore(&mut kernel);
     assert_eq!((values(&mut kernel, &NAMES).as_str(), kernel.note.as_str()), ("1 0 0 0 0 0", ""));
+}
+
+/// A device's own filter counts only as far as it is stricter than that for all.
+#[test]
+fn a_links_filter_is_off_or_loose_as_that_for_all_permits() {
+    let (mut kernel, config, links) = (kernel(), config(), links());
+    let (all, own) = ("net/ipv4/conf/all/rp_filter", NAMES[0]);
+    let mut settings = Settings::of(&mut kernel);
+    for before in ["0", "1", "2"] {
+        kernel.set(own, before).unwrap();
+        for (filter, is) in [("0", "0"), ("1", "2"), ("0", "0")] {
+            kernel.set(all, filter).unwrap();
+            settings.adjust(&mut kernel, &plan(&config, &links));
+            assert_eq!(kernel.setting(own).unwrap(), is, "{before} {filter}");
+        }
+        settings.restore(&mut kernel);
+        assert_eq!(kernel.setting(own).unwrap(), before);
+    }
 }
 
 #[test]
