@@ -6,6 +6,7 @@ use std::io;
 use super::settings::Settings;
 use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
+use crate::linux::passes;
 use crate::logging;
 use crate::split::place::Table;
 use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
@@ -140,7 +141,7 @@ impl<K: Control> Installation<K> {
         for ipv6 in self.families.clone() {
             let mut tables = Vec::new();
             for link in plan.links {
-                if self.set_default(link, ipv6) {
+                if self.set_default(link, ipv6)? {
                     tables.push(table(link.id));
                 }
             }
@@ -177,22 +178,26 @@ impl<K: Control> Installation<K> {
         let number = table(link.id);
         if self.families.contains(&!ipv4) {
             self.kernel.remove_routes(!ipv4, &|table| table != number)?;
-            self.set_default(link, !ipv4);
+            self.set_default(link, !ipv4)?;
         }
         Ok(())
     }
 
-    /// Gives a link's table its default route; whether it has one.
-    fn set_default(&mut self, link: &Link, ipv6: bool) -> bool {
+    /// Gives a link's table its default route; whether it has one. The error: it is to be tried again, and what stands is to stay.
+    fn set_default(&mut self, link: &Link, ipv6: bool) -> io::Result<bool> {
         let side = if ipv6 {
             link.ipv6.map(|side| side.gateway.map(Into::into))
         } else {
             link.ipv4.map(|side| side.gateway.map(Into::into))
         };
-        let Some(gateway) = side.filter(|_| link.ifindex != 0) else { return false };
-        let done = self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6);
-        // The device went down meanwhile: we shall hear of it.
-        done.inspect_err(|error| logging::debug!("link {}: no route yet: {error}", link.name)).is_ok()
+        let Some(gateway) = side.filter(|_| link.ifindex != 0) else { return Ok(false) };
+        match self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6) {
+            Err(error) if passes(&error) => return Err(error),
+            // The device went down meanwhile: we shall hear of it.
+            Err(error) => logging::debug!("link {}: no route yet: {error}", link.name),
+            Ok(()) => return Ok(true),
+        }
+        Ok(false)
     }
 
     fn remove_rules(&mut self, ipv6: bool, but: &[Rule]) -> io::Result<()> {

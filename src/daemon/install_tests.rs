@@ -101,6 +101,18 @@ fn after_a_load_that_failed_everything_is_loaded_anew() {
 }
 
 #[test]
+fn a_route_is_kept_while_the_kernel_has_no_memory_and_goes_with_its_device() {
+    let (config, links) = (config(), links());
+    let mut installation = Installation::survey(Fake::default(), MARKS()).unwrap();
+    installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
+    for (number, left) in [(libc::ENOBUFS, 2), (libc::ENETDOWN, 0)] {
+        installation.kernel.no_default = Some(number);
+        let done = installation.apply(&plan(&config, &links, Queueing::Nft));
+        assert_eq!((done.is_ok(), installation.kernel.routes.len()), (left == 0, left));
+    }
+}
+
+#[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
     let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };

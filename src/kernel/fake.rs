@@ -39,6 +39,9 @@ pub struct Fake {
     pub flows: Vec<(u32, Flow)>,
     /// It has no memory for it: so many times.
     pub forgets_not: u32,
+    /// Why it does not read IPv6 rules, and why it sets no default route, if so: errors' numbers.
+    pub no_rules6: Option<i32>,
+    pub no_default: Option<i32>,
     pub sent: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -48,6 +51,7 @@ impl Control for Fake {
     }
 
     fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
+        refuse(self.no_rules6.filter(|_| ipv6))?;
         let of_family = self.rules.iter().filter(|(six, ..)| *six == ipv6);
         Ok(of_family.map(|(_, rule, protocol)| (*rule, *protocol)).collect())
     }
@@ -65,6 +69,7 @@ impl Control for Fake {
     }
 
     fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
+        refuse(self.no_default)?;
         self.routes.retain(|(six, known, ..)| (*six, *known) != (ipv6, table));
         self.routes.push((ipv6, table, device, gateway));
         Ok(())
@@ -148,6 +153,10 @@ impl Control for Fake {
     fn kept(&mut self) -> String {
         self.note.clone()
     }
+}
+
+fn refuse(error: Option<i32>) -> io::Result<()> {
+    error.map_or(Ok(()), |number| Err(io::Error::from_raw_os_error(number)))
 }
 
 impl Data for Fake {
