@@ -114,15 +114,16 @@ impl Socket {
         message.set(DUMP, sequence);
         self.send(message.bytes())?;
         let mut buffer = vec![0u8; DUMP_BUFFER];
+        let mut whole = true;
         loop {
             for answer in Messages(self.receive(&mut buffer, true)?) {
                 if answer.sequence != sequence {
                     continue;
                 }
-                if answer.kind == libc::NLMSG_DONE as u16 {
-                    return Ok(());
-                }
+                whole &= answer.flags & libc::NLM_F_DUMP_INTR as u16 == 0;
                 match answer.error() {
+                    // What was listed changed meanwhile: there may be holes.
+                    Some(Ok(())) if !whole => return Err(io::Error::from_raw_os_error(libc::EINTR)),
                     Some(result) => return result,
                     None => each(&answer),
                 }
@@ -241,6 +242,7 @@ impl Message {
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     pub kind: u16,
+    pub flags: u16,
     pub sequence: u32,
     /// The socket whose request this comes of, be it an answer or news for everybody; 0: the kernel's own doing.
     pub port: u32,
@@ -248,13 +250,13 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// What an `NLMSG_ERROR` says; `None` for other messages.
+    /// What an `NLMSG_ERROR` says, or an `NLMSG_DONE`, where a dump may have ended halfway; `None` for other messages.
     pub fn error(&self) -> Option<io::Result<()>> {
-        if self.kind != libc::NLMSG_ERROR as u16 {
+        if ![libc::NLMSG_ERROR, libc::NLMSG_DONE].contains(&i32::from(self.kind)) {
             return None;
         }
-        Some(match i32::from_ne_bytes(array(self.body, 0)?) {
-            0 => Ok(()),
+        Some(match array(self.body, 0).map_or(0, i32::from_ne_bytes) {
+            0.. => Ok(()),
             code => Err(io::Error::from_raw_os_error(code.saturating_neg())),
         })
     }
@@ -275,6 +277,7 @@ impl<'a> Iterator for Messages<'a> {
         let length = u32::from_ne_bytes(array(self.0, 0)?) as usize;
         let answer = Answer {
             kind: u16::from_ne_bytes(array(self.0, 4)?),
+            flags: u16::from_ne_bytes(array(self.0, 6)?),
             sequence: u32::from_ne_bytes(array(self.0, 8)?),
             port: u32::from_ne_bytes(array(self.0, 12)?),
             body: self.0.get(HEADER..length)?,

@@ -20,6 +20,17 @@ impl Routing {
     }
 
     pub fn snapshot(&mut self) -> io::Result<Snapshot> {
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            match self.look() {
+                Err(error) if tries > 0 && error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn look(&mut self) -> io::Result<Snapshot> {
         let mut now = Snapshot::default();
         self.socket.dump(Message::new(libc::RTM_GETLINK, 0, &[0; 16]), |answer| now.devices.extend(device(answer)))?;
         self.socket
