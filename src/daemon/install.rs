@@ -6,7 +6,7 @@ use std::io;
 use super::settings::Settings;
 use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
 use crate::link::{Link, Marks};
-use crate::linux::passes;
+use crate::linux::{lacks, passes};
 use crate::logging;
 use crate::split::place::Table;
 use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
@@ -35,7 +35,7 @@ impl<K: Control> Installation<K> {
                     families.push(ipv6);
                     rules.iter().try_for_each(|(rule, by)| tolerate(rule, *by, marks))?;
                 }
-                Err(_) if ipv6 => logging::info!("this kernel has no IPv6"),
+                Err(error) if ipv6 && lacks(&error) => logging::info!("this kernel has no IPv6"),
                 Err(error) => return Err(format!("cannot read the ip rules: {error}")),
             }
         }
@@ -46,7 +46,8 @@ impl<K: Control> Installation<K> {
     /// What a daemon that was killed left, as far as [`remove`](Self::remove) has to know it. Asks the kernel for nothing that it
     /// may lack, and minds nobody else's rules.
     pub fn left(mut kernel: K) -> Self {
-        let families = [false, true].into_iter().filter(|ipv6| kernel.rules(*ipv6).is_ok()).collect();
+        let has = |ipv6: &bool| !kernel.rules(*ipv6).is_err_and(|error| lacks(&error));
+        let families = [false, true].into_iter().filter(has).collect();
         let settings = Settings::of(&mut kernel);
         let (marks, queueing) = (Marks::default(), Queueing::Nft);
         let (loaded, tables, routes) = (None, Vec::new(), Vec::new());

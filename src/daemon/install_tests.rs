@@ -113,6 +113,15 @@ fn a_route_is_kept_while_the_kernel_has_no_memory_and_goes_with_its_device() {
 }
 
 #[test]
+fn a_kernel_without_ipv6_is_no_error_and_one_without_memory_is() {
+    for (number, starts) in [(libc::EAFNOSUPPORT, true), (libc::ENOMEM, false)] {
+        let survey = Installation::survey(Fake { no_rules6: Some(number), ..Fake::default() }, MARKS());
+        assert_eq!(survey.is_ok(), starts);
+        assert!(survey.is_err() || survey.is_ok_and(|one| one.families == [false]));
+    }
+}
+
+#[test]
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
     let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };

@@ -59,6 +59,11 @@ pub fn passes(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EAGAIN | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
+/// Whether the kernel was built, or started, without it.
+pub fn lacks(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP))
+}
+
 /// A socket that is closed on exec, so that no child inherits it.
 fn socket(domain: libc::c_int, kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are passed, and a result that is not negative is a descriptor nobody else owns.
