@@ -5,12 +5,19 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, process};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::linux::poll::has_room;
+
+/// The longest line: with its end, a pipe that has room takes it at once (`PIPE_BUF`).
+const MOST: usize = 4095;
 
 /// Sends all messages up to `level` to stderr, or to the system's log. To be called once.
 pub fn start(level: LevelFilter, syslog: bool) {
@@ -22,7 +29,8 @@ pub fn start(level: LevelFilter, syslog: bool) {
         _ => Target::Terminal { color: terminal && !plain },
     };
     // It fails if there is a logger already: then that one stays.
-    let _ = log::set_logger(Box::leak(Box::new(Logger { target, socket: Path::new("/dev/log") })));
+    let _ =
+        log::set_logger(Box::leak(Box::new(Logger { target, socket: Path::new("/dev/log"), lost: AtomicU32::new(0) })));
     set_level(level);
 }
 
@@ -54,6 +62,8 @@ pub(crate) use {tell_debug as debug, tell_error as error, tell_info as info, tel
 struct Logger {
     target: Target,
     socket: &'static Path,
+    /// Lines that stderr did not take.
+    lost: AtomicU32,
 }
 
 enum Target {
@@ -78,13 +88,13 @@ impl Log for Logger {
         // One message is one line, whatever a program or a peer had to say in it.
         let text: String = record.args().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let line = match &self.target {
-            Target::Terminal { color: true } => format!("{}{}\x1b[0m {text}\n", color(level), name(level)),
-            Target::Terminal { color: false } => format!("{} {text}\n", name(level)),
-            Target::Journal => format!("<{}>{text}\n", severity(level)),
+            Target::Terminal { color: true } => format!("{}{}\x1b[0m {text}", color(level), name(level)),
+            Target::Terminal { color: false } => format!("{} {text}", name(level)),
+            Target::Journal => format!("<{}>{text}", severity(level)),
             Target::Syslog(socket) if self.send(socket, level, &text) => return,
-            Target::Syslog(_) => format!("{} {text}\n", name(level)),
+            Target::Syslog(_) => format!("{} {text}", name(level)),
         };
-        let _ = io::stderr().write_all(line.as_bytes());
+        put(&mut io::stderr().lock(), &self.lost, line);
     }
 
     fn flush(&self) {}
@@ -112,6 +122,23 @@ impl Logger {
         }
         false
     }
+}
+
+/// Writes a line, or loses it: who reads may have stopped, as a terminal does upon Ctrl-S, and everything would wait for that. `lost`:
+/// how many lines were before, which is told once there is room.
+fn put(to: &mut (impl Write + AsFd), lost: &AtomicU32, line: String) {
+    if !has_room(&*to) {
+        lost.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let mut bytes = match lost.swap(0, Ordering::Relaxed) {
+        0 => line,
+        lost => format!("{lost} messages were lost\n{line}"),
+    }
+    .into_bytes();
+    bytes.truncate(MOST);
+    bytes.push(b'\n');
+    let _ = to.write_all(&bytes);
 }
 
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
@@ -154,12 +181,36 @@ const fn color(level: Level) -> &'static str {
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::Read;
+
+    fn logger(path: &Path) -> Logger {
+        Logger { target: Target::Journal, socket: Box::leak(path.into()), lost: AtomicU32::new(0) }
+    }
+
+    /// A write that waits would wait for ever.
+    #[test]
+    fn a_full_pipe_does_not_block_and_what_was_lost_is_counted() -> io::Result<()> {
+        let (mut reader, mut writer) = io::pipe()?;
+        let (lost, line) = (AtomicU32::new(0), "x".repeat(5_000));
+        (0..100).for_each(|_| put(&mut writer, &lost, line.clone()));
+        let count = lost.load(Ordering::Relaxed);
+        assert!(count > 50);
+        let mut bytes = vec![0; (100 - count as usize) * (MOST + 1)];
+        reader.read_exact(&mut bytes)?;
+        put(&mut writer, &lost, "again".into());
+        put(&mut writer, &lost, "and again".into());
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text)?;
+        assert_eq!(text, format!("{count} messages were lost\nagain\nand again\n"));
+        Ok(())
+    }
 
     #[test]
     fn a_log_daemon_may_come_and_go() -> io::Result<()> {
         let path = env::temp_dir().join(format!("cheaproute-log-{}", process::id()));
         let _ = fs::remove_file(&path);
-        let logger = Logger { target: Target::Journal, socket: Box::leak(path.clone().into_boxed_path()) };
+        let logger = logger(&path);
         let socket = Mutex::new(None);
         assert!(!logger.send(&socket, Level::Info, "nobody listens"));
         for _ in 0..2 {
@@ -180,7 +231,7 @@ mod tests {
         let path = env::temp_dir().join(format!("cheaproute-stuck-{}", process::id()));
         let _ = fs::remove_file(&path);
         let _daemon = UnixDatagram::bind(&path)?;
-        let logger = Logger { target: Target::Journal, socket: Box::leak(path.clone().into_boxed_path()) };
+        let logger = logger(&path);
         let socket = Mutex::new(None);
         assert!((0..2_000).all(|_| logger.send(&socket, Level::Info, "too much")));
         fs::remove_file(&path)

@@ -6,6 +6,14 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use super::check;
 use crate::time::{Span, Time};
 
+/// Whether a descriptor takes something now: the next write of a little does not wait.
+pub fn has_room(fd: &dyn AsFd) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `entry` is writable for the time of the call.
+    let ready = unsafe { libc::poll(&mut entry, 1, 0) };
+    ready > 0 && entry.revents & libc::POLLOUT != 0
+}
+
 /// Events taken by one wait.
 const EVENTS: usize = 32;
 
