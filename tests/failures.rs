@@ -4,7 +4,9 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use lab::{Direction, Namespace, Server, connect};
@@ -226,6 +228,34 @@ fn rules_and_routes_that_others_remove_return() {
     }
     // What it does itself is no reason to do it again.
     assert_eq!(router.sh("timeout 1 ip monitor route rule || true"), "");
+}
+
+#[test]
+fn what_nft_does_not_take_is_tried_ever_more_seldom_and_at_once_when_something_happens() {
+    need_lab!();
+    let lab = Bed::builder(&[20, 5]).build();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nft-{}", std::process::id()));
+    let broken = folder.join("broken");
+    fs::create_dir_all(&folder).unwrap();
+    let text = format!("#!/bin/sh\n[ ! -e {} ] || exit 1\nPATH=${{PATH#*:}} exec nft \"$@\"\n", broken.display());
+    fs::write(folder.join("nft"), text).unwrap();
+    fs::set_permissions(folder.join("nft"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut daemon = Daemon::launch(lab.router(), &config(&["", ""], ""), |command| {
+        command.env("PATH", path);
+    });
+    daemon.says(0, "racing over");
+    fs::write(&broken, "").unwrap();
+    let mark = daemon.process.lines_so_far();
+    daemon.reload(&config(&[""], ""), "trying again in 2.0 s");
+    daemon.says(mark, "trying again in 4.0 s");
+    fs::remove_file(&broken).unwrap();
+    let start = Instant::now();
+    lab.router().sh("ip address add 192.0.2.9/32 dev lo");
+    daemon.says(mark, "all that was noted is in force");
+    assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+    daemon.stop();
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -81,8 +81,9 @@ pub struct Options {
 /// Changes of links and routes come in bursts; the first one waits this long for the others.
 const SETTLE: Span = Span::from_millis(50);
 
-/// What could not be loaded is tried again after this.
+/// What could not be loaded is tried again after this; and ever more seldom, down to this.
 const RETRY: Span = Span::from_secs(2);
+const SELDOM: Span = Span::from_secs(60);
 
 /// Requests answered in one turn: clients who ask without a pause must not keep the rest waiting.
 const REQUESTS: usize = 16;
@@ -141,8 +142,8 @@ struct Daemon {
     settle: Option<Time>,
     /// When to see whether our table stands. To follow nftables' own news would cost each race: its sets' elements are news, too.
     look: Time,
-    /// The kernel refused the last time.
-    refused: bool,
+    /// When the kernel, which refused the last time, is asked again; zero: it did not.
+    pause: Span,
     poll: Poll,
     changes: Changes,
     netifd: Netifd,
@@ -200,7 +201,7 @@ impl Daemon {
             installation,
             settle: None,
             look: now(),
-            refused: false,
+            pause: Span::ZERO,
             poll,
             changes,
             netifd: Netifd::Unknown,
@@ -323,7 +324,7 @@ impl Daemon {
                 return Ok(());
             }
             if changed && self.changes.drain() {
-                self.settle.get_or_insert(now() + SETTLE);
+                self.settle = earliest(&[self.settle, Some(now() + SETTLE)]);
             }
             if self.probe() {
                 self.settle = Some(now());

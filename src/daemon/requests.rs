@@ -8,7 +8,7 @@ use crate::linux::sysctl;
 use crate::logging;
 
 use super::events::{Event, Kind};
-use super::{Daemon, RETRY, cannot, load, peers};
+use super::{Daemon, cannot, load, peers};
 
 const OFF: &str = "switched off by the configuration";
 
@@ -88,9 +88,9 @@ impl Daemon {
 
     /// Has what was asked for take effect before the answer.
     pub(super) fn in_force(&mut self) -> Result<(), Exit> {
-        let said =
-            |why| Exit::said(Code::Failed, format_args!("noted, but not in force yet: {why}; trying again in {RETRY}"));
-        self.settle().map_err(said)
+        let done = self.settle();
+        let again = format_args!("trying again in {}", self.pause);
+        done.map_err(|why| Exit::said(Code::Failed, format_args!("noted, but not in force yet: {why}; {again}")))
     }
 }
 

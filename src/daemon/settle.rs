@@ -8,7 +8,7 @@ use crate::steer::{Plan, raced_policies};
 use crate::time::Span;
 
 use super::attach::{Lack, attach, direct};
-use super::{Daemon, RETRY};
+use super::{Daemon, RETRY, SELDOM};
 
 /// How often is looked whether our nft table stands.
 const LOOK: Span = Span::from_secs(5);
@@ -35,14 +35,18 @@ impl Daemon {
         self.settle = None;
         let done = self.refresh();
         match &done {
-            Ok(()) if self.refused => logging::info!("all that was noted is in force"),
-            Ok(()) => {}
+            Ok(()) => {
+                if self.pause > Span::ZERO {
+                    logging::info!("all that was noted is in force");
+                }
+                self.pause = Span::ZERO;
+            }
             Err(why) => {
-                logging::error!("{why}; trying again in {RETRY}");
-                self.settle = Some(now() + RETRY);
+                self.pause = (self.pause + self.pause).clamp(RETRY, SELDOM);
+                logging::error!("{why}; trying again in {}", self.pause);
+                self.settle = Some(now() + self.pause);
             }
         }
-        self.refused = done.is_err();
         done
     }
 
