@@ -7,9 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::check;
 use super::conntrack;
 use super::netlink::{ACK, Answer, Message, Messages, Socket, array};
+use super::{check, passes};
 use crate::kernel::{Judge, Queued};
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -35,6 +35,9 @@ const PAYLOAD: u16 = 10;
 /// Datagrams taken by one system call, and bytes for each: a full packet and its attributes.
 const BATCH: usize = 16;
 const DATAGRAM: usize = 2048;
+
+/// Bytes of verdicts that wait for the kernel to have memory for them: the queues hold few more packets.
+const MOST: usize = 64 * 1024;
 
 pub struct Queues {
     socket: Socket,
@@ -88,7 +91,8 @@ impl Queues {
             libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
         };
         let got = match check(got) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            // Nothing is there; or the kernel could not tell of what it refused.
+            Err(error) if passes(&error) => return Ok(false),
             got => got? as usize,
         };
         let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
@@ -119,6 +123,10 @@ impl Queues {
             return Ok(());
         }
         let sent = self.socket.send(self.verdicts.bytes());
+        if self.verdicts.bytes().len() < MOST && sent.as_ref().is_err_and(passes) {
+            // The next ones take them along.
+            return Ok(());
+        }
         self.verdicts.clear();
         sent
     }
