@@ -148,6 +148,11 @@ impl Tun {
     }
 }
 
+/// Whether an error of reading says that the device was deleted.
+pub fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EBADF))
+}
+
 /// `ifreq` with a device's name.
 fn request_of(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: ifreq is plain integers, for which zeroes are valid.

@@ -13,6 +13,7 @@ use crate::bond::{Event, Output, Via};
 use crate::config::{Key, PeerConfig, Remote, Role};
 use crate::linux::batch::Arena;
 use crate::linux::clock;
+use crate::linux::tun::is_gone;
 use crate::logging;
 use crate::time::{Span, Time, earliest};
 
@@ -218,7 +219,7 @@ impl Section {
         let Some(device) = self.out.device.as_ref().filter(|_| readable) else { return };
         let now = clock::now();
         // Of a muted one no more is told than that it is gone.
-        let mut gone = device.muted;
+        let (mut gone, mut refused) = (device.muted, 0);
         let (hub, out) = (&mut self.hub, &mut self.out);
         for _ in 0..TURNS {
             let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(0, now)) else { break };
@@ -226,7 +227,11 @@ impl Section {
                 Some(Ok(Some((header, packet)))) => {
                     segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
                 }
-                Some(Err(_)) => gone = true,
+                // Of a packet that it cannot hand over it says so once.
+                Some(Err(error)) => {
+                    refused += 1;
+                    gone = is_gone(&error) || refused == TURNS;
+                }
                 _ => break,
             }
         }
