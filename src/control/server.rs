@@ -9,7 +9,7 @@
 use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -26,6 +26,8 @@ use crate::linux::thread::Thread;
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    /// The file's: by the time we go, another daemon's may be there.
+    number: Option<u64>,
 }
 
 /// The longest request: a command and a few names.
@@ -48,7 +50,7 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(|error| fail(Code::System, error.to_string()))?;
         let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
         closed.map_err(|error| fail(Code::System, error.to_string()))?;
-        Ok(Server { listener, path: path.into() })
+        Ok(Server { listener, path: path.into(), number: number(path) })
     }
 
     /// Starts the thread, which hands in what clients ask at `desk`.
@@ -75,11 +77,18 @@ pub fn vacate(path: &Path) -> Result<(), Exit> {
         Ok(there) if !there.file_type().is_socket() => {
             Err(taken(Code::Failed, &"something else is there; remove it or use --socket"))
         }
-        Ok(_) if UnixStream::connect(path).is_ok() => Err(Exit::said(
-            Code::Running,
-            format_args!("cheaproute is already running (it answers at {})", path.display()),
-        )),
-        Ok(_) => fs::remove_file(path).map_err(|error| taken(Code::System, &error)),
+        Ok(_) => match UnixStream::connect(path).map_err(|error| (error.kind(), error)) {
+            Ok(_) => Err(Exit::said(
+                Code::Running,
+                format_args!("cheaproute is already running (it answers at {})", path.display()),
+            )),
+            Err((io::ErrorKind::ConnectionRefused, _)) => {
+                fs::remove_file(path).map_err(|error| taken(Code::System, &error))
+            }
+            Err((io::ErrorKind::NotFound, _)) => Ok(()),
+            // Somebody may live there, and not be able to say so just now.
+            Err((_, error)) => Err(taken(Code::System, &error)),
+        },
         Err(_) => Ok(()),
     }
 }
@@ -87,8 +96,15 @@ pub fn vacate(path: &Path) -> Result<(), Exit> {
 impl Drop for Server {
     fn drop(&mut self) {
         // The thread waits on, for clients that cannot come any more: waking it up could block.
-        let _ = fs::remove_file(&self.path);
+        if number(&self.path) == self.number {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// A file's inode.
+fn number(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|file| file.ino())
 }
 
 fn serve(desk: &Desk, mut client: UnixStream) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -64,7 +64,19 @@ fn one_daemon_at_a_path() {
     // What a killed daemon leaves behind.
     drop(UnixListener::bind(&path).unwrap());
     assert_eq!(ask(&path, &["a"], TEXT).unwrap_err().code, Code::NotRunning);
-    drop(Server::bind(&path).unwrap());
+    // Of two that found such a thing at once, the one that goes leaves the other's.
+    let first = Server::bind(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let other = Server::bind(&path).unwrap();
+    drop(first);
+    assert!(path.exists());
+    drop(other);
+    assert!(!path.exists());
+    // One lives there that speaks otherwise.
+    let socket = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(Server::bind(&path).unwrap_err().code, Code::System);
+    drop(socket);
+    fs::remove_file(&path).unwrap();
     // Not ours to remove.
     fs::write(&path, "precious").unwrap();
     assert_eq!(Server::bind(&path).unwrap_err().code, Code::Failed);
