@@ -11,6 +11,7 @@ use crate::link::{Link, LinkId, MAX_LINKS, Marks, Stage};
 use crate::linux::clock::now;
 use crate::linux::heartbeat::Heartbeat;
 use crate::linux::nfqueue::{Event, Queues};
+use crate::linux::passes;
 use crate::linux::poll::{Poll, Waker};
 use crate::linux::raw::Raw;
 use crate::linux::thread::Thread;
@@ -52,8 +53,9 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// A socket for each link that has a device; those of devices that stayed are kept.
-    fn set_links(&mut self, links: &[Link]) {
+    /// A socket for each link that has a device; those of devices that stayed are kept. Whether one is to be tried again.
+    fn set_links(&mut self, links: &[Link]) -> bool {
+        let mut again = false;
         for id in (1..).map_while(LinkId::new) {
             let place = &mut self.raw[id.index()];
             let Some(link) = links.iter().find(|link| link.id == id && link.ifindex != 0) else {
@@ -69,10 +71,12 @@ impl Outlets {
                 Ok(raw) => *place = Some((link.ifindex, link.device.clone(), raw)),
                 Err(error) => {
                     logging::warn!("link {}: cannot send by {}: {error}", link.name, link.device);
+                    again |= passes(&error);
                     *place = None;
                 }
             }
         }
+        again
     }
 }
 
@@ -152,11 +156,11 @@ impl Racing {
         self.field().racer.set_policies(policies);
     }
 
-    /// What the links are now.
-    pub fn set_links(&self, links: &[Link]) {
+    /// What the links are now. Whether that is to be said again, a little later.
+    pub fn set_links(&self, links: &[Link]) -> bool {
         let mut field = self.field();
-        field.data.set_links(links);
         field.set_links(links);
+        field.data.set_links(links)
     }
 
     /// Tells the kernel now that the thread lives, as it must hear after a fresh ruleset.

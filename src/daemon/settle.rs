@@ -72,7 +72,7 @@ impl Daemon {
         let raced: Vec<_> = raced_policies(&self.config, &links).into_iter().map(|(_, rules)| rules).collect();
         // The race first: it knows its policies before the rules send it their packets.
         self.racing.set_policies(&raced);
-        self.racing.set_links(&links);
+        again |= self.racing.set_links(&links);
         let direct = direct(&snapshot, &self.config.splits, &tunnels);
         self.place(&links, &snapshot);
         let queueing = self.installation.queueing();
