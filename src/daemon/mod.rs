@@ -276,10 +276,6 @@ impl Daemon {
         let bell = self.bell.clone();
         let (desk, requests) = Desk::new(move || bell.wake());
         server.start(desk.clone()).map_err(failed)?;
-        match Object::start(self.ubus.clone(), desk) {
-            Ok(object) => self.object = Some(object),
-            Err(error) => logging::error!("cannot serve ubus: {error}"),
-        }
         self.poll.add(signals, SIGNALS, false).map_err(failed)?;
         self.poll.add(&self.changes, CHANGES, false).map_err(failed)?;
         self.poll.add(&*self.bell, BELL, false).map_err(failed)?;
@@ -330,7 +326,7 @@ impl Daemon {
                 self.settle = Some(now());
             }
             self.answer_asked();
-            self.look();
+            self.look(&desk);
             if self.settle.is_some_and(|at| at <= now()) {
                 let _ = self.settle();
             }

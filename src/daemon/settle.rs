@@ -1,11 +1,13 @@
 //! Brings races, probes and rules in line with the configuration and with what the kernel has.
 
+use crate::control::desk::Desk;
 use crate::kernel::{Control, Failure};
 use crate::link::Link;
 use crate::linux::clock::now;
 use crate::logging;
 use crate::steer::{Plan, raced_policies};
 use crate::time::Span;
+use crate::ubus::serve::Object;
 
 use super::attach::{Lack, attach, direct};
 use super::{Daemon, RETRY, SELDOM};
@@ -15,10 +17,16 @@ const LOOK: Span = Span::from_secs(5);
 
 impl Daemon {
     /// Sees now and then whether somebody took our nft table away, and tries again what could not begin.
-    pub(super) fn look(&mut self) {
+    pub(super) fn look(&mut self, desk: &Desk) {
         if self.look <= now() {
             self.look = now() + LOOK;
             self.follow_netifd();
+            if self.object.is_none() {
+                match Object::start(self.ubus.clone(), desk.clone()) {
+                    Ok(object) => self.object = Some(object),
+                    Err(error) => logging::error!("cannot serve ubus: {error}; trying again"),
+                }
+            }
             if !self.installation.stands() {
                 self.settle = Some(now());
             }
