@@ -112,8 +112,14 @@ impl Settings {
         }
         if text != self.kept {
             match kernel.keep(&text) {
-                Ok(()) => self.kept = text,
-                Err(error) => logging::debug!("cannot note what settings were: {error}"),
+                Ok(()) => (self.kept, self.told[0]) = (text, false),
+                Err(_) if self.told[0] => {}
+                Err(error) => {
+                    logging::warn!(
+                        "cannot note what settings were, for the next start if this daemon is killed: {error}"
+                    );
+                    self.told[0] = true;
+                }
             }
         }
     }
