@@ -16,10 +16,19 @@ impl Daemon {
     /// Every policy with the links that it uses now, by family.
     pub(super) fn policies(&self) -> Value {
         let links = self.ways();
-        let queueing = self.installation.queueing();
+        let (queueing, ipsec) = (self.installation.queueing(), self.installation.ipsec());
         let (config, lost) = (&self.config, self.flows.lost());
-        let plan =
-            Plan { config, links: &links, lost, queueing, direct: &[], tunnels: &[], splits: None, races: self.races };
+        let plan = Plan {
+            config,
+            links: &links,
+            lost,
+            queueing,
+            ipsec,
+            direct: &[],
+            tunnels: &[],
+            splits: None,
+            races: self.races,
+        };
         let policies = self.config.policies.iter().map(|policy| {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),

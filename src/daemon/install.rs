@@ -15,6 +15,7 @@ pub struct Installation<K> {
     pub kernel: K,
     marks: Marks,
     queueing: Queueing,
+    ipsec: bool,
     /// The families that the kernel has: IPv4, and mostly IPv6.
     families: Vec<bool>,
     loaded: Option<Ruleset>,
@@ -40,7 +41,9 @@ impl<K: Control> Installation<K> {
             }
         }
         let queueing = queueing(&mut kernel)?;
-        Ok(Installation { marks, queueing, families, ..Self::left(kernel) })
+        // A kernel without IPsec has no word for it.
+        let ipsec = kernel.would_load(&test("filter hook postrouting priority 10", "rt ipsec exists accept")).is_ok();
+        Ok(Installation { marks, queueing, ipsec, families, ..Self::left(kernel) })
     }
 
     /// What a daemon that was killed left, as far as [`remove`](Self::remove) has to know it. Asks the kernel for nothing that it
@@ -49,13 +52,18 @@ impl<K: Control> Installation<K> {
         let has = |ipv6: &bool| !kernel.rules(*ipv6).is_err_and(|error| lacks(&error));
         let families = [false, true].into_iter().filter(has).collect();
         let settings = Settings::of(&mut kernel);
-        let (marks, queueing) = (Marks::default(), Queueing::Nft);
+        let (marks, queueing, ipsec) = (Marks::default(), Queueing::Nft, false);
         let (loaded, tables, routes) = (None, Vec::new(), Vec::new());
-        Installation { kernel, marks, queueing, families, loaded, tables, routes, settings }
+        Installation { kernel, marks, queueing, ipsec, families, loaded, tables, routes, settings }
     }
 
     pub fn queueing(&self) -> Queueing {
         self.queueing
+    }
+
+    /// Whether nft can ask if IPsec is going to take a packet.
+    pub fn ipsec(&self) -> bool {
+        self.ipsec
     }
 
     /// Makes the kernel's state what `plan` says; at first over whatever a crash left behind, then step by step, so that
@@ -245,10 +253,11 @@ const NEEDS: [(&str, &str, &str); 3] = [
     ("nat hook postrouting priority 90", "accept", "kmod-nft-nat"),
 ];
 
+fn test(chain: &str, rule: &str) -> String {
+    format!("table inet cheaproute_test {{\n\tchain test {{\n\t\ttype {chain};\n\t\t{rule}\n\t}}\n}}\n")
+}
+
 fn queueing(kernel: &mut impl Control) -> Result<Queueing, Failure> {
-    let test = |chain: &str, rule: &str| {
-        format!("table inet cheaproute_test {{\n\tchain test {{\n\t\ttype {chain};\n\t\t{rule}\n\t}}\n}}\n")
-    };
     // First what there is on nearly every router, so that the last answer is about queueing alone.
     for (chain, rule, package) in NEEDS {
         kernel.would_load(&test(chain, rule)).map_err(|why| format!("{why} ({package} is needed, and nftables)"))?;

@@ -25,7 +25,17 @@ fn links() -> Vec<Link> {
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
-    Plan { config, links, lost: [LinkSet::EMPTY; 2], queueing, direct: &[], tunnels: &[], splits: None, races: 100 }
+    Plan {
+        config,
+        links,
+        lost: [LinkSet::EMPTY; 2],
+        queueing,
+        ipsec: true,
+        direct: &[],
+        tunnels: &[],
+        splits: None,
+        races: 100,
+    }
 }
 
 #[test]
@@ -155,6 +165,13 @@ fn the_remains_of_a_crash_are_taken_away_without_a_daemon() {
     assert_eq!((left.kernel.settings, left.kernel.note), (before.settings, String::new()));
     let deaf = Fake { refuses: Some("table".into()), ..Fake::default() };
     assert!(!Installation::left(deaf).remove(), "something stays");
+}
+
+#[test]
+fn a_kernel_without_ipsec_is_no_hindrance() {
+    assert!(Installation::survey(Fake::default(), MARKS()).unwrap().ipsec());
+    let kernel = Fake { refuses: Some("rt ipsec".into()), ..Fake::default() };
+    assert!(!Installation::survey(kernel, MARKS()).unwrap().ipsec());
 }
 
 #[test]

@@ -15,7 +15,17 @@ fn links() -> Vec<Link> {
 
 fn plan<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
     let queueing = Queueing::Nft;
-    Plan { config, links, lost: [LinkSet::EMPTY; 2], queueing, direct: &[], tunnels: &[], splits: None, races: 100 }
+    Plan {
+        config,
+        links,
+        lost: [LinkSet::EMPTY; 2],
+        queueing,
+        ipsec: true,
+        direct: &[],
+        tunnels: &[],
+        splits: None,
+        races: 100,
+    }
 }
 
 fn values(kernel: &mut Fake, names: &[&str]) -> String {

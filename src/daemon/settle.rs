@@ -91,6 +91,7 @@ impl Daemon {
             links: &ways,
             lost,
             queueing,
+            ipsec: self.installation.ipsec(),
             direct: &direct,
             tunnels: &tunnels,
             splits: Some(&self.place),

@@ -59,6 +59,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         links: &links,
         lost,
         queueing,
+        ipsec: installation.ipsec(),
         direct: &direct,
         tunnels: &tunnels,
         splits: Some(&place),

@@ -56,6 +56,7 @@ impl Daemon {
             links: &links,
             lost,
             queueing,
+            ipsec: self.installation.ipsec(),
             direct: &direct,
             tunnels: &tunnels,
             splits: None,

@@ -67,6 +67,8 @@ pub struct Plan<'a> {
     /// Links that connections of IPv4, and those of IPv6, could take and no longer can.
     pub lost: [LinkSet; 2],
     pub queueing: Queueing,
+    /// Whether nft can ask if IPsec is going to take a packet.
+    pub ipsec: bool,
     /// What the main routing table reaches without a default route: never raced, never steered.
     pub direct: &'a [Prefix],
     /// The devices of peers.

@@ -417,6 +417,10 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
         out.rule(format_args!("goto queue_{number}"));
     }
     out.chain(format_args!("queues"), None);
+    // What a policy of IPsec's takes is seen here before it is encrypted: copies would go as they are.
+    if plan.ipsec {
+        out.rule(format_args!("rt ipsec exists goto plain"));
+    }
     // Another route than a link's, such as a VPN's: there is nothing to race.
     out.rules(&["oifname != @links goto plain", "meta nfproto != @alive goto plain"]);
     if raced > 0 {

@@ -71,6 +71,7 @@ fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
         config,
         links,
         queueing: Queueing::Nft,
+        ipsec: true,
         lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
@@ -201,6 +202,7 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
         config: &config,
         links: &links,
         queueing: Queueing::Xtables,
+        ipsec: true,
         lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
@@ -220,6 +222,9 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
     let native = ruleset(&Plan { queueing: Queueing::Nft, ..plan });
     assert_eq!(native.targets(None).count(), 0);
     assert_eq!(chain(&native.fresh(), "queue_1"), ["queue num 25459 bypass"]);
+    // What a kernel without IPsec has no word for is not said.
+    assert_eq!(chain(&text, "queues")[0], "rt ipsec exists goto plain");
+    assert!(!ruleset(&Plan { ipsec: false, ..plan }).fresh().contains("ipsec"));
     // Targets that no policy wants any more go with their chains.
     assert!(native.after(&rules).contains("delete chain inet cheaproute queue_1\n"));
 }

@@ -49,6 +49,7 @@ fn plan<'a>(config: &'a config::Config, links: &'a [Link], tunnels: &'a [Tunnel]
         links,
         lost: [LinkSet::EMPTY; 2],
         queueing: Queueing::Nft,
+        ipsec: true,
         direct: &[],
         tunnels,
         splits: None,
