@@ -14,7 +14,6 @@ use crate::steer::Plan;
 const MOST: usize = 512;
 
 const FILTER: &str = "net/ipv4/conf/all/rp_filter";
-const LOST: &str = "answers may be lost";
 const IPV6_FORWARD: &str = "net/ipv6/conf/all/forwarding";
 
 /// Settings that we changed, in the order of the changes.
@@ -131,7 +130,7 @@ impl Settings {
         let lost = plan.links.iter().any(works)
             && !plan.links.iter().any(|link| link.is_main(true))
             && kernel.setting(FILTER).is_ok_and(|filter| filter != "0")
-            && !kernel.snapshot().is_ok_and(|now| now.routes.iter().any(is_default));
+            && kernel.snapshot().is_ok_and(|now| !now.routes.iter().any(is_default));
         if lost && !self.told[1] {
             logging::warn!(
                 "{FILTER} is on, and the main table has no default route: the kernel drops all IPv4 answers; set it to 0"
@@ -150,15 +149,14 @@ impl Settings {
         let strict: &[&str] = if filter == "1" { &["0", "1"] } else { &["1"] };
         // Even a loose one drops what no route of the main table leads back to: all answers, while the link is down that had
         // the only default route. With one, it drops nothing; so a link needs none.
-        let links: (&[&str], _) = if matches!(&*filter, "1" | "2") { (strict, "2") } else { (&["1", "2"], "0") };
-        for link in plan.links.iter().filter(|link| link.ifindex != 0) {
-            wish(format!("net/ipv4/conf/{}/rp_filter", link.device), links.0, links.1, LOST);
-        }
+        let (from, to): (&[&str], _) = if matches!(&*filter, "1" | "2") { (strict, "2") } else { (&["1", "2"], "0") };
+        let links = plan.links.iter().filter(|link| link.ifindex != 0).map(|link| (&link.device, from, to));
         let split: &[String] = plan.splits.map_or(&[], |place| &place.devices);
         // A peer's device has no default route in the main table either; those of servers are no links.
         let servers = plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() && tunnel.index != 0);
-        for device in split.iter().chain(servers.map(|tunnel| &tunnel.device)) {
-            wish(format!("net/ipv4/conf/{device}/rp_filter"), strict, "2", LOST);
+        let others = split.iter().chain(servers.map(|tunnel| &tunnel.device)).map(|device| (device, strict, "2"));
+        for (device, from, to) in links.chain(others) {
+            wish(format!("net/ipv4/conf/{device}/rp_filter"), from, to, "answers may be lost");
         }
         // The two addresses of a receiver may be in one network: each device is to answer for its own only.
         let filtered = all("arp_filter") == "1";

@@ -316,3 +316,23 @@ pub fn address(value: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_ends_halfway_is_an_error() {
+        let end = |kind: i32, body: &[u8]| {
+            let message = Message::new(kind as u16, 0, body);
+            let answer = Messages(message.bytes()).next().unwrap();
+            answer.error().map(|done| done.err().and_then(|error| error.raw_os_error()))
+        };
+        assert_eq!(end(libc::NLMSG_DONE, &0i32.to_ne_bytes()), Some(None));
+        assert_eq!(end(libc::NLMSG_DONE, &[]), Some(None));
+        for kind in [libc::NLMSG_DONE, libc::NLMSG_ERROR] {
+            assert_eq!(end(kind, &(-libc::ENOMEM).to_ne_bytes()), Some(Some(libc::ENOMEM)));
+        }
+        assert_eq!(end(libc::RTM_NEWRULE.into(), &(-libc::ENOMEM).to_ne_bytes()), None);
+    }
+}
