@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use lab::{Namespace, Server, connect, veth};
-use support::{Bed, SERVERS, config, datagrams};
+use support::{Bed, SERVERS, config, datagrams, eventually};
 
 const LIMIT: Duration = Duration::from_secs(4);
 
@@ -81,6 +81,49 @@ fn what_another_programs_rules_lead_away_is_no_links() {
         stream.read_exact(&mut [0; 5]).unwrap();
         let marked = |line: &String| line.contains("dst=192.0.2.1 ") && !line.contains("mark=0 ");
         assert!(!lab::conntrack_entries(bed.lab.router()).iter().any(marked), "it is no link's");
+    }
+}
+
+/// Our rules come before theirs, so that what they lead away must have no mark of ours: Tailscale's table, wg-quick's, and those of
+/// policies by marks.
+#[test]
+fn what_other_programs_rules_lead_elsewhere_goes_there() {
+    need_lab!();
+    for more in ["", FIRST] {
+        let lab = Bed::builder(&[5, 10]).build();
+        let near = neighbour(lab.router());
+        near.sh("ip address add 192.0.2.1/32 dev lo; ip address add 198.51.100.1/32 dev lo; ip -6 address add 2001:db8:51::1 dev lo");
+        lab.router()
+            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev near0 table 52; ip rule add lookup 52 priority 5270");
+        let text =
+            config(&["", ""], more).replacen("option log_level", "option local_traffic '1'\n option log_level", 1);
+        let bed = Bed::on(lab, &text);
+        let (client, router) = (bed.lab.client(), bed.lab.router());
+        let server = Server::tcp(&near, ([192, 0, 2, 1], 80));
+        for host in [client, router] {
+            let connected = connect(host, server.address(), LIMIT);
+            assert!(connected.is_ok(), "{more}, {}: {connected:?}", host.name());
+        }
+        // All else takes the links as ever.
+        let outside = bed.server(ASKED, 80);
+        assert_eq!(bed.link_taken(&outside), 1);
+        // What comes later counts as well: a policy by marks, of which the client's firewall knows.
+        router.sh("nft add chain inet fw pbr '{ type filter hook prerouting priority mangle; }'
+            nft add rule inet fw pbr iifname lan0 tcp dport 81 meta mark set 0x10000
+            ip route add default via 10.78.0.2 dev near0 table 53; ip rule add fwmark 0x10000/0xff0000 lookup 53 priority 29999");
+        eventually("new rules", || router.sh("nft list chain inet cheaproute new").contains("0x00ff0000"));
+        let there = Server::tcp(&near, (ASKED, 81));
+        let connected = connect(client, there.address(), LIMIT);
+        assert!(connected.is_ok(), "{more}: {connected:?}");
+        // A tunnel for all that its own packets do not have the mark of.
+        router.sh("ip rule add not fwmark 0xca6c lookup 53 priority 32764
+            ip rule add lookup main suppress_prefixlength 0 priority 32763");
+        eventually("new rules", || connect(client, (ASKED, 82), LIMIT).is_err());
+        let all = Server::tcp(&near, (ASKED, 83));
+        eventually("through the tunnel", || connect(client, all.address(), LIMIT).is_ok());
+        router.sh("ip rule del priority 32764; ip rule del priority 29999; ip rule del priority 5270; ip rule del priority 32763");
+        eventually("the links", || !router.sh("nft list chain inet cheaproute new").contains("fib daddr . mark"));
+        assert_eq!(bed.link_taken(&outside), 1);
     }
 }
 

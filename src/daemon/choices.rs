@@ -26,6 +26,7 @@ impl Daemon {
             ipsec,
             direct: &[],
             tunnels: &[],
+            foreign: None,
             splits: None,
             races: self.races,
         };

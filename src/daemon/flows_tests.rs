@@ -55,8 +55,18 @@ impl Bench {
     fn refresh(&mut self, config: &Config, links: &[Link]) -> usize {
         self.flows.note(links);
         let (queueing, lost) = (Queueing::Nft, self.flows.lost());
-        let plan =
-            Plan { config, links, lost, queueing, ipsec: true, direct: &[], tunnels: &[], splits: None, races: 10 };
+        let plan = Plan {
+            config,
+            links,
+            lost,
+            queueing,
+            ipsec: true,
+            direct: &[],
+            tunnels: &[],
+            foreign: None,
+            splits: None,
+            races: 10,
+        };
         self.installation.apply(&plan).unwrap();
         self.done = !self.flows.settle(&mut self.installation, &plan);
         self.flows().len()

@@ -4,12 +4,12 @@
 use std::io;
 
 use super::settings::Settings;
-use crate::kernel::{Control, Failure, PROTOCOL, Route, Rule};
+use crate::kernel::{Control, Device, Failure, PROTOCOL, Route, Rule, Snapshot};
 use crate::link::{Link, Marks};
 use crate::linux::{lacks, passes};
 use crate::logging;
 use crate::split::place::Table;
-use crate::steer::{self, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
+use crate::steer::{self, Foreign, Plan, Queueing, Ruleset, TABLE, Target, table, tunnel};
 
 pub struct Installation<K> {
     pub kernel: K,
@@ -120,6 +120,27 @@ impl<K: Control> Installation<K> {
         }
         self.settings.restore(&mut self.kernel);
         all
+    }
+
+    /// What somebody else's ip rules lead away; nothing, where nobody has any.
+    pub fn foreign(&mut self, now: &Snapshot) -> io::Result<Option<Foreign>> {
+        let mut foreign = Foreign::default();
+        for ipv6 in self.families.clone() {
+            for (rule, by) in self.kernel.rules(ipv6)? {
+                match rule.mask {
+                    _ if by == PROTOCOL || KERNELS.contains(&rule.table) => {}
+                    0 => foreign.others[usize::from(ipv6)] |= rule.preference > tunnel::TABLE,
+                    mask => foreign.marks.push((!ipv6, rule.mark, mask)),
+                }
+            }
+        }
+        if foreign == Foreign::default() {
+            return Ok(None);
+        }
+        let is_default =
+            |device: &&Device| now.routes.iter().any(|route| route.destination.1 == 0 && route.device == device.index);
+        foreign.defaults = now.devices.iter().filter(is_default).map(|device| device.name.clone()).collect();
+        Ok(Some(foreign))
     }
 
     /// The ip rules that lead from marks, and from sources, to tables.
@@ -243,6 +264,9 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// None, and the kernel's own: default, main and local (linux/rtnetlink.h).
+const KERNELS: [u32; 4] = [0, 253, 254, 255];
 
 const FILTER: &str = "filter hook forward priority 10";
 

@@ -33,6 +33,7 @@ fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'
         ipsec: true,
         direct: &[],
         tunnels: &[],
+        foreign: None,
         splits: None,
         races: 100,
     }
@@ -165,6 +166,40 @@ fn the_remains_of_a_crash_are_taken_away_without_a_daemon() {
     assert_eq!((left.kernel.settings, left.kernel.note), (before.settings, String::new()));
     let deaf = Fake { refuses: Some("table".into()), ..Fake::default() };
     assert!(!Installation::left(deaf).remove(), "something stays");
+}
+
+#[test]
+fn rules_of_others_are_told_apart() {
+    let rule = |preference, mark, mask, table| Rule { preference, source: None, mark, mask, table, suppress: None };
+    let mut kernel = Fake::default();
+    kernel.snapshot.devices.push(Device {
+        index: 9,
+        name: "usb0".into(),
+        mtu: 1500,
+        running: true,
+        received: 0,
+        sent: 0,
+    });
+    let mut installation = Installation::survey(kernel, MARKS()).unwrap();
+    // The kernel's own, ours, and what leads nowhere; and who comes before us need not be asked for.
+    for (rule, by) in [
+        (rule(32766, 0, 0, 254), 2),
+        (rule(4001, 1, 1, 4001), PROTOCOL),
+        (rule(5000, 0, 0, 0), 0),
+        (rule(220, 0, 0, 220), 0),
+    ] {
+        installation.kernel.rules.push((false, rule, by));
+    }
+    let now = installation.kernel.snapshot().unwrap();
+    assert_eq!(installation.foreign(&now).unwrap(), None);
+    installation.kernel.rules.push((true, rule(5270, 0, 0, 52), 0));
+    installation.kernel.rules.push((false, rule(100, 0x10000, 0xff0000, 7), 0));
+    let mut now = now;
+    let (destination, gateway) = (([0, 0, 0, 0].into(), 0), None);
+    now.routes.push(Route { destination, gateway, device: 9, metric: 0 });
+    let defaults = vec!["usb0".to_owned()];
+    let wanted = Foreign { marks: vec![(true, 0x10000, 0xff0000)], others: [false, true], defaults };
+    assert_eq!(installation.foreign(&now).unwrap(), Some(wanted));
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn plan<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
         ipsec: true,
         direct: &[],
         tunnels: &[],
+        foreign: None,
         splits: None,
         races: 100,
     }

@@ -84,6 +84,8 @@ impl Daemon {
         let direct = direct(&snapshot, &self.config.splits, &tunnels);
         self.place(&links, &snapshot);
         let queueing = self.installation.queueing();
+        let foreign =
+            self.installation.foreign(&snapshot).map_err(|error| format!("cannot read the ip rules: {error}"))?;
         self.flows.note(&ways);
         let (config, lost) = (&self.config, self.flows.lost());
         let plan = Plan {
@@ -94,6 +96,7 @@ impl Daemon {
             ipsec: self.installation.ipsec(),
             direct: &direct,
             tunnels: &tunnels,
+            foreign: foreign.as_ref(),
             splits: Some(&self.place),
             races: self.races,
         };

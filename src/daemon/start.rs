@@ -53,6 +53,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         links.push(way);
     }
     let races = capacity(sysctl::memory());
+    let foreign = installation.foreign(&snapshot).map_err(cannot)?;
     let (lost, queueing) = ([LinkSet::EMPTY; 2], installation.queueing());
     let plan = Plan {
         config: &config,
@@ -62,6 +63,7 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         ipsec: installation.ipsec(),
         direct: &direct,
         tunnels: &tunnels,
+        foreign: foreign.as_ref(),
         splits: Some(&place),
         races,
     };

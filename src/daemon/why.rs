@@ -59,6 +59,7 @@ impl Daemon {
             ipsec: self.installation.ipsec(),
             direct: &direct,
             tunnels: &tunnels,
+            foreign: None,
             splits: None,
             races: self.races,
         };

@@ -200,6 +200,10 @@ impl AsFd for Changes {
 /// `linux/rtnetlink.h`: the groups 8 and 19, `RTNLGRP_IPV4_RULE` and `RTNLGRP_IPV6_RULE`, as bits.
 const RTMGRP_RULES: libc::c_int = 1 << 7 | 1 << 18;
 
+/// `linux/fib_rules.h`.
+const FR_ACT_TO_TBL: u8 = 1;
+const FIB_RULE_INVERT: u32 = 2;
+
 /// `linux/rtnetlink.h`: the gateway is on the device, whatever the addresses say.
 const RTNH_F_ONLINK: u32 = 4;
 
@@ -329,6 +333,9 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
     }
     let table = u32::from(*answer.body.get(4)?);
     let length = *answer.body.get(2)?;
+    // What leads to no table, such as `unreachable`, has none here; what is meant for all others has no mark.
+    let leads = answer.body.get(7) == Some(&FR_ACT_TO_TBL);
+    let inverted = number(answer.body.get(8..)?)? & FIB_RULE_INVERT != 0;
     let mut rule = Rule { preference: 0, source: None, mark: 0, mask: 0, table, suppress: None };
     let mut protocol = 0;
     for (kind, value) in answer.attributes(12) {
@@ -344,5 +351,7 @@ fn rule(answer: &Answer) -> Option<(Rule, u8)> {
             _ => {}
         }
     }
+    rule.table = if leads { rule.table } else { 0 };
+    rule.mask = if inverted { 0 } else { rule.mask };
     Some((rule, protocol))
 }

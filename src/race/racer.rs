@@ -129,12 +129,12 @@ impl<S: BuildHasher> Racer<S> {
         }
     }
 
-    /// What [`Action::Establish`] asked for is done.
+    /// What [`super::Action::Establish`] asked for is done.
     pub fn established(&mut self, id: RaceId, actions: &mut Actions) {
         self.settle(id, actions, true);
     }
 
-    /// What [`Action::Establish`] asked for cannot be: the address and port belong to another connection. Who learns this
+    /// What [`super::Action::Establish`] asked for cannot be: the address and port belong to another connection. Who learns this
     /// late may have said [`Racer::established`] before.
     pub fn taken(&mut self, id: RaceId, actions: &mut Actions) {
         self.settle(id, actions, false);

@@ -3,7 +3,7 @@
 //! # The life of a forwarded connection's first packet, by netfilter hook
 //! | hook, priority | chain | what happens |
 //! |---|---|---|
-//! | prerouting, mangle | `classify` | the first matching rule's policy writes the mark: a link, and "to be queued" if it is raced |
+//! | prerouting, mangle + 1 | `classify` | the first matching rule's policy writes the mark: a link, and "to be queued" if it is raced |
 //! | (routing) | | an ip rule leads from the link's mark to its table |
 //! | postrouting, mangle - 10 | `leave` | after the user's firewall accepted it: a packet to be queued goes to the daemon, while that is alive; of all others that begin a flow, the link is written to the conntrack entry |
 //! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
@@ -18,14 +18,17 @@ use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId, LinkSet};
 use crate::split::place::Place;
 
+mod foreign;
 mod known;
 mod policy;
 mod rule;
 mod ruleset;
+mod translated;
 pub mod tunnel;
 pub mod why;
 mod writer;
 
+pub use foreign::Foreign;
 pub use known::{can_move, returns};
 pub use policy::{best, raced_policies};
 pub use ruleset::{Ruleset, Target, removal, ruleset};
@@ -73,6 +76,8 @@ pub struct Plan<'a> {
     pub direct: &'a [Prefix],
     /// The devices of peers.
     pub tunnels: &'a [Tunnel],
+    /// What somebody else's ip rules lead away, if there are any.
+    pub foreign: Option<&'a Foreign>,
     /// What the daemon puts up for splits, if anything.
     pub splits: Option<&'a Place>,
     /// The most races in flight.

@@ -9,7 +9,10 @@ use crate::split;
 use crate::text::commas;
 
 use super::writer::Writer;
-use super::{ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, known, policy, raced_policies, rule, tunnel};
+use super::{
+    ALIVE_SECONDS, EXPECT_SECONDS, Plan, QUEUE, Queueing, TABLE, foreign, known, policy, raced_policies, rule,
+    translated, tunnel,
+};
 
 /// A ruleset, to be loaded in one of two ways.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -273,7 +276,7 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
 
 /// What is no single host's address elsewhere. (Not `!= unicast`: for IPv6 nft asks all of the routing, with the packet's source, and OpenWrt's
 /// default route is none for clients whose address the router has to translate. A link's table has one.)
-const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole, prohibit }";
+pub(super) const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole, prohibit }";
 
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
@@ -282,12 +285,13 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule(format_args!("ct state != new return"));
     out.rule(format_args!("{NO_HOST} return"));
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
+    foreign::write(out, plan);
     tunnel::write_routes(out, plan);
     out.rule(format_args!("goto rules"));
     // Who is not served keeps what it has: from when it was, or what came to it from outside.
     out.chain(format_args!("unserved"), None);
     known::write(out, plan, false);
-    out.chain(format_args!("classify"), Some("filter hook prerouting priority mangle"));
+    out.chain(format_args!("classify"), Some("filter hook prerouting priority mangle + 1"));
     for link in with_devices(plan) {
         out.rule(format_args!("iifname \"{}\" accept", link.device));
     }
@@ -303,7 +307,7 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
         out.rules(&["ct state != new return", "ip saddr @ipv4_direct return", "ip6 saddr @ipv6_direct return"]);
         out.rule(format_args!("goto save_{}", link.id));
     }
-    write_translated(out, plan);
+    translated::write(out, plan);
     // Chains of type nat see a flow's first packet only: what happens here costs the others nothing. A race's winner is
     // translated as its conntrack entry says, but only where any such chain stands: it puts up the hooks of both families
     // (nf_nat_register_fn). The user's firewall may have none, or only IPv4's.
@@ -326,32 +330,6 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rule(format_args!("goto asked"));
 }
 
-/// What a firewall sends elsewhere, after it was classified by the address that the client asked for: to the router itself or
-/// to a neighbour, it goes the plain way; to another host, it keeps its link, and is not raced, since the daemon would ask that
-/// host in the name of the one that the client knows.
-fn write_translated(out: &mut Writer, plan: &Plan) {
-    let marks = plan.config.main.mark_mask;
-    let (mark, link) = (out.set_mark(marks.mask(), 0), out.set_ct_mark(marks.link_mask(), 0));
-    let stage = out.set_mark(marks.stage_mask(), 0);
-    out.chain(format_args!("near"), None);
-    out.rule(format_args!("{link}"));
-    out.rule(format_args!("{mark} accept"));
-    let write = |out: &mut Writer, name: &str, hook: &str| {
-        out.chain(format_args!("{name}"), Some(hook));
-        out.rules(&["ct state != new accept", "ct status & dnat == 0 accept"]);
-        out.rule(format_args!("meta mark & {:#010x} == 0 accept", marks.mask()));
-        out.rule(format_args!("{NO_HOST} goto near"));
-        out.rules(&["ip daddr @ipv4_direct goto near", "ip6 daddr @ipv6_direct goto near"]);
-        out.rule(format_args!("{link}"));
-        out.rule(format_args!("{stage}"));
-    };
-    // None of type nat: such ones are not called any more once a translation is set up.
-    write(out, "translated", "filter hook prerouting priority dstnat + 1");
-    if plan.config.main.local_traffic {
-        write(out, "translated_local", "route hook output priority -99");
-    }
-}
-
 /// The router's own connections keep the link that their program asked for: by the address of another link than the one that
 /// the main table leads them to, or by a device that it does not lead them to. (Of its own device nobody can tell.)
 fn write_asked(out: &mut Writer, plan: &Plan) {
@@ -365,11 +343,15 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
-            out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
-            // Nor does a peer's route lead it elsewhere.
-            for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
-                if !tunnel.routes(ipv4).is_empty() {
-                    out.rule(format_args!("{ip} saddr {address} oifname \"{}\" goto link_{id}", tunnel.device));
+            // Two modems of one make may give out the same: then it says nothing.
+            if !plan.links.iter().any(|other| other.id != id && other.address(like) == Some(address)) {
+                out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+                // Nor does a peer's route lead it elsewhere.
+                for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
+                    if !tunnel.routes(ipv4).is_empty() {
+                        let tunnel = &tunnel.device;
+                        out.rule(format_args!("{ip} saddr {address} oifname \"{tunnel}\" goto link_{id}"));
+                    }
                 }
             }
             if local && !link.is_main(ipv4) {
@@ -381,6 +363,10 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
         }
     }
     if local {
+        let foreign = plan.foreign.map(|foreign| foreign.known_devices(plan)).filter(|devices| !devices.is_empty());
+        if let Some(devices) = foreign {
+            out.rule(format_args!("oifname != {{ {devices} }} return"));
+        }
         out.rule(format_args!("goto rules"));
     }
 }
@@ -442,7 +428,7 @@ fn by_device(links: &[&Link], verdict: &str) -> String {
 }
 
 /// Links whose device is known; of two that share one, the first.
-fn with_devices<'p>(plan: &Plan<'p>) -> Vec<&'p Link> {
+pub(super) fn with_devices<'p>(plan: &Plan<'p>) -> Vec<&'p Link> {
     let mut with: Vec<&Link> = Vec::new();
     for link in plan.links {
         if !link.device.is_empty() && with.iter().all(|other| other.device != link.device) {

@@ -75,6 +75,7 @@ fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
         lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
+        foreign: None,
         splits: None,
         races: 10,
     }
@@ -206,6 +207,7 @@ fn without_nft_queue_the_queues_chains_are_left_for_targets() {
         lost: [LinkSet::EMPTY; 2],
         direct: &[],
         tunnels: &[],
+        foreign: None,
         splits: None,
         races: 10,
     };
@@ -302,6 +304,44 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
     assert!(
         chain(&all, "moved_1")[0].starts_with("tcp flags & rst == 0") && chain(&all, "moved_1")[0].ends_with(reset)
     );
+}
+
+#[test]
+fn what_others_rules_lead_away_is_not_steered() {
+    let (mut config, links) = sample();
+    config.main.local_traffic = true;
+    let new = |plan: &Plan| {
+        let all = ruleset(plan).fresh();
+        let rules = |name| chain(&all, name).iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>();
+        (rules("new"), rules("asked"))
+    };
+    let plan = plan_of(&config, &links);
+    let (before, own) = new(&plan);
+    let mut foreign = Foreign { marks: vec![(true, 1, 3)], others: [false, true], defaults: vec!["usb0".into()] };
+    let (rules, asked) = new(&Plan { foreign: Some(&foreign), ..plan });
+    let devices = r#"{ "usb0", "wan1", "wan2", "wan3" }"#;
+    let added = [
+        "meta nfproto ipv4 meta mark & 0x00000003 == 0x00000001 return".to_owned(),
+        format!("meta nfproto ipv6 fib daddr . mark oif exists fib daddr . mark oifname != {devices} return"),
+    ];
+    let at = before.len() - 1;
+    assert_eq!(rules, [&before[..at], &added, &before[at..]].concat());
+    let at = own.len() - 1;
+    assert_eq!(asked, [&own[..at], &[format!("oifname != {devices} return")], &own[at..]].concat());
+    // An empty set is no set.
+    foreign.defaults.clear();
+    let none = new(&Plan { foreign: Some(&foreign), links: &[], ..plan });
+    assert!(![none.0, none.1].concat().iter().any(|rule| rule.contains("oifname")));
+}
+
+/// Two modems of one make: each packet of the router's own by the main one met the rule of the other.
+#[test]
+fn an_address_that_two_links_have_asks_for_none() {
+    let (config, mut links) = sample();
+    links[1].ipv4 = links[0].ipv4;
+    let all = ruleset(&plan_of(&config, &links)).fresh();
+    let asked = chain(&all, "asked").join("\n");
+    assert!(!asked.contains("saddr 203.0.113.1 ") && asked.contains("saddr 203.0.113.3 "), "{asked}");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn plan<'a>(config: &'a config::Config, links: &'a [Link], tunnels: &'a [Tunnel]
         ipsec: true,
         direct: &[],
         tunnels,
+        foreign: None,
         splits: None,
         races: 10,
     }
