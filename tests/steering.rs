@@ -308,6 +308,21 @@ fn the_routers_own_servers_answer_through_the_link_that_asked() {
     }
 }
 
+/// A WireGuard server's answers are routed by their source, before any mark could be on them.
+#[test]
+fn what_has_a_links_address_is_routed_by_that_link() {
+    need_lab!();
+    let bed = Bed::new(&[2, 20]);
+    for (address, client, server) in [(lab::router4(2), CLIENT4, SERVERS[0]), (lab::router6(2), CLIENT6, SERVERS[1])] {
+        let way = |to: IpAddr| bed.lab.router().sh(&format!("ip route get {to} from {address}"));
+        assert!(way(server).contains(" dev wan2 "), "{}", way(server));
+        // But for neighbours.
+        assert!(way(client).contains(" dev lan0 "), "{}", way(client));
+    }
+    let left = bed.lab.router().sh("ip rule; ip -6 rule");
+    assert_eq!(left.matches("from 10.77.2.2 ").count() + left.matches("from fd77:2::2 ").count(), 4, "{left}");
+}
+
 #[test]
 fn the_routers_own_errors_reach_the_client() {
     need_lab!();

@@ -2,10 +2,11 @@
 //! changed as a whole, taken down without a trace.
 
 use std::io;
+use std::net::IpAddr;
 
 use super::settings::Settings;
 use crate::kernel::{Control, Device, Failure, PROTOCOL, Route, Rule, Snapshot};
-use crate::link::{Link, Marks};
+use crate::link::{Link, MAX_LINKS, Marks};
 use crate::linux::{lacks, passes};
 use crate::logging;
 use crate::split::place::Table;
@@ -161,7 +162,8 @@ impl<K: Control> Installation<K> {
             table: table.number,
             suppress: None,
         };
-        plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split)).collect()
+        let marked = plan.links.iter().map(rule).chain(split_tables(plan).iter().map(split));
+        marked.chain(plan.links.iter().flat_map(|link| by_address(plan, link))).collect()
     }
 
     fn route(&mut self, plan: &Plan) -> io::Result<()> {
@@ -244,6 +246,24 @@ fn split_tables<'a>(plan: &Plan<'a>) -> &'a [Table] {
     plan.splits.map_or(&[], |place| &place.tables)
 }
 
+/// What has a link's address leaves by that link, but for neighbours: a WireGuard server's answers are routed by it before any mark
+/// could be on them. Not where two links have that address, or a split has a table for it.
+fn by_address(plan: &Plan, link: &Link) -> Vec<Rule> {
+    let first = BY_ADDRESS + 2 * (u32::from(link.id.number()) - 1);
+    let sides = [link.ipv4.map(|side| IpAddr::from(side.address)), link.ipv6.map(|side| side.address.into())];
+    let is_shared = |source: &IpAddr| {
+        let other = |other: &Link| other.id != link.id && other.address(*source) == Some(*source);
+        plan.links.iter().any(other) || split_tables(plan).iter().any(|table| table.source == *source)
+    };
+    let own = sides.into_iter().flatten().filter(|source| !plan.is_peer(link.id) && !is_shared(source));
+    own.flat_map(|source| {
+        let rule =
+            |preference, table, suppress| Rule { preference, source: Some(source), mark: 0, mask: 0, table, suppress };
+        [rule(first, tunnel::MAIN, Some(0)), rule(first + 1, table(link.id), None)]
+    })
+    .collect()
+}
+
 /// Another tool's rule that would fight with ours over the same packets.
 fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     if by == PROTOCOL || rule.mask == 0 {
@@ -264,6 +284,9 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// The preferences of rules by links' addresses: two for each, after those by marks and before those of peers.
+const BY_ADDRESS: u32 = steer::BASE + 1 + MAX_LINKS as u32;
 
 /// None, and the kernel's own: default, main and local (linux/rtnetlink.h).
 const KERNELS: [u32; 4] = [0, 253, 254, 255];

@@ -4,6 +4,7 @@ use crate::config::{self, Config};
 use crate::kernel::Device;
 use crate::kernel::fake::Fake;
 use crate::link::LinkSet;
+use crate::split::place::Place;
 use crate::steer::Tunnel;
 
 const MARKS: fn() -> Marks = Marks::default;
@@ -52,7 +53,11 @@ fn what_is_put_up_is_taken_down() {
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
     installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
     let kernel = &installation.kernel;
-    assert_eq!(kernel.rules.len(), 1 + 2 * 2, "one rule for each link in each family");
+    assert_eq!(
+        kernel.rules.len(),
+        1 + 2 * 2 + 2 * 2,
+        "one rule for each link in each family, and two for its IPv4 address"
+    );
     assert_eq!(kernel.routes.iter().map(|(_, table, ..)| *table).collect::<Vec<_>>(), [4001, 4002]);
     assert_eq!(kernel.loaded.len(), 1);
     assert!(kernel.settings.contains(&("net/ipv4/conf/wan1/rp_filter".into(), "0".into())));
@@ -166,6 +171,27 @@ fn the_remains_of_a_crash_are_taken_away_without_a_daemon() {
     assert_eq!((left.kernel.settings, left.kernel.note), (before.settings, String::new()));
     let deaf = Fake { refuses: Some("table".into()), ..Fake::default() };
     assert!(!Installation::left(deaf).remove(), "something stays");
+}
+
+#[test]
+fn what_has_a_links_address_alone_is_routed_by_it() {
+    let (config, mut links) = (config(), links());
+    let installation = Installation::survey(Fake::default(), MARKS()).unwrap();
+    let by_address = |links: &[Link], splits| {
+        let plan = Plan { splits, ..plan(&config, links, Queueing::Nft) };
+        let rules = installation.rules(&plan).into_iter().filter(|rule| rule.mask == 0);
+        rules.map(|rule| (rule.preference, rule.table, rule.suppress)).collect::<Vec<_>>()
+    };
+    let all = [(4016, 254, Some(0)), (4017, 4001, None), (4018, 254, Some(0)), (4019, 4002, None)];
+    assert_eq!(by_address(&links, None), all);
+    // A split's receiver has a table for it.
+    let source = links[0].ipv4.unwrap().address.into();
+    let table = Table { number: 4052, source, routes: Vec::new() };
+    let place = Place { tables: vec![table], ..Place::default() };
+    assert_eq!(by_address(&links, Some(&place)), [(4052, 4052, None), all[2], all[3]]);
+    // Of two modems of one make nobody knows which is meant.
+    links[1].ipv4 = links[0].ipv4;
+    assert_eq!(by_address(&links, None), []);
 }
 
 #[test]
@@ -301,7 +327,7 @@ fn peers_have_a_table_and_a_server_forwards() {
         [(4051, 8), (4051, 8)]
     );
     for ipv6 in [false, true] {
-        let ours = kernel.rules.iter().filter(|(six, rule, _)| *six == ipv6 && rule.mask == 0);
+        let ours = kernel.rules.iter().filter(|(six, rule, _)| *six == ipv6 && rule.mask == 0 && rule.source.is_none());
         let ours: Vec<(u32, u32, Option<u32>)> =
             ours.map(|(_, rule, _)| (rule.preference, rule.table, rule.suppress)).collect();
         assert_eq!(ours, [(4050, 254, Some(0)), (4051, 4051, None)]);
@@ -316,7 +342,7 @@ fn peers_have_a_table_and_a_server_forwards() {
     }
     installation.apply(&Plan { tunnels: &down, ..plan }).unwrap();
     assert_eq!(installation.kernel.copied, []);
-    assert!(installation.kernel.rules.iter().all(|(_, rule, _)| rule.mask != 0));
+    assert!(installation.kernel.rules.iter().all(|(_, rule, _)| rule.mask != 0 || rule.source.is_some()));
     installation.apply(&Plan { tunnels: &up, ..plan }).unwrap();
     installation.remove();
     let mut after = installation.kernel;

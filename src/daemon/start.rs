@@ -68,7 +68,8 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
         races,
     };
     for rule in installation.rules(&plan) {
-        let _ = writeln!(text, "# ip rule, both families: {rule}");
+        let family = if rule.source.is_none() { ", both families" } else { "" };
+        let _ = writeln!(text, "# ip rule{family}: {rule}");
     }
     text += &steer::ruleset(&plan).fresh();
     Ok(text)

@@ -18,7 +18,7 @@ use super::writer::Writer;
 pub const TABLE: u32 = 4051;
 
 /// The kernel's main table (`RT_TABLE_MAIN`, linux/rtnetlink.h).
-const MAIN: u32 = 254;
+pub const MAIN: u32 = 254;
 
 /// A peer's device.
 #[derive(Clone, PartialEq, Eq, Debug)]
