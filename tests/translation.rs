@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use lab::{Namespace, Server, connect, veth};
@@ -49,9 +49,7 @@ fn what_the_firewall_sends_elsewhere_arrives_there() {
         for (port, tcp, udp) in [(53, &here.0, Some(&here.1)), (443, &there.0, Some(&there.1)), (83, &by, None)] {
             let (mut stream, _) = connect(bed.lab.client(), (ASKED, port), LIMIT)
                 .unwrap_or_else(|error| panic!("port {port}, {more}: {error}"));
-            stream.set_read_timeout(Some(LIMIT)).unwrap();
-            stream.write_all(b"hello").unwrap();
-            stream.read_exact(&mut [0; 5]).unwrap();
+            echo(&mut stream);
             assert_eq!(tcp.accepted(), 1, "port {port}");
             let Some(udp) = udp else { continue };
             let socket = datagrams(bed.lab.client(), (ASKED, port).into());
@@ -76,9 +74,7 @@ fn what_another_programs_rules_lead_away_is_no_links() {
         let bed = Bed::on(lab, &config(&["", ""], more));
         let server = Server::tcp(&near, ([192, 0, 2, 1], 80));
         let (mut stream, _) = connect(bed.lab.client(), server.address(), LIMIT).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.write_all(b"hello").unwrap();
-        stream.read_exact(&mut [0; 5]).unwrap();
+        echo(&mut stream);
         let marked = |line: &String| line.contains("dst=192.0.2.1 ") && !line.contains("mark=0 ");
         assert!(!lab::conntrack_entries(bed.lab.router()).iter().any(marked), "it is no link's");
     }
@@ -142,4 +138,10 @@ fn traceroute_sees_the_hops() {
     let (second, third) = (ping(2), ping(3));
     assert!(second.contains(&format!("From {}", lab::gateway4(1))) && second.contains("exceeded"), "{second}");
     assert!(third.contains("1 received"), "{third}");
+}
+
+fn echo(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"hello").unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
 }

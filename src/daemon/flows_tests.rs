@@ -1,7 +1,6 @@
 use super::*;
 use crate::config::{self, Config};
 use crate::kernel::fake::Fake;
-use crate::steer::Queueing;
 
 fn config(a: &str, policies: &str) -> Config {
     let text = format!(
@@ -54,19 +53,7 @@ impl Bench {
     /// What the daemon does when something changed; how many of the kernel's connections are left.
     fn refresh(&mut self, config: &Config, links: &[Link]) -> usize {
         self.flows.note(links);
-        let (queueing, lost) = (Queueing::Nft, self.flows.lost());
-        let plan = Plan {
-            config,
-            links,
-            lost,
-            queueing,
-            ipsec: true,
-            direct: &[],
-            tunnels: &[],
-            foreign: None,
-            splits: None,
-            races: 10,
-        };
+        let plan = Plan { lost: self.flows.lost(), ..Plan::example(config, links) };
         self.installation.apply(&plan).unwrap();
         self.done = !self.flows.settle(&mut self.installation, &plan);
         self.flows().len()

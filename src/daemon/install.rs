@@ -251,11 +251,11 @@ fn split_tables<'a>(plan: &Plan<'a>) -> &'a [Table] {
 fn by_address(plan: &Plan, link: &Link) -> Vec<Rule> {
     let first = BY_ADDRESS + 2 * (u32::from(link.id.number()) - 1);
     let sides = [link.ipv4.map(|side| IpAddr::from(side.address)), link.ipv6.map(|side| side.address.into())];
-    let is_shared = |source: &IpAddr| {
-        let other = |other: &Link| other.id != link.id && other.address(*source) == Some(*source);
-        plan.links.iter().any(other) || split_tables(plan).iter().any(|table| table.source == *source)
-    };
-    let own = sides.into_iter().flatten().filter(|source| !plan.is_peer(link.id) && !is_shared(source));
+    let splits = |source: IpAddr| split_tables(plan).iter().any(|table| table.source == source);
+    let own = sides
+        .into_iter()
+        .flatten()
+        .filter(|source| !plan.is_peer(link.id) && !plan.is_shared(link, *source) && !splits(*source));
     own.flat_map(|source| {
         let rule =
             |preference, table, suppress| Rule { preference, source: Some(source), mark: 0, mask: 0, table, suppress };

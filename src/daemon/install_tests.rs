@@ -3,7 +3,6 @@ use crate::config::Prefix;
 use crate::config::{self, Config};
 use crate::kernel::Device;
 use crate::kernel::fake::Fake;
-use crate::link::LinkSet;
 use crate::split::place::Place;
 use crate::steer::Tunnel;
 
@@ -26,18 +25,7 @@ fn links() -> Vec<Link> {
 }
 
 fn plan<'a>(config: &'a Config, links: &'a [Link], queueing: Queueing) -> Plan<'a> {
-    Plan {
-        config,
-        links,
-        lost: [LinkSet::EMPTY; 2],
-        queueing,
-        ipsec: true,
-        direct: &[],
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 100,
-    }
+    Plan { queueing, ..Plan::example(config, links) }
 }
 
 #[test]

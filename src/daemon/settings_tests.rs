@@ -1,9 +1,8 @@
 use super::*;
 use crate::config::{self, Config};
 use crate::kernel::fake::Fake;
-use crate::link::{Link, LinkSet};
+use crate::link::Link;
 use crate::split::place::Place;
-use crate::steer::Queueing;
 
 fn config() -> Config {
     config::read("config link 'a'\n\toption device 'wan1'\n").unwrap().0
@@ -11,22 +10,6 @@ fn config() -> Config {
 
 fn links() -> Vec<Link> {
     [1, 2].map(|number| Link { device: format!("wan{number}"), ..Link::example(number) }).into()
-}
-
-fn plan<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
-    let queueing = Queueing::Nft;
-    Plan {
-        config,
-        links,
-        lost: [LinkSet::EMPTY; 2],
-        queueing,
-        ipsec: true,
-        direct: &[],
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 100,
-    }
 }
 
 fn values(kernel: &mut Fake, names: &[&str]) -> String {
@@ -66,7 +49,7 @@ fn settings_are_given_back_with_what_needed_them() {
     let mut kernel = kernel();
     let mut settings = Settings::of(&mut kernel);
     let (config, links, place) = (config(), links(), place());
-    let with = Plan { splits: Some(&place), ..plan(&config, &links) };
+    let with = Plan { splits: Some(&place), ..Plan::example(&config, &links) };
     for _ in 0..2 {
         settings.adjust(&mut kernel, &with);
         assert_eq!(values(&mut kernel, &NAMES), "0 1 1 1 2 0", "who heeds no advertisements goes on so");
@@ -75,9 +58,9 @@ fn settings_are_given_back_with_what_needed_them() {
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     settings.adjust(&mut kernel, &with);
     assert_eq!((values(&mut kernel, &NAMES).as_str(), settings.changed.len()), ("0 1 1 1 2 0", 5));
-    settings.adjust(&mut kernel, &plan(&config, &links));
+    settings.adjust(&mut kernel, &Plan::example(&config, &links));
     assert_eq!(values(&mut kernel, &NAMES), "0 0 0 0 1 0", "the links are still there");
-    settings.adjust(&mut kernel, &plan(&config, &[]));
+    settings.adjust(&mut kernel, &Plan::example(&config, &[]));
     assert_eq!(values(&mut kernel, &NAMES), "1 0 0 0 1 0");
     // What was on is nobody's business.
     for name in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
@@ -92,14 +75,14 @@ fn settings_are_given_back_with_what_needed_them() {
 fn a_killed_daemons_settings_are_given_back_by_the_next() {
     let mut kernel = kernel();
     let (config, links, place) = (config(), links(), place());
-    let with = Plan { splits: Some(&place), ..plan(&config, &links) };
+    let with = Plan { splits: Some(&place), ..Plan::example(&config, &links) };
     Settings::of(&mut kernel).adjust(&mut kernel, &with);
     assert_eq!(values(&mut kernel, &NAMES), "0 1 1 1 2 0");
     // Somebody else had a say meanwhile: that stands.
     kernel.set("net/ipv4/ip_forward", "0").unwrap();
     kernel.set("net/ipv6/conf/wan1/accept_ra", "0").unwrap();
     let mut next = Settings::of(&mut kernel);
-    next.adjust(&mut kernel, &plan(&config, &links));
+    next.adjust(&mut kernel, &Plan::example(&config, &links));
     assert_eq!(values(&mut kernel, &NAMES), "0 0 0 0 0 0", "it has no splits");
     assert_eq!(kernel.note, "net/ipv4/conf/wan1/rp_filter 1 0\n");
     next.restore(&mut kernel);
@@ -116,7 +99,7 @@ fn a_links_filter_is_off_or_loose_as_that_for_all_permits() {
         kernel.set(own, before).unwrap();
         for (filter, is) in [("0", "0"), ("1", "2"), ("0", "0")] {
             kernel.set(all, filter).unwrap();
-            settings.adjust(&mut kernel, &plan(&config, &links));
+            settings.adjust(&mut kernel, &Plan::example(&config, &links));
             assert_eq!(kernel.setting(own).unwrap(), is, "{before} {filter}");
         }
         settings.restore(&mut kernel);

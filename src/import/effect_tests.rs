@@ -1,19 +1,9 @@
 //! What was in force in mwan3 is in force here, and what was not is not.
 
+use super::tests::{imported, with_network};
 use super::*;
 use crate::config::{Config, Family, Mode, PolicyConfig, RuleConfig, read};
 use crate::time::Span;
-
-fn imported(text: &str) -> (Config, Import) {
-    with_network(text, None)
-}
-
-#[track_caller]
-fn with_network(text: &str, network: Option<&str>) -> (Config, Import) {
-    let import = mwan3(text, network.map(str::as_bytes)).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let (config, _) = read(&import.config).unwrap_or_else(|faults| panic!("{faults:?}\n{}", import.config));
-    (config, import)
-}
 
 /// The rules that a connection of a family can meet, with their policies.
 fn met(config: &Config, ipv4: bool) -> Vec<(&RuleConfig, &PolicyConfig)> {

@@ -5,12 +5,12 @@ use crate::config::{Config, Mode, read};
 
 const SHIPPED: &str = include_str!("../../tests/data/mwan3.config");
 
-fn imported(text: &str) -> (Config, Import) {
+pub(super) fn imported(text: &str) -> (Config, Import) {
     with_network(text, None)
 }
 
 #[track_caller]
-fn with_network(text: &str, network: Option<&str>) -> (Config, Import) {
+pub(super) fn with_network(text: &str, network: Option<&str>) -> (Config, Import) {
     let import = mwan3(text, network.map(str::as_bytes)).unwrap_or_else(|faults| panic!("{faults:?}"));
     let (config, _) = read(&import.config).unwrap_or_else(|faults| panic!("{faults:?}\n{}", import.config));
     (config, import)

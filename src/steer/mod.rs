@@ -14,6 +14,8 @@
 //! its connections back, `moved` tells the client to begin anew. The first packet of a connection from outside is seen by
 //! `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
 
+use std::net::IpAddr;
+
 use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId, LinkSet};
 use crate::split::place::Place;
@@ -82,6 +84,32 @@ pub struct Plan<'a> {
     pub splits: Option<&'a Place>,
     /// The most races in flight.
     pub races: usize,
+}
+
+impl Plan<'_> {
+    /// Whether another link has an address of this one's, as two modems of one make do: then it names neither.
+    pub fn is_shared(&self, link: &Link, address: IpAddr) -> bool {
+        self.links.iter().any(|other| other.id != link.id && other.address(address) == Some(address))
+    }
+}
+
+#[cfg(test)]
+impl<'a> Plan<'a> {
+    /// Of links alone, on a kernel that has everything, for tests.
+    pub(crate) fn example(config: &'a Config, links: &'a [Link]) -> Self {
+        Plan {
+            config,
+            links,
+            lost: [LinkSet::EMPTY; 2],
+            queueing: Queueing::Nft,
+            ipsec: true,
+            direct: &[],
+            tunnels: &[],
+            foreign: None,
+            splits: None,
+            races: 10,
+        }
+    }
 }
 
 /// The routing table of a link.

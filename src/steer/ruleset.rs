@@ -343,8 +343,7 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
-            // Two modems of one make may give out the same: then it says nothing.
-            if !plan.links.iter().any(|other| other.id != id && other.address(like) == Some(address)) {
+            if !plan.is_shared(link, address) {
                 out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
                 // Nor does a peer's route lead it elsewhere.
                 for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {

@@ -65,22 +65,6 @@ fn links(config: &Config) -> Vec<Link> {
         .collect()
 }
 
-/// All that is asked of a plan here but its links.
-fn plan_of<'a>(config: &'a Config, links: &'a [Link]) -> Plan<'a> {
-    Plan {
-        config,
-        links,
-        queueing: Queueing::Nft,
-        ipsec: true,
-        lost: [LinkSet::EMPTY; 2],
-        direct: &[],
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 10,
-    }
-}
-
 fn names(links: &[&Link]) -> Vec<String> {
     links.iter().map(|link| link.name.clone()).collect()
 }
@@ -110,7 +94,7 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
     let (config, mut links) = sample();
     let policy = |name: &str| config.policy(name).unwrap().clone();
     let best = |links: &[Link], policy: &PolicyConfig, ipv4: bool| {
-        let plan = plan_of(&config, links);
+        let plan = Plan::example(&config, links);
         let (order, sharing) = policy::best(&plan, policy, ipv4);
         (names(&order), sharing)
     };
@@ -136,7 +120,7 @@ fn the_best_link_is_up_unmetered_and_of_low_metric() {
 #[test]
 fn policies_become_chains() {
     let (config, mut links) = sample();
-    let text = |links: &[Link]| ruleset(&plan_of(&config, links)).fresh();
+    let text = |links: &[Link]| ruleset(&Plan::example(&config, links)).fresh();
     let all = text(&links);
     let fastest = chain(&all, "policy_0");
     assert!(
@@ -159,7 +143,7 @@ fn policies_become_chains() {
 #[test]
 fn rules_end_with_the_first_policy_and_global_addresses_keep_their_link() {
     let (config, mut links) = sample();
-    let text = |links: &[Link]| ruleset(&plan_of(&config, links)).fresh();
+    let text = |links: &[Link]| ruleset(&Plan::example(&config, links)).fresh();
     let all = text(&links);
     let rules = chain(&all, "rules");
     assert_eq!((rules.len(), rules.last()), (5, Some(&"goto policy_0")));
@@ -173,7 +157,7 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
     let (config, mut links) = sample();
     links[1].device = links[0].device.clone();
     links[2].device.clear();
-    let plan = plan_of(&config, &links);
+    let plan = Plan::example(&config, &links);
     let all = ruleset(&plan).fresh();
     assert!(all.contains("elements = { \"wan1\" }\n"), "{all}");
     assert_eq!(chain(&all, "save").last(), Some(&"oifname vmap { \"wan1\" : jump save_1 }"));
@@ -182,7 +166,7 @@ fn a_device_that_is_unknown_or_shared_stands_in_no_set_twice() {
 #[test]
 fn an_update_keeps_what_the_kernel_learned() {
     let (config, links) = sample();
-    let plan = plan_of(&config, &links);
+    let plan = Plan::example(&config, &links);
     let old = ruleset(&plan);
     let new = ruleset(&Plan { links: &links[..1], ..plan });
     let text = new.after(&old);
@@ -199,18 +183,7 @@ fn an_update_keeps_what_the_kernel_learned() {
 #[test]
 fn without_nft_queue_the_queues_chains_are_left_for_targets() {
     let (config, links) = sample();
-    let plan = Plan {
-        config: &config,
-        links: &links,
-        queueing: Queueing::Xtables,
-        ipsec: true,
-        lost: [LinkSet::EMPTY; 2],
-        direct: &[],
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 10,
-    };
+    let plan = Plan { queueing: Queueing::Xtables, ..Plan::example(&config, &links) };
     let rules = ruleset(&plan);
     let target = |number| Target { chain: format!("queue_{number}"), queue: QUEUE + number };
     assert_eq!(rules.targets(None).cloned().collect::<Vec<_>>(), [target(0), target(1)]);
@@ -236,7 +209,7 @@ fn a_sticky_policy_asks_who_it_is_before_it_deals() {
     let text = SAMPLE.replace("option mode 'weighted'", "option mode 'weighted'\n\toption sticky '10m'");
     let (config, _) = config::read(text).unwrap();
     let mut links = links(&config);
-    let old = ruleset(&plan_of(&config, &links));
+    let old = ruleset(&Plan::example(&config, &links));
     let all = old.fresh();
     let ask = |link: u8, ip: &str, four: u8| format!("{ip} saddr @sticky_1_{link}_{four} goto stick_1_{link}");
     let shares = "meta nfproto ipv4 numgen random mod 4 vmap { 0-0 : goto stick_1_1, 1-3 : goto stick_1_2 }";
@@ -264,9 +237,9 @@ fn a_sticky_policy_asks_who_it_is_before_it_deals() {
     assert!(!chain(&all, "policy_0").iter().any(|rule| rule.contains("stick")));
     // What is known stays known, until its policy or link is another.
     links[1].up = false;
-    assert!(!ruleset(&plan_of(&config, &links)).after(&old).contains("delete set"));
+    assert!(!ruleset(&Plan::example(&config, &links)).after(&old).contains("delete set"));
     links[1].name = "other".into();
-    assert!(ruleset(&plan_of(&config, &links)).after(&old).contains("delete set inet cheaproute sticky_1_2_4\n"));
+    assert!(ruleset(&Plan::example(&config, &links)).after(&old).contains("delete set inet cheaproute sticky_1_2_4\n"));
 }
 
 #[test]
@@ -274,7 +247,7 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
     let text = SAMPLE.replace("config link 'wan'\n", "config link 'wan'\n\toption on_up 'return'\n");
     let (config, _) = config::read(text + "config policy 'first'\n\toption mode 'failover'\n").unwrap();
     let links = links(&config);
-    let plan = plan_of(&config, &links);
+    let plan = Plan::example(&config, &links);
     let text = |plan: &Plan| ruleset(plan).fresh();
     let known = |all: &str| {
         chain(all, "classify").iter().filter(|rule| rule.contains("accept") && rule.contains("ct mark")).count()
@@ -289,7 +262,7 @@ fn packets_of_links_that_are_well_pay_nothing_for_others() {
     // A link that wants connections back, but has no IPv6, gets IPv4's.
     let mut four = links.clone();
     four[0].ipv6 = None;
-    let all = text(&plan_of(&config, &four));
+    let all = text(&Plan::example(&config, &four));
     assert!(chain(&all, "moved_3")[0].starts_with(&format!("meta nfproto ipv4 {mark}")));
     // A link that is down, but was never up, is left alone.
     let mut links = links.clone();
@@ -315,7 +288,7 @@ fn what_others_rules_lead_away_is_not_steered() {
         let rules = |name| chain(&all, name).iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>();
         (rules("new"), rules("asked"))
     };
-    let plan = plan_of(&config, &links);
+    let plan = Plan::example(&config, &links);
     let (before, own) = new(&plan);
     let mut foreign = Foreign { marks: vec![(true, 1, 3)], others: [false, true], defaults: vec!["usb0".into()] };
     let (rules, asked) = new(&Plan { foreign: Some(&foreign), ..plan });
@@ -339,7 +312,7 @@ fn what_others_rules_lead_away_is_not_steered() {
 fn an_address_that_two_links_have_asks_for_none() {
     let (config, mut links) = sample();
     links[1].ipv4 = links[0].ipv4;
-    let all = ruleset(&plan_of(&config, &links)).fresh();
+    let all = ruleset(&Plan::example(&config, &links)).fresh();
     let asked = chain(&all, "asked").join("\n");
     assert!(!asked.contains("saddr 203.0.113.1 ") && asked.contains("saddr 203.0.113.3 "), "{asked}");
 }
@@ -350,7 +323,7 @@ fn the_routers_own_programs_get_the_link_that_they_ask_for() {
     links.truncate(2);
     links[0].main = [true, true];
     let asked = |config: &Config| {
-        let all = ruleset(&plan_of(config, &links)).fresh();
+        let all = ruleset(&Plan::example(config, &links)).fresh();
         assert_eq!(chain(&all, "local").last(), Some(&"goto asked"));
         chain(&all, "asked")[4..].iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>()
     };

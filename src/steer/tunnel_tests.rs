@@ -1,8 +1,8 @@
 use super::*;
 use crate::config;
 use crate::link::{Link, LinkSet};
+use crate::steer::ruleset;
 use crate::steer::why::{Facts, Question, Way, why};
-use crate::steer::{Queueing, ruleset};
 use crate::time::Time;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -44,18 +44,7 @@ fn server() -> Tunnel {
 }
 
 fn plan<'a>(config: &'a config::Config, links: &'a [Link], tunnels: &'a [Tunnel]) -> Plan<'a> {
-    Plan {
-        config,
-        links,
-        lost: [LinkSet::EMPTY; 2],
-        queueing: Queueing::Nft,
-        ipsec: true,
-        direct: &[],
-        tunnels,
-        foreign: None,
-        splits: None,
-        races: 10,
-    }
+    Plan { tunnels, ..Plan::example(config, links) }
 }
 
 /// The rules of a chain.

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::config::{self, Config};
-use crate::link::LinkSet;
-use crate::steer::{Queueing, ruleset};
+use crate::steer::ruleset;
 
 const CONFIG: &str = "
 config cheaproute 'main'
@@ -63,18 +62,7 @@ fn ask(question: &Question, change: impl FnOnce(&mut Vec<Link>)) -> (Way, Vec<St
     let mut links = links(&config);
     change(&mut links);
     let direct = ["10.0.0.0/8", "10.9.0.0/16"].map(|prefix| prefix.parse().unwrap());
-    let plan = Plan {
-        config: &config,
-        links: &links,
-        queueing: Queueing::Nft,
-        ipsec: true,
-        direct: &direct,
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 16,
-        lost: [LinkSet::EMPTY; 2],
-    };
+    let plan = Plan { direct: &direct, ..Plan::example(&config, &links) };
     let facts = Facts {
         plan,
         now: Time(0),
@@ -154,18 +142,7 @@ fn a_global_address_leaves_by_its_link() {
 fn the_helped_ports_are_those_of_the_rules() {
     let (config, _) = config::read(CONFIG).unwrap();
     let links = links(&config);
-    let plan = Plan {
-        config: &config,
-        links: &links,
-        queueing: Queueing::Nft,
-        ipsec: true,
-        direct: &[],
-        tunnels: &[],
-        foreign: None,
-        splits: None,
-        races: 16,
-        lost: [LinkSet::EMPTY; 2],
-    };
+    let plan = Plan::example(&config, &links);
     let ports = HELPED_PORTS.map(|port| port.to_string()).join(", ");
     assert!(ruleset(&plan).fresh().contains(&format!("tcp dport != {{ {ports} }}")));
 }
