@@ -116,6 +116,8 @@ pub struct Link {
     pub metric: u16,
     /// Pays by volume: raced only when no other link is up.
     pub metered: bool,
+    /// The router's own packets carry it, as a VPN's: none of those is to take it.
+    pub tunnel: bool,
     /// How long its answer is held back for the others.
     pub handicap: Span,
     /// IPv6 prefixes delegated over it, as address and length: clients with such an address leave by it.
@@ -169,6 +171,7 @@ impl Link {
             weight: 1,
             metric: 0,
             metered: false,
+            tunnel: false,
             handicap: Span::ZERO,
             delegated: Vec::new(),
             main: [false; 2],

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use etherparse::{IpNumber, PacketBuilder};
-use lab::{Direction, Dual, Namespace, Server, ping, veth};
-use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms, raw_packets};
+use lab::{Direction, Namespace, Server, ping};
+use support::{Bed, SERVERS, config, connect_from, eventually, link_from, link_of, ms, raw_packets, second_lan};
 
 /// A policy that always takes wan1, the slow link of these tests; the first policy races.
 const SLOW: &str = "config policy 'fast'
@@ -71,7 +71,7 @@ fn rules_match_addresses_and_families() {
 fn rules_match_devices() {
     need_lab!();
     let lab = Bed::builder(&[30, 2]).build();
-    let guest = second_lan(&lab);
+    let guest = second_lan(lab.router());
     let more = format!("{SLOW}config rule\n option policy 'slow'\n option src_device 'guest0'");
     let bed = Bed::on(lab, &config(&["", ""], &more));
     let server = bed.server(SERVERS[0], 80);
@@ -224,13 +224,6 @@ fn the_first_of_many_rules_decides_while_they_are_replaced() {
     });
 }
 
-/// Connects a host, and says which link that took.
-#[track_caller]
-fn link_from(host: &Namespace, server: &Server) -> usize {
-    let any: IpAddr = if server.address().is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
-    link_by(host, (any, 0).into(), server)
-}
-
 /// Connects from an address and port of a host, and says which link that took.
 #[track_caller]
 fn link_by(host: &Namespace, source: SocketAddr, server: &Server) -> usize {
@@ -253,13 +246,4 @@ fn other_protocol(number: u8, to: IpAddr) -> Vec<u8> {
     };
     builder.write(&mut bytes, IpNumber(number), b"whatever").unwrap();
     bytes
-}
-
-/// A host behind another device of the router.
-fn second_lan(lab: &Dual) -> Namespace {
-    let guest = Namespace::new("guest");
-    veth(&guest, "eth0", lab.router(), "guest0");
-    guest.sh("ip address add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
-    lab.router().sh("ip address add 10.78.0.1/24 dev guest0");
-    guest
 }

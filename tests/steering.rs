@@ -2,15 +2,14 @@
 
 mod support;
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Direction, Dual, Namespace, Packet, Server, Watch, connect, download, veth};
-use socket2::{Domain, Socket, Type};
-use support::{Bed, SERVERS, config, connect_from, datagrams, eventually, link, link_of, ms};
+use lab::{Direction, Dual, Packet, Server, Watch, connect, download};
+use support::{Bed, SERVERS, config, connect_from, datagrams, eventually, link, link_from, link_of, ms, second_lan};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const CLIENT4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
@@ -141,7 +140,7 @@ fn the_main_tables_default_route_need_not_be_for_the_client() {
 fn only_lan_devices_are_served() {
     need_lab!();
     let lab = Bed::builder(&[30, 2]).build();
-    let guest = second_lan(&lab);
+    let guest = second_lan(lab.router());
     let text = config(&["", ""], "").replacen("option log_level", "list lan_device 'lan0'\n option log_level", 1);
     let bed = Bed::on(lab, &text);
     let server = bed.server(SERVERS[0], 80);
@@ -153,7 +152,7 @@ fn only_lan_devices_are_served() {
 fn who_is_served_no_more_keeps_the_link_of_its_connections() {
     need_lab!();
     let lab = Bed::builder(&[30, 2]).build();
-    let guest = second_lan(&lab);
+    let guest = second_lan(lab.router());
     let watch = lab.wire(1).watch();
     let mut bed = Bed::on(lab, &config(&["", ""], ""));
     let server = bed.server(SERVERS[0], 80);
@@ -194,59 +193,6 @@ fn a_connection_from_outside_is_answered_through_its_link() {
         assert_eq!(inner.peers()[0].ip(), server);
     }
     assert!(watch.packets(Direction::Up).iter().all(|packet| !packet.is_tcp()));
-}
-
-#[test]
-fn the_routers_own_connections_are_raced_if_wanted() {
-    need_lab!();
-    for (local, wanted) in [("0", 1), ("1", 2)] {
-        let text = config(&["", ""], "").replacen(
-            "option log_level",
-            &format!("option local_traffic '{local}'\n option log_level"),
-            1,
-        );
-        let bed = Bed::on(Bed::builder(&[30, 2]).build(), &text);
-        for address in SERVERS {
-            let server = bed.server(address, 80);
-            assert_eq!(link_from(bed.lab.router(), &server), wanted, "local_traffic {local}, {address}");
-            let dns = Server::udp(bed.lab.internet(), (address, 53));
-            assert!(lab::query(bed.lab.router(), dns.address(), b"?", ms(1000)).is_ok());
-            eventually("all copies", || dns.accepted() == wanted);
-        }
-    }
-}
-
-/// A VPN's end with an address of its own, a program that is told its interface.
-#[test]
-fn the_routers_own_connections_keep_the_link_that_they_ask_for() {
-    need_lab!();
-    for local in ["0", "1"] {
-        let text = config(&["", ""], "").replacen(
-            "option log_level",
-            &format!("option local_traffic '{local}'\n option log_level"),
-            1,
-        );
-        // Both what the main table prefers and what is faster is the other link.
-        let bed = Bed::on(Bed::builder(&[2, 20]).backup_routes().build(), &text);
-        for (address, outer) in SERVERS.into_iter().zip([lab::router4(2), lab::router6(2)]) {
-            let server = bed.server(address, 80);
-            let _stream = connect_from(bed.lab.router(), (outer, 0), server.address()).expect("bound to an address");
-            let _other = connect_by(bed.lab.router(), "wan2", server.address()).expect("bound to a device");
-            eventually("both are accepted", || server.accepted() == 2);
-            let taken: Vec<usize> = server.peers().into_iter().map(link_of).collect();
-            assert_eq!(taken, [2, 2], "local_traffic {local}, {address}");
-            // Next door no link is asked for.
-            let inner = Server::tcp(bed.lab.client(), (if address.is_ipv4() { CLIENT4 } else { CLIENT6 }, 81));
-            let _inner = connect_from(bed.lab.router(), (outer, 0), inner.address()).expect("a neighbour");
-        }
-    }
-}
-
-fn connect_by(host: &Namespace, device: &str, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = host.run(|| Socket::new(Domain::for_address(to), Type::STREAM, None))?;
-    socket.bind_device(Some(device.as_bytes()))?;
-    socket.connect_timeout(&to.into(), LIMIT)?;
-    Ok(socket.into())
 }
 
 #[test]
@@ -434,23 +380,6 @@ fn a_reload_that_changes_one_link_leaves_other_flows_alone() {
         exchange();
         assert_eq!(entries(&bed.lab), before);
     }
-}
-
-/// Connects a host, and says which link that took.
-fn link_from(host: &Namespace, server: &Server) -> usize {
-    let before = server.accepted();
-    let _stream = connect(host, server.address(), Duration::from_secs(4)).unwrap();
-    eventually("accepted", || server.accepted() > before);
-    link_of(server.peers()[before])
-}
-
-/// A host behind another device of the router.
-fn second_lan(lab: &Dual) -> Namespace {
-    let guest = Namespace::new("guest");
-    veth(&guest, "eth0", lab.router(), "guest0");
-    guest.sh("ip address add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
-    lab.router().sh("ip address add 10.78.0.1/24 dev guest0");
-    guest
 }
 
 fn openings(watch: &Watch) -> Vec<Packet> {

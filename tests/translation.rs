@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use lab::{Namespace, Server, connect, veth};
-use support::{Bed, SERVERS, config, datagrams, eventually};
+use support::{Bed, SERVERS, config, datagrams, eventually, second_lan};
 
 const LIMIT: Duration = Duration::from_secs(4);
 
@@ -19,16 +19,8 @@ const FIRST: &str = "config policy 'first'\n option mode 'failover'";
 const ASKED: IpAddr = SERVERS[0];
 const OTHER: [u8; 4] = [198, 51, 100, 7];
 
-/// A neighbour on another of the router's devices.
+/// In the second LAN.
 const NEIGHBOUR: [u8; 4] = [10, 78, 0, 2];
-
-fn neighbour(router: &Namespace) -> Namespace {
-    let host = Namespace::new("neighbour");
-    veth(&host, "eth0", router, "near0");
-    host.sh("ip address add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
-    router.sh("ip address add 10.78.0.1/24 dev near0");
-    host
-}
 
 #[test]
 fn what_the_firewall_sends_elsewhere_arrives_there() {
@@ -36,7 +28,7 @@ fn what_the_firewall_sends_elsewhere_arrives_there() {
     for more in ["", FIRST] {
         let bed = Bed::with(&[5, 10], &["", ""], more);
         let (router, internet) = (bed.lab.router(), bed.lab.internet());
-        let near = neighbour(router);
+        let near = second_lan(router);
         internet.sh("ip address add 198.51.100.7/32 dev lo");
         router.sh("nft add chain inet fw dstnat '{ type nat hook prerouting priority dstnat; }'
             nft add rule inet fw dstnat iifname lan0 meta l4proto { tcp, udp } th dport 53 redirect to :5353
@@ -67,10 +59,10 @@ fn what_another_programs_rules_lead_away_is_no_links() {
     need_lab!();
     for more in ["", FIRST] {
         let lab = Bed::builder(&[5, 10]).build();
-        let near = neighbour(lab.router());
+        let near = second_lan(lab.router());
         near.sh("ip address add 192.0.2.1/32 dev lo");
         lab.router()
-            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev near0 table 220; ip rule add lookup 220 priority 220");
+            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev guest0 table 220; ip rule add lookup 220 priority 220");
         let bed = Bed::on(lab, &config(&["", ""], more));
         let server = Server::tcp(&near, ([192, 0, 2, 1], 80));
         let (mut stream, _) = connect(bed.lab.client(), server.address(), LIMIT).unwrap();
@@ -87,10 +79,10 @@ fn what_other_programs_rules_lead_elsewhere_goes_there() {
     need_lab!();
     for more in ["", FIRST] {
         let lab = Bed::builder(&[5, 10]).build();
-        let near = neighbour(lab.router());
+        let near = second_lan(lab.router());
         near.sh("ip address add 192.0.2.1/32 dev lo; ip address add 198.51.100.1/32 dev lo; ip -6 address add 2001:db8:51::1 dev lo");
         lab.router()
-            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev near0 table 52; ip rule add lookup 52 priority 5270");
+            .sh("ip route add 192.0.2.0/24 via 10.78.0.2 dev guest0 table 52; ip rule add lookup 52 priority 5270");
         let text =
             config(&["", ""], more).replacen("option log_level", "option local_traffic '1'\n option log_level", 1);
         let bed = Bed::on(lab, &text);
@@ -106,7 +98,7 @@ fn what_other_programs_rules_lead_elsewhere_goes_there() {
         // What comes later counts as well: a policy by marks, of which the client's firewall knows.
         router.sh("nft add chain inet fw pbr '{ type filter hook prerouting priority mangle; }'
             nft add rule inet fw pbr iifname lan0 tcp dport 81 meta mark set 0x10000
-            ip route add default via 10.78.0.2 dev near0 table 53; ip rule add fwmark 0x10000/0xff0000 lookup 53 priority 29999");
+            ip route add default via 10.78.0.2 dev guest0 table 53; ip rule add fwmark 0x10000/0xff0000 lookup 53 priority 29999");
         eventually("new rules", || router.sh("nft list chain inet cheaproute new").contains("0x00ff0000"));
         let there = Server::tcp(&near, (ASKED, 81));
         let connected = connect(client, there.address(), LIMIT);

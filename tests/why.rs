@@ -5,8 +5,8 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lab::{Direction, Dual, Namespace, Server, veth};
-use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms, raw_packets};
+use lab::{Direction, Dual, Namespace, Server};
+use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms, raw_packets, second_lan};
 
 /// Policies that take one link each, after one that races. wan2 is the faster one; wan1 has the default route.
 const POLICIES: &str = "config policy 'fast'
@@ -130,10 +130,7 @@ fn network() -> (Dual, Namespace) {
          ip route add 10.78.0.0/24 via 10.77.2.2");
     // A network that the main table knows a way to, as a VPN's.
     lab.router().sh("ip route add 203.0.113.0/24 via 10.77.2.1 dev wan2");
-    let guest = Namespace::new("guest");
-    veth(&guest, "eth0", lab.router(), "guest0");
-    guest.sh("ip address add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
-    lab.router().sh("ip address add 10.78.0.1/24 dev guest0");
+    let guest = second_lan(lab.router());
     (lab, guest)
 }
 

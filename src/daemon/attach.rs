@@ -164,6 +164,7 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) 
         weight: config.weight,
         metric: config.metric,
         metered: config.metered,
+        tunnel: false,
         handicap: config.handicap,
         delegated: config.prefix.iter().filter_map(|prefix| six(*prefix)).collect(),
         main: [false; 2],
@@ -250,6 +251,7 @@ fn adopt<'a>(link: &mut Link, now: &'a Snapshot) -> Option<&'a Device> {
     let device = now.devices.iter().find(|device| device.name == link.device)?;
     link.ifindex = device.index;
     link.mtu = u16::try_from(device.mtu).unwrap_or(u16::MAX);
+    link.tunnel = device.tunnel;
     Some(device)
 }
 

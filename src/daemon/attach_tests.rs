@@ -7,7 +7,7 @@ fn config(text: &str) -> Config {
 }
 
 fn device(index: u32, name: &str) -> Device {
-    Device { index, name: name.into(), mtu: 1500, running: true, received: 0, sent: 0 }
+    Device { index, name: name.into(), mtu: 1500, running: true, tunnel: false, received: 0, sent: 0 }
 }
 
 fn route(to: &str, gateway: Option<&str>, device: u32, metric: u32) -> Route {

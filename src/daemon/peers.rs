@@ -209,6 +209,7 @@ fn way(peer: &PeerStatus, id: LinkId) -> Link {
         weight: 1,
         metric: 0,
         metered: false,
+        tunnel: false,
         handicap: Span::ZERO,
         delegated: Vec::new(),
         main: [false; 2],

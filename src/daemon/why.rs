@@ -13,7 +13,7 @@ use crate::packet::Protocol;
 use crate::race::record::{Outcome, Record};
 use crate::race::{Memory, Remembered};
 use crate::steer::why::{Facts, Question, TCP, UDP, Way, Why, has_ports, icmp, why};
-use crate::steer::{Plan, TABLE, table};
+use crate::steer::{Foreign, Plan, TABLE, table};
 use crate::time::Time;
 
 use super::attach::direct;
@@ -33,11 +33,12 @@ impl Daemon {
         let snapshot = self.installation.kernel.snapshot().map_err(cannot)?;
         let malformed = || Exit::new(Code::Usage, "the daemon cannot read this question: are both of one version?");
         let questions = questions(words).filter(|questions| !questions.is_empty()).ok_or_else(malformed)?;
-        let answers = questions.into_iter().map(|question| self.answer_why(question, &snapshot));
+        let foreign = self.installation.foreign(&snapshot).map_err(cannot)?;
+        let answers = questions.into_iter().map(|question| self.answer_why(question, &snapshot, foreign.as_ref()));
         Ok(Value::Map(vec![("answers", answers.collect::<Vec<_>>().into())]))
     }
 
-    fn answer_why(&self, mut question: Question, snapshot: &Snapshot) -> Value {
+    fn answer_why(&self, mut question: Question, snapshot: &Snapshot, foreign: Option<&Foreign>) -> Value {
         let at = now();
         let own: Vec<IpAddr> = snapshot.addresses.iter().map(|address| address.address).collect();
         if let Some(from) = question.from {
@@ -59,7 +60,7 @@ impl Daemon {
             ipsec: self.installation.ipsec(),
             direct: &direct,
             tunnels: &tunnels,
-            foreign: None,
+            foreign,
             splits: None,
             races: self.races,
         };

@@ -139,6 +139,8 @@ pub struct Device {
     pub mtu: u32,
     /// Administratively up, and its carrier is there.
     pub running: bool,
+    /// What it sends is carried by packets of the router's own, as a VPN does.
+    pub tunnel: bool,
     /// Bytes since the device exists.
     pub received: u64,
     pub sent: u64,

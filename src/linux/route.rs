@@ -244,14 +244,20 @@ fn device(answer: &Answer) -> Option<Device> {
         return None;
     }
     let index = u32::from_ne_bytes(array(answer.body, 4)?);
+    let ethernet = u16::from_ne_bytes(array(answer.body, 2)?) == libc::ARPHRD_ETHER;
     let flags = u32::from_ne_bytes(array(answer.body, 8)?);
     let wanted = (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP) as u32;
     let running = flags & wanted == wanted;
-    let mut device = Device { index, name: String::new(), mtu: 0, running, received: 0, sent: 0 };
+    let mut device = Device { index, name: String::new(), mtu: 0, running, tunnel: false, received: 0, sent: 0 };
     for (kind, value) in answer.attributes(16) {
         match kind {
             libc::IFLA_IFNAME => device.name = String::from_utf8_lossy(value.strip_suffix(&[0])?).into_owned(),
             libc::IFLA_MTU => device.mtu = number(value)?,
+            libc::IFLA_LINKINFO => {
+                let mut about = Attributes(value);
+                device.tunnel =
+                    !ethernet && about.any(|(kind, value)| kind == libc::IFLA_INFO_KIND && is_tunnel(value));
+            }
             // `rtnl_link_stats64`: packets in and out, then bytes in and out.
             libc::IFLA_STATS64 => {
                 device.received = u64::from_ne_bytes(array(value, 16)?);
@@ -261,6 +267,13 @@ fn device(answer: &Answer) -> Option<Device> {
         }
     }
     Some(device)
+}
+
+/// Whether devices of a kind (`rtnl_link_ops.kind`, with its final zero) carry packets inside of others of the same family. By kind, since
+/// a modem's device looks like such a one in all else. (`ip6tnl` and `sit` carry the other family: DS-Lite, MAP-E, 6in4.)
+fn is_tunnel(kind: &[u8]) -> bool {
+    let kinds = ["tun", "wireguard", "amneziawg", "ovpn", "ipip", "gre", "ip6gre", "vti", "vti6", "xfrm"];
+    kinds.iter().any(|known| kind.strip_suffix(&[0]) == Some(known.as_bytes()))
 }
 
 fn of_device(answer: &Answer) -> Option<Address> {

@@ -91,6 +91,12 @@ impl Plan<'_> {
     pub fn is_shared(&self, link: &Link, address: IpAddr) -> bool {
         self.links.iter().any(|other| other.id != link.id && other.address(address) == Some(address))
     }
+
+    /// Whether what the router itself sends takes this link only if its program asks for that: it may be what the link's own packets are
+    /// carried by, and would come back for ever.
+    pub fn spares_own(&self, link: &Link) -> bool {
+        self.config.main.local_traffic && link.tunnel
+    }
 }
 
 #[cfg(test)]

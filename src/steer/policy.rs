@@ -107,12 +107,17 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
             continue;
         }
         // Metered links race only when there is no other, and a race needs two.
-        let racing = links.iter().filter(|link| link.metered == first.metered).count();
-        if let Some(raced) = raced.filter(|_| racing > 1) {
+        let racing: Vec<&Link> = links.iter().copied().take_while(|link| link.metered == first.metered).collect();
+        if let (Some(raced), [_, second, ..]) = (raced, &*racing) {
             // The errors that such a packet is sent for would find no connection: a copy has none.
             let hops = if ipv4 { "ip ttl" } else { "ip6 hoplimit" };
             out.rule(format_args!("{hops} <= {TRACED_HOPS} goto {to}_{}", first.id));
-            write_race(out, plan, (family, ipv4), raced, first);
+            let others = racing.iter().any(|link| plan.spares_own(link)).then(|| format!("{family} iif != 0"));
+            // A program that is bound to the main table's device cannot be told from one that is not, until the mark leads elsewhere.
+            if plan.config.main.local_traffic && first.is_main(ipv4) && others.is_none() {
+                write_race(out, plan, (&format!("{family} oifname \"{}\"", first.device), ipv4), raced, second);
+            }
+            write_race(out, plan, (others.as_deref().unwrap_or(family), ipv4), raced, first);
         }
         out.rule(format_args!("{family} goto {to}_{}", first.id));
     }

@@ -159,6 +159,9 @@ fn write_sets(out: &mut Writer, plan: &Plan) {
     }
 }
 
+/// What the router itself sends: it came in by no device.
+pub(super) const OWN: &str = "iif 0";
+
 /// Where a connection's fate is known: its packets' mark names the link, or its own does.
 fn write_link_chains(out: &mut Writer, plan: &Plan) {
     let marks = plan.config.main.mark_mask;
@@ -166,6 +169,11 @@ fn write_link_chains(out: &mut Writer, plan: &Plan) {
         let mark = marks.link(link.id);
         out.chain(format_args!("link_{}", link.id), None);
         let set = out.set_mark(marks.mask(), mark);
+        if plan.spares_own(link) {
+            out.rule(format_args!("{OWN} accept"));
+            out.rule(format_args!("{set} accept"));
+            out.chain(format_args!("asked_{}", link.id), None);
+        }
         out.rule(format_args!("{set} accept"));
         out.chain(format_args!("save_{}", link.id), None);
         let set = out.set_ct_mark(marks.link_mask(), mark);
@@ -343,19 +351,20 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
             let Some(address) = link.address(like) else { continue };
             let (device, id) = (&link.device, link.id);
+            let to = if plan.spares_own(link) { "asked" } else { "link" };
             if !plan.is_shared(link, address) {
-                out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto link_{id}"));
+                out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto {to}_{id}"));
                 // Nor does a peer's route lead it elsewhere.
                 for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
                     if !tunnel.routes(ipv4).is_empty() {
                         let tunnel = &tunnel.device;
-                        out.rule(format_args!("{ip} saddr {address} oifname \"{tunnel}\" goto link_{id}"));
+                        out.rule(format_args!("{ip} saddr {address} oifname \"{tunnel}\" goto {to}_{id}"));
                     }
                 }
             }
             if local && !link.is_main(ipv4) {
                 out.rule(format_args!(
-                    "meta nfproto ipv{} oifname \"{device}\" goto link_{id}",
+                    "meta nfproto ipv{} oifname \"{device}\" goto {to}_{id}",
                     if ipv4 { 4 } else { 6 }
                 ));
             }
@@ -409,6 +418,13 @@ fn write_leave(out: &mut Writer, plan: &Plan, raced: usize) {
     // Another route than a link's, such as a VPN's: there is nothing to race.
     out.rules(&["oifname != @links goto plain", "meta nfproto != @alive goto plain"]);
     if raced > 0 {
+        // Nor where it leaves by another link than its mark's: its program is bound to that device, and would not hear what comes in by
+        // another; or an ip rule before ours leads there.
+        for link in racing(plan) {
+            let mark = marks.link(link.id);
+            let marked = format!("meta mark & {:#010x} == {mark:#010x}", marks.link_mask());
+            out.rule(format_args!("{marked} oifname != \"{}\" goto plain", link.device));
+        }
         let to: Vec<String> = policies.map(|(number, policy)| format!("{policy:#010x} : goto race_{number}")).collect();
         out.rule(format_args!("ct mark & {:#010x} vmap {{ {} }}", marks.link_mask(), commas(&to)));
     }

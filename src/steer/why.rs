@@ -81,6 +81,11 @@ pub fn why<'a>(question: &Question, mut facts: Facts<'a>) -> Why<'a> {
         return answer;
     }
     let config = facts.plan.config;
+    // Where they lead, only the kernel knows.
+    if facts.plan.foreign.is_some_and(|foreign| !foreign.marks.is_empty() || foreign.others != [false; 2]) {
+        let others = "other programs' ip rules come first for what they lead away: ip rule, ip route get";
+        say(&mut answer.reasons, format_args!("{others} {}", question.to));
+    }
     answer.rule = first_rule(question, &mut facts, &mut answer.reasons);
     answer.policy = match answer.rule {
         Some(rule) => config.policy(&rule.policy),
@@ -347,8 +352,9 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         return Way::Links(shares);
     }
     let racing: Vec<&Link> = links.iter().copied().filter(|link| link.metered == first.metered).collect();
+    let tunnel = racing.iter().find(|link| question.own && facts.plan.spares_own(link));
     if policy.mode == Mode::Race && racing.len() > 1 {
-        match not_raced(question, facts) {
+        match tunnel.map(|link| carried(link)).or_else(|| not_raced(question, facts)) {
             None => {
                 let names: Vec<&str> = racing.iter().map(|link| &*link.name).collect();
                 say(reasons, format_args!("policy '{name}' races {}: the first answer wins", commas(&names)));
@@ -357,6 +363,10 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             }
             Some(reason) => reasons.push(reason),
         }
+    }
+    if question.own && facts.plan.spares_own(first) {
+        reasons.push(carried(first));
+        return Way::Main;
     }
     let why = match (policy.mode, links.len()) {
         (Mode::Aggregate, _) => format!("policy '{name}' aggregates: it takes peer {} by {}", first.name, first.device),
@@ -369,6 +379,10 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
     };
     reasons.push(why);
     Way::Links(vec![(first.id, 100)])
+}
+
+fn carried(link: &Link) -> String {
+    format!("{} is a tunnel, and packets of the router's own carry it: it is not for them", link.name)
 }
 
 /// A global IPv6 address is not translated: it leaves by the link that it was delegated over.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Builder, Dual, Namespace, Server};
+use lab::{Builder, Dual, Namespace, Server, veth};
 
 use super::daemon::{Daemon, config};
 
@@ -64,10 +64,7 @@ impl Bed {
     /// Makes a connection, and says which link carries it.
     #[track_caller]
     pub fn link_taken(&self, server: &Server) -> usize {
-        let before = server.accepted();
-        let _stream = self.connect(server);
-        eventually("the server accepts", || server.accepted() > before);
-        link_of(server.peers()[before])
+        link_from(self.lab.client(), server)
     }
 
     /// Like [`Bed::link_taken`] for several connections.
@@ -83,6 +80,25 @@ impl Bed {
         let answered = lab::query(self.lab.client(), server.address(), b"question", ms(1000)).is_ok();
         (server.peers()[before..].iter().map(|peer| link_of(*peer)).collect(), answered)
     }
+}
+
+/// Connects a host, and says which link that took.
+#[track_caller]
+pub fn link_from(host: &Namespace, server: &Server) -> usize {
+    let before = server.accepted();
+    let (_stream, _) = lab::connect(host, server.address(), CONNECT_LIMIT)
+        .unwrap_or_else(|error| panic!("{} cannot connect to {}: {error}", host.name(), server.address()));
+    eventually("the server accepts", || server.accepted() > before);
+    link_of(server.peers()[before])
+}
+
+/// A host (10.78.0.2) behind another device of the router, `guest0`.
+pub fn second_lan(router: &Namespace) -> Namespace {
+    let guest = Namespace::new("guest");
+    veth(&guest, "eth0", router, "guest0");
+    guest.sh("ip address add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
+    router.sh("ip address add 10.78.0.1/24 dev guest0");
+    guest
 }
 
 /// The link that has the router's address `peer`.

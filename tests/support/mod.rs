@@ -11,7 +11,7 @@ mod traffic;
 mod transfer;
 
 pub use answers::{Pages, Resolver};
-pub use bed::{Bed, eventually, link_of, ms, queued, settled};
+pub use bed::{Bed, eventually, link_from, link_of, ms, queued, second_lan, settled};
 pub use daemon::{Daemon, config, link};
 pub use frame::{Option_, mss, tcp_option, window_scale};
 pub use traffic::{connect_from, datagrams, raw_packets, socket_from, syn};
