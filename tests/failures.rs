@@ -88,10 +88,11 @@ fn a_flood_of_openings_leaves_room_for_others() {
         let flood: Vec<_> = (1024..13_000).map(|port| syn(port, nowhere)).collect();
         let server = bed.server(address, 80);
         thread::scope(|scope| {
-            scope.spawn(|| raw_packets(bed.lab.client(), &flood));
+            let flooding = scope.spawn(|| raw_packets(bed.lab.client(), &flood));
             for _ in 0..5 {
                 bed.connect(&server);
             }
+            assert_eq!(flooding.join().unwrap(), flood.len(), "they left");
         });
         bed.connect(&server);
     }

@@ -87,9 +87,10 @@ fn a_sticky_client_keeps_its_link() {
 #[test]
 fn stickiness_ends_some_time_after_the_last_connection() {
     need_lab!();
-    let bed = Bed::with(&[0, 0], &["", ""], &format!("{SHARED} option sticky '1s'"));
+    let bed = Bed::with(&[0, 0], &["", ""], &format!("{SHARED} option sticky '2s'"));
     bed.connect(&bed.server(SERVERS[0], 80));
     let known = || (1..=2).any(|link| set(&bed, link).contains("expires"));
+    assert!(known(), "it is known for a while");
     eventually("forgotten", || !known());
 }
 

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use lab::{Dual, Namespace};
 use support::{Bed, Daemon, SERVERS, config, ms, settled};
@@ -40,6 +41,17 @@ fn without_its_capabilities_it_says_which() {
         let said = refused(&lab, SYSTEM, |router| Daemon::launch_by(&launcher, router, &config(&["", ""], ""), |_| ()));
         assert!(said.contains(named), "{without}: {said}");
     }
+}
+
+/// As in a container: root of a user namespace exceeds no limit of the system's.
+#[test]
+fn a_user_namespaces_root_is_enough() {
+    need_lab!();
+    let lab = Dual::new();
+    let launcher = ["unshare", "--user", "--map-root-user", "--net"];
+    let mut daemon = Daemon::launch_by(&launcher, lab.router(), &config(&["", ""], ""), |_| ());
+    daemon.process.wait_for_line("racing over", Duration::from_secs(10));
+    daemon.stop();
 }
 
 #[test]

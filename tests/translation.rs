@@ -107,6 +107,7 @@ fn what_other_programs_rules_lead_elsewhere_goes_there() {
         router.sh("ip rule add not fwmark 0xca6c lookup 53 priority 32764
             ip rule add lookup main suppress_prefixlength 0 priority 32763");
         eventually("new rules", || connect(client, (ASKED, 82), LIMIT).is_err());
+        assert!(router.sh("nft list chain inet cheaproute new").contains("fib daddr . mark"));
         let all = Server::tcp(&near, (ASKED, 83));
         eventually("through the tunnel", || connect(client, all.address(), LIMIT).is_ok());
         router.sh("ip rule del priority 32764; ip rule del priority 29999; ip rule del priority 5270; ip rule del priority 32763");

@@ -32,7 +32,7 @@ const STALE: Span = Span::from_secs(1);
 const QUEUE_LENGTH: u32 = 1024;
 
 /// The queues' receive buffer: a burst of 300 SYNs.
-const RECEIVE_BUFFER: u32 = 512 * 1024;
+const RECEIVE_BUFFER: i32 = 512 * 1024;
 
 /// `ENOENT`: the kernel dropped the packet meanwhile, since its device went away.
 const NO_SUCH_PACKET: i32 = 2;
@@ -105,14 +105,9 @@ impl Racing {
     pub fn start(races: usize, marks: Marks, bell: Arc<Waker>) -> io::Result<Self> {
         let outlets = Outlets { marks, raw: [const { None }; MAX_LINKS] };
         let field = Arc::new(Mutex::new(Field::new(races, marks, outlets)));
-        // The kernel forbids a queue that another program has; we are permitted the rest, or would not have come here.
-        let taken = |error: io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
-            _ => error,
-        };
-        let mut queues = claim().map_err(taken)?;
+        let mut queues = claim()?;
         for policy in 0..MAX_POLICIES as u16 {
-            queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH).map_err(taken)?;
+            queues.bind(QUEUE + 1 + policy, MAX_PACKET as u32, QUEUE_LENGTH)?;
         }
         let beat = marks.stage(Stage::Decided);
         let heartbeat = Heartbeat::open(beat)?;

@@ -8,9 +8,6 @@ use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
 
-/// An address, with the length of its network.
-pub type Network = (IpAddr, u8);
-
 /// What it was told, and what it shall say.
 #[derive(Clone, Default, Debug)]
 pub struct Fake {
@@ -21,8 +18,6 @@ pub struct Fake {
     pub routes: Vec<(bool, u32, u32, Option<IpAddr>)>,
     /// Those that are no default routes of links: (table, route)
     pub copied: Vec<(u32, Route)>,
-    /// Devices of our own: (name, MTU, addresses)
-    pub set_up: Vec<(String, u32, Vec<Network>)>,
     pub settings: Vec<(String, String)>,
     /// The note for the next daemon.
     pub note: String,
@@ -77,17 +72,6 @@ impl Control for Fake {
 
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         self.copied.push((table, *route));
-        Ok(())
-    }
-
-    fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
-        self.copied.retain(|known| *known != (table, *route));
-        Ok(())
-    }
-
-    fn set_up(&mut self, device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<()> {
-        self.set_up.retain(|(known, ..)| known != device);
-        self.set_up.push((device.to_owned(), mtu, addresses.to_vec()));
         Ok(())
     }
 

@@ -39,13 +39,6 @@ pub trait Control {
     /// Adds a route to one of our tables, its metric left out. One that is there already is fine.
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
 
-    /// Removes a route of ours. One that is gone already is fine.
-    fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
-
-    /// Gives a device of our own this MTU and just these addresses, each with the length of its network, and sets it up. Its
-    /// routes are added after that.
-    fn set_up(&mut self, device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<()>;
-
     /// Removes our routes from the tables that `wanted` does not want.
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
 
@@ -55,7 +48,7 @@ pub trait Control {
     /// Whether the kernel would take a ruleset.
     fn would_load(&mut self, ruleset: &str) -> Result<(), Failure>;
 
-    /// Whether xtables' target NFQUEUE can stand in an nft rule.
+    /// Tries whether xtables' target NFQUEUE can stand in an nft rule.
     fn has_target(&mut self) -> io::Result<()>;
 
     /// Whether nft's family `inet` has this table.
@@ -155,7 +148,7 @@ pub struct Address {
     pub global: bool,
 }
 
-/// A route of the main table.
+/// A route of the main table, or for a table of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Route {
     pub destination: (IpAddr, u8),
@@ -173,7 +166,7 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
 }
 
-/// An ip rule of ours.
+/// An ip rule that leads to a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rule {
     pub preference: u32,

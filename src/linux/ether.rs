@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::batch::{Arena, Batch, Entry, Fault, Sent, fault};
-use super::{check, index_of, set_option, socket};
+use super::{check, index_of, set_buffers, socket};
 use crate::bond::address::Address;
 
 /// "Local Experimental EtherType 1" (IEEE 802, 9.2.4): no standard will ever use it.
@@ -31,11 +31,7 @@ impl Ether {
     pub fn open(device: &str) -> io::Result<Self> {
         // Protocol 0: it hears nothing before it is bound.
         let fd = socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0)?;
-        for (forced, bounded) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
-            if set_option(&fd, libc::SOL_SOCKET, forced, &BUFFER).is_err() {
-                let _ = set_option(&fd, libc::SOL_SOCKET, bounded, &BUFFER);
-            }
-        }
+        set_buffers(&fd, BUFFER);
         filter(&fd)?;
         let index = index_of(device)? as i32;
         let address = link_address(index, [0; 6]);

@@ -1,10 +1,13 @@
-//! The only folder with system calls and unsafe code.
+//! The only folder with system calls, and with unsafe code but for the ciphers' ([`seal`]).
 //!
-//! Each file is one door to the kernel: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
-//! (packets out of a link), [`route`] (links, addresses, routes, rules), [`process`] and [`program`] (nft), [`hook`] (the user's script), [`target`] (what nft has no words for), [`echo`] and [`connect`]
-//! (probes), [`tun`] and [`listen`] (packets into and out of any device), [`udp`] and [`ether`] (a bond's datagrams, many in a
-//! [`batch`]), [`address`] (devices of our own), [`poll`], [`signal`], [`thread`], [`crew`] (work for several of them), [`wait`], [`clock`], [`sysctl`]. All of it is Linux's own
-//! interface, without libraries: the headers that say so are named where they are used.
+//! Each file is one door to the kernel. The race's: [`nfqueue`] (packets that wait for a verdict), [`conntrack`] (flows), [`raw`]
+//! (packets out of a link), [`heartbeat`]. What steers: [`route`] (links, addresses, routes, rules), [`program`] and [`process`]
+//! (nft is one), [`nft`] and [`target`] (what it has no words for), [`sysctl`]; [`system`] is all of these as
+//! [`Control`](crate::kernel::Control). Probes: [`echo`], [`connect`], [`resolve`]. A bond's: [`udp`] and [`ether`] (datagrams, many
+//! in a [`batch`]), [`tun`], [`address`] (devices of our own), [`crew`] (work for several threads), [`random`]. Beside them [`listen`]
+//! (packets of any device), [`hook`] (the user's script), [`peer`] (who asks), [`file`], [`terminal`], [`poll`], [`signal`],
+//! [`thread`], [`wait`] and [`clock`]. [`netlink`] is what five of them speak. All of it is Linux's own interface, without libraries:
+//! the headers that say so are named where they are used.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place where clocks, sockets and files belong
 
@@ -78,6 +81,15 @@ fn set_option<T: Plain>(fd: &impl AsRawFd, level: libc::c_int, name: libc::c_int
     let (data, length) = ((value as *const T).cast(), size_of::<T>() as libc::socklen_t);
     // SAFETY: `data` points at `length` readable bytes for the time of the call.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, data, length) }).map(drop)
+}
+
+/// Room for `bytes` that wait in a socket: above the system's limit where that is permitted, else as far as that goes.
+fn set_buffers(fd: &impl AsRawFd, bytes: libc::c_int) {
+    for (forced, bounded) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        if set_option(fd, libc::SOL_SOCKET, forced, &bytes).is_err() {
+            let _ = set_option(fd, libc::SOL_SOCKET, bounded, &bytes);
+        }
+    }
 }
 
 /// Values that the kernel may read byte by byte.

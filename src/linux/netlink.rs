@@ -47,9 +47,9 @@ impl Socket {
         set_option(&self.fd, libc::SOL_NETLINK, name, &1u32)
     }
 
-    /// The receive buffer, in bytes of kernel memory; above the system's limit, since we are root.
-    pub fn set_receive_buffer(&self, bytes: u32) -> io::Result<()> {
-        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes)
+    /// Its buffers, in bytes of kernel memory: see [`super::set_buffers`].
+    pub fn set_buffers(&self, bytes: libc::c_int) {
+        super::set_buffers(&self.fd, bytes);
     }
 
     pub fn next_sequence(&mut self) -> u32 {

@@ -47,11 +47,11 @@ pub struct Queues {
 
 impl Queues {
     /// `memory`: the receive buffer, in bytes.
-    pub fn open(memory: u32) -> io::Result<Self> {
+    pub fn open(memory: libc::c_int) -> io::Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
         // A burst that overflows the socket is the queue's business (it fails open), not an error of the next read.
         socket.set_netlink_option(libc::NETLINK_NO_ENOBUFS)?;
-        socket.set_receive_buffer(memory)?;
+        socket.set_buffers(memory);
         let buffers = vec![[0; DATAGRAM]; BATCH].into_boxed_slice();
         let buffers = buffers.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
         Ok(Queues { socket, buffers, verdicts: Message::default() })

@@ -86,18 +86,6 @@ impl Routing {
 
     /// Adds a route to one of our tables, or puts it in the place of one to the same destination.
     pub fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
-        self.change_route(libc::RTM_NEWROUTE, CREATE | REPLACE, table, route)
-    }
-
-    /// Removes a route of ours. One that is gone already is fine.
-    pub fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
-        match self.change_route(libc::RTM_DELROUTE, 0, table, route) {
-            Err(error) if gone(&error) => Ok(()),
-            done => done,
-        }
-    }
-
-    fn change_route(&mut self, kind: u16, flags: u16, table: u32, route: &Route) -> io::Result<()> {
         let Route { destination: (to, length), gateway, device, .. } = *route;
         let mut head = header(family(to.is_ipv6()), 0);
         head[1] = length;
@@ -107,7 +95,7 @@ impl Routing {
         head[7] = libc::RTN_UNICAST;
         // The gateway need not be in a connected network: PPP and DHCP with a /32 are common.
         head[8..].copy_from_slice(&(if gateway.is_some() { RTNH_F_ONLINK } else { 0 }).to_ne_bytes());
-        let mut message = Message::new(kind, flags, &head);
+        let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &head);
         message.u32(libc::RTA_TABLE, table).u32(libc::RTA_OIF, device);
         if length > 0 {
             message.address(libc::RTA_DST, to);
@@ -138,7 +126,7 @@ impl Routing {
 
     fn change_rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
         let mut head = header(family(ipv6), 0);
-        head[7] = ACTION_TO_TABLE;
+        head[7] = FR_ACT_TO_TBL;
         head[2] = rule.source.map_or(0, whole);
         let mut message = Message::new(kind, flags, &head);
         message.u32(FRA_PRIORITY, rule.preference).u32(FRA_FWMARK, rule.mark).u32(FRA_FWMASK, rule.mask);
@@ -200,15 +188,12 @@ impl AsFd for Changes {
 /// `linux/rtnetlink.h`: the groups 8 and 19, `RTNLGRP_IPV4_RULE` and `RTNLGRP_IPV6_RULE`, as bits.
 const RTMGRP_RULES: libc::c_int = 1 << 7 | 1 << 18;
 
-/// `linux/fib_rules.h`.
-const FR_ACT_TO_TBL: u8 = 1;
-const FIB_RULE_INVERT: u32 = 2;
-
 /// `linux/rtnetlink.h`: the gateway is on the device, whatever the addresses say.
 const RTNH_F_ONLINK: u32 = 4;
 
 /// `linux/fib_rules.h`.
-const ACTION_TO_TABLE: u8 = 1;
+const FR_ACT_TO_TBL: u8 = 1;
+const FIB_RULE_INVERT: u32 = 2;
 const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::route::{Changes, Routing};
-use super::{address, conntrack, file, nft, program, sysctl, target};
+use super::{conntrack, file, nft, program, sysctl, target};
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
@@ -47,14 +47,6 @@ impl Control for System {
 
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         self.routing.add_route(table, route)
-    }
-
-    fn remove_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
-        self.routing.remove_route(table, route)
-    }
-
-    fn set_up(&mut self, device: &str, mtu: u32, addresses: &[(IpAddr, u8)]) -> io::Result<()> {
-        address::set_up(device, mtu, addresses)
     }
 
     fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {

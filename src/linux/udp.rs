@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::batch::{Arena, Batch, DATAGRAMS, Entry, Fault, Name, Notes, Sent, fault, local_of, note_of};
-use super::{bind_to, check, set_option, socket};
+use super::{bind_to, check, set_buffers, set_option, socket};
 use crate::bond::address::Address;
 
 /// Bytes that wait in the kernel, each way: 20 ms of 1 Gbit/s.
@@ -62,12 +62,7 @@ impl Udp {
             // Never cut on the way: what fits is found out by probes of ours, not by ICMP errors that anybody may forge.
             set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_PROBE)?;
         }
-        for (forced, bounded) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
-            // Without the right to exceed the system's limit, as far as it goes.
-            if set_option(&fd, libc::SOL_SOCKET, forced, &BUFFER).is_err() {
-                let _ = set_option(&fd, libc::SOL_SOCKET, bounded, &BUFFER);
-            }
-        }
+        set_buffers(&fd, BUFFER);
         let join = set_option(&fd, libc::SOL_UDP, libc::UDP_GRO, &1).is_ok();
         // The size of its own that a socket can have, none here: a kernel that knows the option knows the message.
         let segment = set_option(&fd, libc::SOL_UDP, libc::UDP_SEGMENT, &0).is_ok();

@@ -4,7 +4,9 @@
 //! | hook, priority | chain | what happens |
 //! |---|---|---|
 //! | prerouting, mangle + 1 | `classify` | the first matching rule's policy writes the mark: a link, and "to be queued" if it is raced |
+//! | prerouting, dstnat + 1 | `translated` | what the firewall's DNAT or REDIRECT sends elsewhere is not raced, or takes the plain way |
 //! | (routing) | | an ip rule leads from the link's mark to its table |
+//! | forward, mangle | `mss` | a SYN into or out of a peer's device gets the MSS that fits it |
 //! | postrouting, mangle - 10 | `leave` | after the user's firewall accepted it: a packet to be queued goes to the daemon, while that is alive; of all others that begin a flow, the link is written to the conntrack entry |
 //! | output, raw - 10 | `sent` | the daemon's copies leave: their answers' tuples go into a set; conntrack never sees them |
 //! | prerouting, raw - 10 | `answers` | what arrives at a link and is in that set is queued |
@@ -12,7 +14,8 @@
 //!
 //! Every later packet takes the link that conntrack remembers, by `classify`; where that link went down, or a better one wants
 //! its connections back, `moved` tells the client to begin anew. The first packet of a connection from outside is seen by
-//! `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by.
+//! `begins` (prerouting, dstnat - 10): the connection keeps the link that it came in by. What the router itself sends passes `local`
+//! and `translated_local` (output) in place of the two in prerouting.
 
 use std::net::IpAddr;
 

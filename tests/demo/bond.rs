@@ -2,15 +2,17 @@
 //!
 //! Everything happens in namespaces of this process; they vanish with it, however it ends.
 
+mod stage;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, process, thread};
 
 use cheaproute::bond::keys::Secret;
 use lab::{Direction, Dual, Namespace, Process, SERVER4, Server, Shape, connect, ping};
+use stage::{Folder, say, title};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The server inside the tunnel.
@@ -191,34 +193,4 @@ fn view(net: &Dual, folder: &Folder) -> io::Result<()> {
     String::from_utf8_lossy(&output.stdout).lines().for_each(say);
     String::from_utf8_lossy(&output.stderr).lines().for_each(say);
     Ok(())
-}
-
-/// A folder that goes when the demo does. It holds keys: nobody else may look.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("cheaproute-demo-{}", process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder(path))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn title(text: &str) {
-    println!("\n▸ {text}");
-}
-
-fn say(text: impl AsRef<str>) {
-    println!("  {}", text.as_ref());
 }

@@ -2,12 +2,14 @@
 //!
 //! Everything happens in namespaces of this process; they vanish with it, however it ends.
 
+mod stage;
+
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io, process, thread};
 
 use lab::{Dual, Process, SERVER4, SERVER6, Server, Shape, Wire, connect, half_open, query, router4, router6};
+use stage::{Folder, say, title};
 
 const CABLE: usize = 1;
 const DSL: usize = 2;
@@ -67,7 +69,7 @@ impl Demo {
         thread::sleep(ms(150));
         self.tell("TCP over IPv6", took, self.web6.peers().last());
         self.view("races")?;
-        say(&format!("half-open connections that the losers left at the server: {}", half_open(self.net.internet())));
+        say(format!("half-open connections that the losers left at the server: {}", half_open(self.net.internet())));
 
         title("wan gets slow: 60 ms each way. No health check is needed, wanb simply wins");
         self.wire(CABLE).both(Shape::delayed(ms(60)));
@@ -129,7 +131,7 @@ impl Demo {
             "?"
         };
         let seen: IpAddr = peer.map_or([0, 0, 0, 0].into(), SocketAddr::ip);
-        say(&format!("{what:<15} {:>6.1} ms   by {name:<5} the server saw {seen}", took.as_secs_f64() * 1000.0));
+        say(format!("{what:<15} {:>6.1} ms   by {name:<5} the server saw {seen}", took.as_secs_f64() * 1000.0));
     }
 
     fn view(&self, name: &str) -> io::Result<()> {
@@ -159,35 +161,6 @@ fn sample_for_the_lab() -> String {
         let probed = format!("{there}\n\tlist probe 'icmp:{SERVER4}'\n\toption interval '300ms'");
         text.replace(&format!("option interface '{name}'"), &probed)
     })
-}
-
-/// A folder that goes when the demo does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("cheaproute-demo-{}", process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Folder(path))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn title(text: &str) {
-    println!("\n▸ {text}");
-}
-
-fn say(text: impl AsRef<str>) {
-    println!("  {}", text.as_ref());
 }
 
 const fn ms(ms: u64) -> Duration {
