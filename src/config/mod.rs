@@ -18,7 +18,7 @@ mod values;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::link::{LinkId, Marks};
+use crate::link::Marks;
 use crate::split::Split;
 use crate::time::Span;
 
@@ -60,15 +60,9 @@ pub struct Config {
 /// Each is a line of nft rules that a connection's first packet may have to pass; more belong into an nft set.
 pub const MAX_RULES: usize = 1_000;
 
-/// What the mark's four link bits can name: a queued packet belongs to no link yet, and carries its policy's number
-/// there.
-pub const MAX_RACES: usize = 15;
-
 impl Config {
-    /// The number and the settings of the link of this name.
-    pub fn link(&self, name: &str) -> Option<(LinkId, &LinkConfig)> {
-        let numbers = (1..).map_while(LinkId::new);
-        numbers.zip(&self.links).find(|(_, link)| link.name == name)
+    pub fn link(&self, name: &str) -> Option<&LinkConfig> {
+        self.links.iter().find(|link| link.name == name)
     }
 
     pub fn policy(&self, name: &str) -> Option<&PolicyConfig> {

@@ -57,9 +57,9 @@ fn the_shipped_configuration_does_what_it_did() {
     let (config, import) = imported(&SHIPPED.replace("enabled '0'", "enabled '1'"));
     let names: Vec<&str> = config.links.iter().map(|link| link.name.as_str()).collect();
     assert_eq!(names, ["wan", "wanb"], "wan6 and wanb6 are part of them");
-    let wan = config.link("wan").unwrap().1;
+    let wan = config.link("wan").unwrap();
     assert_eq!((wan.probe.len(), wan.reliability, wan.weight), (4, 2, 3));
-    assert_eq!(config.link("wanb").unwrap().1.reliability, 1);
+    assert_eq!(config.link("wanb").unwrap().reliability, 1);
     for (policy, mode, wanted) in [
         ("wan_only", Mode::Failover, &["wan"][..]),
         ("wanb_only", Mode::Failover, &["wanb"]),
@@ -102,7 +102,7 @@ fn members_become_order_and_weight() {
     assert_eq!(imported(&format!("{TWO}{more}")).1.notes, []);
     let (config, import) = imported(&format!("{TWO}{}", more.replace("weight 6", "weight 5")));
     noted(&import, &["policy 'same'", "shared connections otherwise"]);
-    assert_eq!(config.link("wanb").unwrap().1.weight, 3, "the first one's");
+    assert_eq!(config.link("wanb").unwrap().weight, 3, "the first one's");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn tracking_becomes_probes() {
     let probes = |options: &str| {
         let (config, import) =
             imported(&TWO.replacen("list track_ip 1.1.1.1", &format!("list track_ip 1.1.1.1\n{options}"), 1));
-        let link = config.link("wan").unwrap().1.clone();
+        let link = config.link("wan").unwrap().clone();
         (link.probe.iter().map(ToString::to_string).collect::<Vec<_>>(), link, import)
     };
     for (method, probe) in [

@@ -98,14 +98,6 @@ impl Batch {
         slot.map(|(slot, _)| slot.copy_from_slice(datagram)).is_some()
     }
 
-    /// Shortens the last slot: it was asked for before its length was known.
-    pub fn shorten(&mut self, length: usize) {
-        if let Some(last) = self.entries.last_mut() {
-            last.length = last.length.min(length);
-            self.used = last.start + last.length;
-        }
-    }
-
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -347,7 +339,6 @@ mod tests {
         while batch.push(&to, &[7; 60]) {}
         assert_eq!(batch.len(), DATAGRAMS);
         assert!(batch.slot(&to, 1).is_none());
-        batch.shorten(5);
-        assert_eq!(batch.bytes_of(&batch.entries()[DATAGRAMS - 1]), [7; 5]);
+        assert_eq!(batch.bytes_of(&batch.entries()[DATAGRAMS - 1]), [7; 60]);
     }
 }

@@ -60,7 +60,8 @@ pub const FOLLOW_UP_SLACK: Span = Span::from_millis(5);
 /// The most races in flight. A table of this size takes 2 MB when full; the daemon asks for less on small routers.
 pub const MAX_RACES: usize = 16_384;
 
-/// The most policies in race mode: as many as the mark's four bits can name beside "none".
+/// The most policies in race mode: what the mark's four link bits can name beside "none". A queued packet belongs to no link yet,
+/// and has its policy's number there.
 pub const MAX_POLICIES: usize = 15;
 
 /// The most races of one that keep their packet for copies to follow: at 1,500 bytes each, 384 KB. More start as full races.

@@ -9,9 +9,9 @@ use crate::time::Span;
 use super::writer::Writer;
 use super::{Plan, known};
 
-/// TCP ports whose helpers must see the whole connection (`nf_conntrack_helper`): FTP, RTSP, H.323, PPTP, SIP, SANE. A
-/// conntrack entry that we make has no helper, so these take the best link instead.
-const HELPED_PORTS: &str = "21, 554, 1720, 1723, 5060, 6566";
+/// TCP ports whose helpers must see the whole connection (`nf_conntrack_helper`): FTP, RTSP, H.323, PPTP, SIP, SANE, IRC.
+/// A conntrack entry that we make has no helper, so these take the best link instead.
+pub(super) const HELPED_PORTS: [u16; 7] = [21, 554, 1720, 1723, 5060, 6566, 6667];
 
 /// Traceroute's packets live for so many hops at most (mtr and tracert: 30); systems' usual ones for 64 and more.
 const TRACED_HOPS: u8 = 32;
@@ -159,7 +159,8 @@ fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced
         let policy = (raced as u32 + 1) << marks.mask().trailing_zeros();
         format!("{} {} accept", out.set_ct_mark(marks.link_mask(), policy), out.set_mark(marks.mask(), mark))
     };
-    out.rule(format_args!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {HELPED_PORTS} }} {goto}"));
+    let helped = commas(&HELPED_PORTS.map(|port| port.to_string()));
+    out.rule(format_args!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {helped} }} {goto}"));
     let ports: Vec<String> = plan.config.main.race_ports_udp.iter().map(ToString::to_string).collect();
     if !ports.is_empty() {
         out.rule(format_args!("{family} udp dport {{ {} }} {goto}", commas(&ports)));

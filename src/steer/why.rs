@@ -10,6 +10,7 @@ use crate::race::Remembered;
 use crate::text::commas;
 use crate::time::{Span, Time};
 
+use super::policy::HELPED_PORTS;
 use super::{Plan, best};
 
 /// IANA's protocol numbers.
@@ -414,9 +415,6 @@ fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, re
         }
     }
 }
-
-/// TCP ports whose connections need a conntrack helper, as the ruleset has them.
-const HELPED_PORTS: [u16; 6] = [21, 554, 1720, 1723, 5060, 6566];
 
 /// Why a policy in mode race does not race this.
 fn not_raced(question: &Question, facts: &Facts) -> Option<String> {

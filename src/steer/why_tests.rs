@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::config::{self, Config};
-use crate::steer::ruleset;
 
 const CONFIG: &str = "
 config cheaproute 'main'
@@ -136,13 +135,4 @@ fn a_global_address_leaves_by_its_link() {
     assert_eq!(ask(&from("2001:db8:2:1::5"), |_| ()).0, Way::Links(vec![(id(2), 100)]));
     assert_eq!(ask(&from("2001:db8:7::5"), |_| ()).0, Way::Main);
     assert_eq!(ask(&from("fd00::5"), |_| ()).0, Way::Race(vec![id(1), id(2)]));
-}
-
-#[test]
-fn the_helped_ports_are_those_of_the_rules() {
-    let (config, _) = config::read(CONFIG).unwrap();
-    let links = links(&config);
-    let plan = Plan::example(&config, &links);
-    let ports = HELPED_PORTS.map(|port| port.to_string()).join(", ");
-    assert!(ruleset(&plan).fresh().contains(&format!("tcp dport != {{ {ports} }}")));
 }
