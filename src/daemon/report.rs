@@ -68,7 +68,7 @@ impl Daemon {
         let link = &attached.link;
         let status = probes.prober.status();
         let tally = *self.racing.field().racer.log().tally(link.id);
-        let device = kernel.devices.iter().find(|device| device.index == link.ifindex);
+        let device = kernel.device(link.ifindex);
         let (state, reason) = state(attached, &status);
         let races = Value::Map(vec![
             ("copies", tally.copies.into()),

@@ -44,7 +44,8 @@ impl Daemon {
         if let Some(from) = question.from {
             question.own = own.contains(&from) && question.device.is_none();
             if !question.own && question.device.is_none() {
-                question.device = route(snapshot, from).and_then(|route| device(snapshot, route));
+                let device = snapshot.route_to(from).and_then(|route| snapshot.device(route.device));
+                question.device = device.map(|device| device.name.clone());
             }
         }
         let links = self.ways();
@@ -111,7 +112,7 @@ impl Daemon {
             };
             why.reasons.push(text);
         }
-        let main = (why.way == Way::Main).then(|| match route(snapshot, question.to) {
+        let main = (why.way == Way::Main).then(|| match snapshot.route_to(question.to) {
             Some(route) => said(snapshot, route),
             None => "no route".into(),
         });
@@ -216,23 +217,10 @@ fn is_about(record: &Record, question: &Question) -> bool {
     })
 }
 
-/// The route of the main table to an address.
-fn route(snapshot: &Snapshot, to: IpAddr) -> Option<&Route> {
-    let fits = |route: &&Route| {
-        let (address, length) = route.destination;
-        Prefix::new(address, length).is_some_and(|prefix| prefix.contains(to))
-    };
-    let routes = snapshot.routes.iter().filter(fits);
-    routes.min_by_key(|route| (core::cmp::Reverse(route.destination.1), route.metric))
-}
-
-fn device(snapshot: &Snapshot, route: &Route) -> Option<String> {
-    let device = snapshot.devices.iter().find(|device| device.index == route.device);
-    device.map(|device| device.name.clone())
-}
-
 fn said(snapshot: &Snapshot, route: &Route) -> String {
-    let by = device(snapshot, route).map_or_else(|| "no single device".into(), |device| format!("dev {device}"));
+    let by = snapshot
+        .device(route.device)
+        .map_or_else(|| "no single device".into(), |device| format!("dev {}", device.name));
     match route.gateway {
         Some(gateway) => format!("via {gateway} {by}"),
         None => by,

@@ -7,6 +7,7 @@ use core::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Prefix;
 use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -164,6 +165,21 @@ pub struct Snapshot {
     pub devices: Vec<Device>,
     pub addresses: Vec<Address>,
     pub routes: Vec<Route>,
+}
+
+impl Snapshot {
+    /// The main table's route to an address.
+    pub fn route_to(&self, to: IpAddr) -> Option<&Route> {
+        let leads = |route: &&Route| {
+            let (address, length) = route.destination;
+            Prefix::new(address, length).is_some_and(|prefix| prefix.contains(to))
+        };
+        self.routes.iter().filter(leads).min_by_key(|route| (core::cmp::Reverse(route.destination.1), route.metric))
+    }
+
+    pub fn device(&self, index: u32) -> Option<&Device> {
+        self.devices.iter().find(|device| device.index == index)
+    }
 }
 
 /// An ip rule that leads to a table.

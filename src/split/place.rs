@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Side, Split, Used};
-use crate::config::{Prefix, SplitConfig};
+use crate::config::SplitConfig;
 use crate::kernel::{Route, Snapshot};
 use crate::link::Link;
 
@@ -82,7 +82,7 @@ impl Place {
                 let number = BASE + self.tables.len() as u32;
                 self.tables.push(Table { number, source, routes: routes(index, source, links, now) });
             }
-            let device = now.devices.iter().find(|device| device.index == index).map(|device| device.name.clone());
+            let device = now.device(index).map(|device| device.name.clone());
             self.devices.extend(device.filter(|device| source.is_ipv4() && !self.devices.contains(device)));
         }
         self.splits.push((*split, true));
@@ -92,16 +92,8 @@ impl Place {
 
 /// Whether the way to the secondary address is up: its link says so, or else its device. The error says what is not.
 fn second_path(to: IpAddr, links: &[Link], now: &Snapshot) -> Result<(), String> {
-    let leads = |route: &&Route| {
-        let (address, length) = route.destination;
-        Prefix::new(address, length).is_some_and(|prefix| prefix.contains(to))
-    };
-    let ways = now.routes.iter().filter(leads);
-    let way = ways.min_by_key(|route| (core::cmp::Reverse(route.destination.1), route.metric));
-    let way = way.ok_or_else(|| format!("no route to {to}"))?;
-    let Some(device) = now.devices.iter().find(|device| device.index == way.device) else {
-        return Err(format!("no route to {to}"));
-    };
+    let way = now.route_to(to).and_then(|way| Some((way, now.device(way.device)?)));
+    let Some((way, device)) = way else { return Err(format!("no route to {to}")) };
     match links.iter().find(|link| link.ifindex == way.device) {
         Some(link) if !link.up => Err(format!("link {} to {to} is down", link.name)),
         None if !device.running => Err(format!("device {} to {to} is down", device.name)),
