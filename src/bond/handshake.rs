@@ -215,10 +215,6 @@ impl Responder {
         Responder { identity, secret: None, answered: Vec::new(), limits: Limits::default() }
     }
 
-    pub const fn public(&self) -> PublicKey {
-        self.identity.public()
-    }
-
     /// An initiation came from there. Where there are many a second, sources must show by a cookie that they receive at their address, and
     /// each of them has a limit. Nothing for whoever is to get no answer.
     pub fn receive(&mut self, message: &[u8], from: &Address, now: Time, asked: &mut Asked) -> Option<Verdict> {

@@ -1,4 +1,5 @@
-//! All peers of a daemon: which datagram and which packet is whose, and the handshakes.
+//! All peers of a section, which have one device, one key of ours and one set of sockets: which datagram and which packet is whose, and the
+//! handshakes.
 
 use std::sync::Arc;
 
@@ -24,19 +25,18 @@ const GREETINGS: usize = 2;
 /// What the configuration says of a peer, beside its [`Settings`].
 #[derive(Clone)]
 pub struct Member {
+    /// The same key for all of a hub's.
     pub identity: Identity,
     pub remote: PublicKey,
     /// Zeros: none.
     pub psk: Secret,
-    /// The caller's number of its device. Peers may share one: packets go by `Settings::allowed`.
-    pub device: u16,
     pub settings: Settings,
 }
 
 impl Member {
     /// Whether it is the same peer: it may have other networks, or be asked more often, and we another instance.
     fn is_same(&self, other: &Member) -> bool {
-        let of = |member: &Member| (member.identity.public(), member.remote, *member.psk.bytes(), member.device);
+        let of = |member: &Member| (member.remote, *member.psk.bytes());
         let (allowed, keepalive) = (other.settings.allowed.clone(), other.settings.keepalive);
         let settings = Settings { allowed, keepalive, ..self.settings.clone() };
         of(self) == of(other) && settings == other.settings
@@ -60,7 +60,8 @@ struct Place {
 /// See the module.
 pub struct Hub {
     places: Vec<Place>,
-    responders: Vec<Responder>,
+    /// Once there is a peer that calls us.
+    responder: Option<Responder>,
     /// Which peer's a session's index is, and that of a handshake of ours.
     indexes: Sorted<u32, usize>,
     greetings: Sorted<u32, usize>,
@@ -71,7 +72,7 @@ impl Hub {
     pub fn new(members: Vec<Member>, now: Time) -> Self {
         let mut hub = Hub {
             places: Vec::new(),
-            responders: Vec::new(),
+            responder: None,
             indexes: Sorted::default(),
             greetings: Sorted::default(),
             routes: Arc::default(),
@@ -97,16 +98,15 @@ impl Hub {
             place.iter().for_each(|place| known.insert(place.member.remote.0, at));
         }
         for (number, member) in members.iter().enumerate() {
-            routes.add(member.device, &member.settings.allowed, number);
+            routes.add(&member.settings.allowed, number);
         }
         self.routes = Arc::new(routes);
         (self.indexes, self.greetings) = Default::default();
         for (number, member) in members.into_iter().enumerate() {
-            let public = member.identity.public();
-            if !member.settings.client && !self.responders.iter().any(|responder| responder.public() == public) {
-                self.responders.push(Responder::new(member.identity.clone()));
+            if !member.settings.client && self.responder.is_none() {
+                self.responder = Some(Responder::new(member.identity.clone()));
             }
-            let sources = Sources::new(self.routes.clone(), member.device, number);
+            let sources = Sources::new(self.routes.clone(), number);
             let before = known.get(&member.remote.0).and_then(|at| old.get_mut(*at));
             let place = match before.and_then(|place| place.take_if(|place| place.member.is_same(&member))) {
                 Some(mut place) => {
@@ -158,10 +158,10 @@ impl Hub {
         self.touched(peer, now);
     }
 
-    /// A packet from a device.
-    pub fn packet(&mut self, device: u16, packet: Packet, now: Time, out: &mut dyn Output) {
+    /// A packet from the device.
+    pub fn packet(&mut self, packet: Packet, now: Time, out: &mut dyn Output) {
         let Some(to) = destination(packet.head) else { return };
-        let Some(number) = self.routes.find(device, to) else { return };
+        let Some(number) = self.routes.find(to) else { return };
         if let Some(place) = self.places.get_mut(number) {
             place.peer.packet(packet, now, out);
         }
@@ -233,32 +233,30 @@ impl Hub {
     }
 
     fn initiation(&mut self, via: &Via, message: &[u8], now: Time, out: &mut dyn Output) {
-        for at in 0..self.responders.len() {
-            let (places, indexes, greetings) = (&self.places, &self.indexes, &self.greetings);
-            let index = |random: Random| free_index(indexes, greetings, random);
-            let Some(responder) = self.responders.get_mut(at) else { return };
-            let public = responder.public();
-            let who = |remote: &PublicKey| {
-                let known = |place: &&Place| place.member.remote == *remote && place.member.identity.public() == public;
-                places.iter().find(known).map(|place| (place.member.psk.clone(), place.member.identity.instance()))
-            };
-            let is_here = || places.iter().any(|place| place.peer.addresses().any(|here| here == *via));
-            let random = &mut |bytes: &mut [u8]| out.random(bytes);
-            let mut asked = Asked { peer: &who, is_here: &is_here, index: &index, random };
-            let Some(verdict) = responder.receive(message, &via.to, now, &mut asked) else { continue };
-            match verdict {
-                Verdict::Answer { peer, message, session } => {
-                    let known = |place: &Place| place.member.remote == peer && place.member.identity.public() == public;
-                    let Some(number) = self.places.iter().position(known) else { return };
-                    if let Some(place) = self.places.get_mut(number) {
-                        place.peer.adopt(session, now, out);
-                    }
-                    self.touched(number, now);
-                    return send(via, &message, out);
+        let (places, indexes, greetings) = (&self.places, &self.indexes, &self.greetings);
+        let index = |random: Random| free_index(indexes, greetings, random);
+        let number = |remote: &PublicKey| places.iter().position(|place| place.member.remote == *remote);
+        let who = |remote: &PublicKey| {
+            let member = &places.get(number(remote)?)?.member;
+            Some((member.psk.clone(), member.identity.instance()))
+        };
+        let is_here = || places.iter().any(|place| place.peer.addresses().any(|here| here == *via));
+        let random = &mut |bytes: &mut [u8]| out.random(bytes);
+        let mut asked = Asked { peer: &who, is_here: &is_here, index: &index, random };
+        let Some(responder) = &mut self.responder else { return };
+        let message = match responder.receive(message, &via.to, now, &mut asked) {
+            Some(Verdict::Answer { peer, message, session }) => {
+                let Some(number) = number(&peer) else { return };
+                if let Some(place) = self.places.get_mut(number) {
+                    place.peer.adopt(session, now, out);
                 }
-                Verdict::Again(message) | Verdict::Cookie(message) => return send(via, &message, out),
+                self.touched(number, now);
+                message
             }
-        }
+            Some(Verdict::Again(message) | Verdict::Cookie(message)) => message,
+            None => return,
+        };
+        send(via, &message, out);
     }
 
     /// When [`Hub::tick`] has something to do.
@@ -266,9 +264,9 @@ impl Hub {
         self.places.iter_mut().map(Place::deadline).min()
     }
 
-    /// Whether another packet may be read from a device. One busy peer of many does not stop the others'.
-    pub fn ready(&self, device: u16, now: Time) -> bool {
-        self.places.iter().any(|place| place.member.device == device && place.peer.ready(now))
+    /// Whether another packet may be read from the device. One busy peer of many does not stop the others'.
+    pub fn ready(&self, now: Time) -> bool {
+        self.peers().any(|peer| peer.ready(now))
     }
 
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {

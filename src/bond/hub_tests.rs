@@ -66,7 +66,6 @@ fn member(own: u8, remote: u8, instance: u16, allowed: &[&str]) -> Member {
         identity: Identity::new(&secret(own), instance),
         remote: secret(remote).public(),
         psk: Secret::new([0; 32]),
-        device: 0,
         settings: settings(own != SERVER, allowed.iter().map(|text| text.parse().unwrap()).collect()),
     }
 }
@@ -157,7 +156,7 @@ impl Net {
         for source in sources {
             let packet = packet(*source, [10, 74, 20, 1]);
             let packet = Packet { head: &packet, body: &[], pending: false };
-            self.clients[client].packet(0, packet, self.now, &mut self.out);
+            self.clients[client].packet(packet, self.now, &mut self.out);
             self.settle(Some(client));
         }
         self.out.sources.iter().map(|(_, source)| source.octets()).collect()
@@ -236,7 +235,7 @@ fn datagrams_that_are_too_long_are_nothing() {
     assert!(net.out.datagrams.is_empty(), "it is answered");
     assert!(net.out.sources.is_empty());
     let packet = packet([10, 74, 20, 2], [10, 74, 20, 1]);
-    net.clients[0].packet(0, Packet { head: &packet, body: &[], pending: false }, net.now, &mut net.out);
+    net.clients[0].packet(Packet { head: &packet, body: &[], pending: false }, net.now, &mut net.out);
     let (_, mut good) = net.out.datagrams.pop().expect("a packet");
     good.resize(65_507, 0);
     net.server.datagram(&outer(0), &mut good, None, net.now, &mut net.out);

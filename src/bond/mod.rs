@@ -1,7 +1,7 @@
 //! Bond: two cheaproutes carry packets between them over several links at once, encrypted, repaired and in order.
 //!
 //! # Nouns
-//! - **Peer** ([`peer`]): the configured remote end, known by its public key. The [`hub`] holds all of a daemon's.
+//! - **Peer** ([`peer`]): the configured remote end, known by its public key. The [`hub`] holds all of a section's.
 //! - **Session** ([`session`]): the keys of one handshake ([`handshake`]), two minutes long. **Index**: 24 bits by which the
 //!   receiver of a datagram knows its session.
 //! - **Path** ([`path`]): one link to the peer. Each has counters and a replay window ([`replay`]) of its own, so that a

@@ -10,19 +10,18 @@ use super::sorted::Sorted;
 /// What the configuration gives to peers, at most a few prefixes for each.
 #[derive(Default)]
 pub struct Routes {
-    /// By device and prefix.
-    peers: Sorted<(u16, IpAddr, u8), usize>,
+    peers: Sorted<(IpAddr, u8), usize>,
     /// Those in use, longest first.
     lengths: Vec<u8>,
 }
 
 impl Routes {
-    /// Gives prefixes to a peer, none: all addresses. What another peer of the device has by now stays its own.
-    pub fn add(&mut self, device: u16, prefixes: &[Prefix], peer: usize) {
+    /// Gives prefixes to a peer, none: all addresses. What another peer has by now stays its own.
+    pub fn add(&mut self, prefixes: &[Prefix], peer: usize) {
         let any = [([0; 4].into(), 0), ([0; 16].into(), 0)].into_iter();
         let any: Vec<Prefix> = any.filter_map(|(ip, length)| Prefix::new(ip, length)).collect();
         for prefix in if prefixes.is_empty() { &any } else { prefixes } {
-            let route = (device, prefix.address(), prefix.length());
+            let route = (prefix.address(), prefix.length());
             if self.peers.get(&route).is_none() {
                 self.peers.insert(route, peer);
             }
@@ -34,31 +33,30 @@ impl Routes {
     }
 
     /// The peer with the longest prefix that an address is in.
-    pub fn find(&self, device: u16, address: IpAddr) -> Option<usize> {
+    pub fn find(&self, address: IpAddr) -> Option<usize> {
         self.lengths.iter().find_map(|length| {
             let prefix = Prefix::new(address, *length)?;
-            self.peers.get(&(device, prefix.address(), *length)).copied()
+            self.peers.get(&(prefix.address(), *length)).copied()
         })
     }
 
     /// Bytes of memory beside its own.
     pub fn held(&self) -> usize {
-        self.peers.len() * size_of::<((u16, IpAddr, u8), usize)>()
+        self.peers.len() * size_of::<((IpAddr, u8), usize)>()
     }
 }
 
 /// Whether packets of one peer may have a source.
 pub struct Sources {
     routes: Arc<Routes>,
-    device: u16,
     peer: usize,
     /// The last one that may: packets come in rows.
     last: Option<IpAddr>,
 }
 
 impl Sources {
-    pub const fn new(routes: Arc<Routes>, device: u16, peer: usize) -> Self {
-        Sources { routes, device, peer, last: None }
+    pub const fn new(routes: Arc<Routes>, peer: usize) -> Self {
+        Sources { routes, peer, last: None }
     }
 
     /// Where prefixes nest, what is in the longer one is not the shorter one's.
@@ -66,7 +64,7 @@ impl Sources {
         if self.last == Some(source) {
             return true;
         }
-        let ours = self.routes.find(self.device, source) == Some(self.peer);
+        let ours = self.routes.find(source) == Some(self.peer);
         if ours {
             self.last = Some(source);
         }
@@ -83,24 +81,24 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_prefix_has_an_address_and_devices_are_apart() {
+    fn the_longest_prefix_has_an_address() {
         let mut routes = Routes::default();
-        routes.add(0, &prefixes(&["10.74.20.0/24", "2001:db8::/48"]), 0);
-        routes.add(0, &prefixes(&["10.74.20.3", "2001:db8:0:1::/64", "10.74.20.0/24"]), 1);
-        routes.add(1, &[], 2);
-        let of = |device, address: &str| routes.find(device, address.parse().unwrap());
-        assert_eq!([of(0, "10.74.20.2"), of(0, "10.74.20.3"), of(0, "10.74.21.3")], [Some(0), Some(1), None]);
-        assert_eq!([of(0, "2001:db8:0:2::1"), of(0, "2001:db8:0:1::1"), of(0, "::1")], [Some(0), Some(1), None]);
-        assert_eq!([of(1, "10.74.20.3"), of(1, "::1"), of(2, "::1")], [Some(2), Some(2), None]);
+        routes.add(&prefixes(&["10.74.20.0/24", "2001:db8::/48"]), 0);
+        routes.add(&prefixes(&["10.74.20.3", "2001:db8:0:1::/64", "10.74.20.0/24"]), 1);
+        let of = |routes: &Routes, address: &str| routes.find(address.parse().unwrap());
+        assert_eq!([of(&routes, "10.74.20.2"), of(&routes, "10.74.20.3"), of(&routes, "10.74.21.3")], [Some(0), Some(1), None]);
+        assert_eq!([of(&routes, "2001:db8:0:2::1"), of(&routes, "2001:db8:0:1::1"), of(&routes, "::1")], [Some(0), Some(1), None]);
+        routes.add(&[], 2);
+        assert_eq!(["10.74.20.3", "10.74.21.3", "::1"].map(|address| of(&routes, address)), [Some(1), Some(2), Some(2)]);
     }
 
     #[test]
     fn a_source_is_the_peers_that_it_leads_to() {
         let mut routes = Routes::default();
-        routes.add(0, &prefixes(&["10.74.20.0/24"]), 0);
-        routes.add(0, &prefixes(&["10.74.20.3"]), 1);
+        routes.add(&prefixes(&["10.74.20.0/24"]), 0);
+        routes.add(&prefixes(&["10.74.20.3"]), 1);
         let routes = Arc::new(routes);
-        let [mut wide, mut narrow] = [0, 1].map(|peer| Sources::new(routes.clone(), 0, peer));
+        let [mut wide, mut narrow] = [0, 1].map(|peer| Sources::new(routes.clone(), peer));
         for (address, may) in [
             ("10.74.20.2", [true, false]),
             ("10.74.20.3", [false, true]),

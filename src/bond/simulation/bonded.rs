@@ -80,7 +80,6 @@ impl Bonded {
             identity: Identity::new(&secret(side), instance),
             remote: secret(1 - side).public(),
             psk: Secret::new([0; 32]),
-            device: 0,
             settings,
         };
         Bonded {
@@ -113,7 +112,7 @@ impl Bonded {
 
 impl End for Bonded {
     fn packet(&mut self, packet: &[u8], now: Time, out: &mut Out) {
-        self.hub.packet(0, Packet { head: packet, body: &[], pending: false }, now, out);
+        self.hub.packet(Packet { head: packet, body: &[], pending: false }, now, out);
     }
 
     fn datagram(&mut self, path: u8, from: SocketAddr, datagram: &mut [u8], now: Time, out: &mut Out) {
@@ -147,7 +146,7 @@ impl End for Bonded {
     }
 
     fn ready(&self, now: Time) -> bool {
-        self.hub.ready(0, now)
+        self.hub.ready(now)
     }
 
     fn counts(&self) -> Counts {

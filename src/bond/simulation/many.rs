@@ -90,7 +90,6 @@ fn member(own: usize, instance: u16, remote: usize) -> Member {
         identity: Identity::new(&secret(own), instance),
         remote: secret(remote).public(),
         psk: Secret::new([0; 32]),
-        device: 0,
         settings: settings(client, allowed.parse().into_iter().collect()),
     }
 }
@@ -176,7 +175,7 @@ impl Many {
             } else if flood <= next {
                 self.flood.1 = self.flood.1 + Span(LARGE as u64 * 8_000_000 / self.flood.0);
                 self.flooded.sent += 1;
-                if self.server.ready(0, self.now) {
+                if self.server.ready(self.now) {
                     self.send(End::Server, &packet(THERE, inner(0), LARGE, self.now));
                 }
             } else if self.wakes[CLIENTS] <= next {
@@ -201,8 +200,8 @@ impl Many {
     fn send(&mut self, end: End, packet: &[u8]) {
         let packet = Packet { head: packet, body: &[], pending: false };
         match end {
-            End::Server => self.server.packet(0, packet, self.now, &mut self.out),
-            End::Client(client) => self.clients[client].packet(0, packet, self.now, &mut self.out),
+            End::Server => self.server.packet(packet, self.now, &mut self.out),
+            End::Client(client) => self.clients[client].packet(packet, self.now, &mut self.out),
         }
         self.settle(end);
     }

@@ -167,7 +167,7 @@ impl Section {
 
     /// Whether the device may be read.
     pub fn ready(&self, now: Time) -> bool {
-        !self.out.is_blocked() && self.hub.as_ref().is_some_and(|hub| hub.ready(0, now))
+        !self.out.is_blocked() && self.hub.as_ref().is_some_and(|hub| hub.ready(now))
     }
 
     pub fn found(&mut self, found: Found, now: Time) {
@@ -222,10 +222,10 @@ impl Section {
         let (mut gone, mut refused) = (device.muted, 0);
         let (hub, out) = (&mut self.hub, &mut self.out);
         for _ in 0..TURNS {
-            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(0, now)) else { break };
+            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(now)) else { break };
             match out.device.as_ref().map(|device| device.tun.read(buffer)) {
                 Some(Ok(Some((header, packet)))) => {
-                    segments(packet, &header, &mut |packet| hub.packet(0, packet, now, out));
+                    segments(packet, &header, &mut |packet| hub.packet(packet, now, out));
                 }
                 // Of a packet that it cannot hand over it says so once.
                 Some(Err(error)) => {
@@ -386,7 +386,6 @@ fn members(config: &PeerConfig, key: &Key, out: &mut Outlet) -> Vec<Member> {
         identity: identity.clone(),
         remote: PublicKey(remote.public_key.0),
         psk: Secret::new(remote.preshared_key.map_or([0; KEY], |key| key.0)),
-        device: 0,
         settings: Settings {
             scheduler: config.scheduler,
             limit: config.latency_limit,

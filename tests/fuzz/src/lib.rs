@@ -73,13 +73,12 @@ pub fn secret(side: usize) -> Secret {
     Secret::private([side as u8 + 1; 32])
 }
 
-/// One end of the only peering there is, on device 0. `allowed`: what its far end may say that it is.
+/// One end of the only peering there is. `allowed`: what its far end may say that it is.
 pub fn member(side: usize, allowed: Vec<Prefix>) -> Member {
     Member {
         identity: Identity::new(&secret(side), side as u16 + 1),
         remote: secret(1 - side).public(),
         psk: Secret::new([0; 32]),
-        device: 0,
         settings: Settings {
             scheduler: Scheduler::Adaptive,
             limit: Span::from_millis(150),

@@ -68,7 +68,7 @@ fuzz_target!(|input: &[u8]| {
                 packets += 1;
                 ends[other].sent.insert(packet.clone());
                 let End { hub, out, .. } = &mut ends[side];
-                hub.packet(0, Packet { head: &packet, body: &[], pending: false }, now, out);
+                hub.packet(Packet { head: &packet, body: &[], pending: false }, now, out);
             }
             (3, _) => ends[side].way.clear(),
             (4, _) => {

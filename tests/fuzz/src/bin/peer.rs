@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
                 packet[..4].copy_from_slice(&[0x45, 0, (length >> 8) as u8, length as u8]);
                 packet[8..10].copy_from_slice(&[64, if number(script, 2) == 0 { 6 } else { 17 }]);
                 packet[16..20].copy_from_slice(&[10, 1, 2, 3]);
-                hub.packet(0, Packet { head: &packet, body: &[], pending: false }, now, &mut out);
+                hub.packet(Packet { head: &packet, body: &[], pending: false }, now, &mut out);
             }
             _ => {
                 let path = number(script, 3) as u8;
