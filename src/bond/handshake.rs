@@ -12,7 +12,8 @@
 //! initiation's prefix, so that neither index can be changed on the way.
 //!
 //! mac1, mac2 and cookies are those of WireGuard's paper (5.4.4 and 5.4.7). There is no timestamp, since a router has no clock
-//! when it boots: an initiation may be replayed, and makes a session that nobody can use. No answer is longer than what it
+//! when it boots: an initiation may be replayed, and makes a session that nobody can use, one of a few that wait for their first
+//! datagram ([`session`](super::session)). No answer is longer than what it
 //! answers, and who does not know the responder's public key gets none.
 
 use super::address::Address;

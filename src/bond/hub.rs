@@ -191,7 +191,7 @@ impl Hub {
                 let Some(session) = greeting.finish(datagram) else { return };
                 if let Some(place) = self.places.get_mut(number) {
                     place.greetings.drain(..).for_each(|greeting| _ = self.greetings.remove(&greeting.index()));
-                    place.peer.adopt(session, now, out);
+                    place.peer.adopt(session, via, now, out);
                     place.peer.tick(now, out);
                     self.touched(number, now);
                 }
@@ -248,7 +248,7 @@ impl Hub {
             Some(Verdict::Answer { peer, message, session }) => {
                 let Some(number) = number(&peer) else { return };
                 if let Some(place) = self.places.get_mut(number) {
-                    place.peer.adopt(session, now, out);
+                    place.peer.adopt(session, via, now, out);
                 }
                 self.touched(number, now);
                 message

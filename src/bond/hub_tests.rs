@@ -346,3 +346,56 @@ fn a_client_without_a_link_waits_for_one() {
     hub.tick(now, &mut out);
     assert_eq!(out.datagrams.len(), 1, "it calls at once");
 }
+
+/// Somebody who took them down says a client's old initiations again, as often as no cookie is asked for: within a long round trip more of them
+/// come than sessions wait, and the client's own is still there when it has the answer.
+#[test]
+fn initiations_said_again_do_not_cost_a_client_its_new_keys() {
+    for rtt in [200, 800] {
+        let mut net = Net::new(&[&["10.74.20.2"]]);
+        let (identity, psk) = (Identity::new(&secret(0), 2), Secret::new([0; 32]));
+        let (packet, elsewhere) = (packet([10, 74, 20, 2], [10, 74, 20, 1]), udp("203.0.113.66:99"));
+        let keys = |net: &Net| net.clients[0].peers().map(|peer| peer.sessions.changes()).sum::<u32>();
+        let (start, half, before) = (net.now, Span::from_millis(rtt / 2), keys(&net));
+        // When it arrives, whether at the server, and what.
+        let mut under_way: VecDeque<(Time, bool, Vec<u8>)> = VecDeque::new();
+        let (mut sent, mut came, mut replayed) = (0, 0, 0);
+        while net.now.since(start) < Span::from_secs(124) {
+            let renews = net.now.since(start) > Span::from_millis(119_500);
+            net.now = net.now + Span::from_millis(if renews { 10 } else { 100 });
+            let (now, passed) = (net.now, net.now.since(start));
+            // The last ones have the time to arrive.
+            if renews && passed < Span::from_secs(123) {
+                sent += 1;
+                net.clients[0].packet(Packet { head: &packet, body: &[], pending: false }, now, &mut net.out);
+            }
+            net.clients[0].tick(now, &mut net.out);
+            under_way.extend(net.out.datagrams.drain(..).map(|(_, datagram)| (now + half, true, datagram)));
+            net.server.tick(now, &mut net.out);
+            under_way.extend(net.out.datagrams.drain(..).map(|(_, datagram)| (now + half, false, datagram)));
+            while under_way.front().is_some_and(|(at, ..)| *at <= now) {
+                let Some((_, up, mut datagram)) = under_way.pop_front() else { break };
+                net.out.sources.clear();
+                if up {
+                    net.server.datagram(&outer(0), &mut datagram, None, now, &mut net.out);
+                    came += net.out.sources.len();
+                } else {
+                    net.clients[0].datagram(&udp(HERE), &mut datagram, None, now, &mut net.out);
+                }
+                under_way.extend(net.out.datagrams.drain(..).map(|(_, datagram)| (now + half, !up, datagram)));
+            }
+            let due = if renews { passed.as_micros() * 48 / 1_000_000 } else { 0 };
+            if due > replayed {
+                replayed = due;
+                let random = &mut |bytes: &mut [u8]| net.out.random(bytes);
+                let begun = Initiator::begin(&identity, &secret(SERVER).public(), &psk, due as u32, random);
+                let (_, mut message) = begun.expect("a key");
+                net.server.datagram(&elsewhere, &mut message, None, now, &mut net.out);
+                let answer = net.out.datagrams.pop().and_then(|(_, answer)| frame::kind(&answer));
+                assert!(matches!(answer, Some(Kind::Response { .. })), "no cookie: {answer:?}");
+            }
+        }
+        assert!(keys(&net) > before, "it has renewed its keys");
+        assert!(came == sent && sent > 300, "{came} of {sent} came at {rtt} ms");
+    }
+}

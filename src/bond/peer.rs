@@ -296,9 +296,10 @@ impl Peer {
         true
     }
 
-    /// A handshake is done. `instance` is the other end's.
-    pub(super) fn adopt(&mut self, session: Session, now: Time, out: &mut dyn Output) {
-        self.sessions.adopt(session, now);
+    /// A handshake is done: its last message came by `via`.
+    pub(super) fn adopt(&mut self, session: Session, via: &Via, now: Time, out: &mut dyn Output) {
+        let here = self.addresses().any(|here| here == *via);
+        self.sessions.adopt(session, here, now);
         self.retry = RETRY;
         self.greet = now + CALM;
         self.follow_session(now, out);

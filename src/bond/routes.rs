@@ -86,10 +86,19 @@ mod tests {
         routes.add(&prefixes(&["10.74.20.0/24", "2001:db8::/48"]), 0);
         routes.add(&prefixes(&["10.74.20.3", "2001:db8:0:1::/64", "10.74.20.0/24"]), 1);
         let of = |routes: &Routes, address: &str| routes.find(address.parse().unwrap());
-        assert_eq!([of(&routes, "10.74.20.2"), of(&routes, "10.74.20.3"), of(&routes, "10.74.21.3")], [Some(0), Some(1), None]);
-        assert_eq!([of(&routes, "2001:db8:0:2::1"), of(&routes, "2001:db8:0:1::1"), of(&routes, "::1")], [Some(0), Some(1), None]);
+        assert_eq!(
+            [of(&routes, "10.74.20.2"), of(&routes, "10.74.20.3"), of(&routes, "10.74.21.3")],
+            [Some(0), Some(1), None]
+        );
+        assert_eq!(
+            [of(&routes, "2001:db8:0:2::1"), of(&routes, "2001:db8:0:1::1"), of(&routes, "::1")],
+            [Some(0), Some(1), None]
+        );
         routes.add(&[], 2);
-        assert_eq!(["10.74.20.3", "10.74.21.3", "::1"].map(|address| of(&routes, address)), [Some(1), Some(2), Some(2)]);
+        assert_eq!(
+            ["10.74.20.3", "10.74.21.3", "::1"].map(|address| of(&routes, address)),
+            [Some(1), Some(2), Some(2)]
+        );
     }
 
     #[test]

@@ -93,12 +93,12 @@ fn a_session_wears_out() {
     assert_eq!(one.seal(path(2), &mut buffer[1..]), None, "no room");
     assert_eq!(one.seal(path(2), &mut buffer), Some(1), "which took no counter");
     let mut sessions = Sessions::default();
-    sessions.adopt(one, at(0));
+    sessions.adopt(one, false, at(0));
     assert!(sessions.stale(at(0)));
     other.pretend_sent(path(0), REKEY_AT - 1);
     let mut sessions = Sessions::default();
     let (one, _) = handshake(A, B, 1, 2);
-    sessions.adopt(one, at(0));
+    sessions.adopt(one, false, at(0));
     assert!(!sessions.stale(at(0)));
 }
 
@@ -163,12 +163,12 @@ fn a_thousand_rekeys_lose_nothing() {
     let mut now = at(0);
     for round in 0..1000 {
         let (one, other) = handshake(A, B, 2 * round, 2 * round + 1);
-        server.adopt(other, now);
+        server.adopt(other, false, now);
         // What was on its way under the old keys, before and after the answer is there.
         assert_eq!(goes(&mut client, &mut server, now), round > 0);
         let mut late = vec![7; HEADER + TAG];
         let was_sent = server.seal(path(3), &mut late, now).is_some();
-        client.adopt(one, now);
+        client.adopt(one, false, now);
         assert_eq!(was_sent && client.open(&mut late, None, now).is_some(), round > 0);
         assert_eq!(server.current(now).map(Session::index), (round > 0).then(|| 2 * round - 1), "not yet");
         assert!(goes(&mut client, &mut server, now) && goes(&mut server, &mut client, now));
@@ -187,8 +187,8 @@ fn old_keys_expire() {
     let (mut client, mut server) = (Sessions::default(), Sessions::default());
     assert_eq!((client.deadline(at(0)), client.seal(path(0), &mut [0; 50], at(0))), (None, None));
     let (one, other) = handshake(A, B, 1, 2);
-    client.adopt(one, at(0));
-    server.adopt(other, at(0));
+    client.adopt(one, false, at(0));
+    server.adopt(other, false, at(0));
     assert_eq!((client.deadline(at(0)), server.deadline(at(0))), (Some(at(120)), Some(at(180))));
     assert_eq!(client.deadline(at(120)), Some(at(180)), "it is no use to be told again and again");
     assert!(goes(&mut client, &mut server, at(179)));
@@ -208,19 +208,27 @@ fn old_keys_expire() {
 fn pending_sessions_displace_nothing() {
     let (mut client, mut server) = (Sessions::default(), Sessions::default());
     let (one, other) = handshake(A, B, 1, 2);
-    client.adopt(one, at(0));
-    server.adopt(other, at(0));
+    client.adopt(one, false, at(0));
+    server.adopt(other, false, at(0));
     assert!(goes(&mut client, &mut server, at(0)));
-    for replayed in 0..100 {
-        server.adopt(handshake(A, B, 1, 100 + replayed).1, at(1));
+    for replayed in 0..40 {
+        server.adopt(handshake(A, B, 1, 100 + replayed).1, false, at(1));
         assert!(server.indexes().count() <= 1 + PENDING);
         assert!(goes(&mut client, &mut server, at(1)) && goes(&mut server, &mut client, at(1)));
     }
+    // What was asked for where the peer is stays.
+    let (mut renewed, other) = handshake(A, B, 3, 4);
+    server.adopt(other, true, at(1));
+    for replayed in 140..180 {
+        server.adopt(handshake(A, B, 1, replayed).1, false, at(1));
+    }
+    assert!(server.open(&mut datagram(&mut renewed, 0, b"new"), None, at(1)).is_some());
+    server.adopt(handshake(A, B, 1, 199).1, true, at(1));
     // Something forged under a pending session's index does not make it current.
     let mut forged = [0; HEADER + TAG];
     forged[..4].copy_from_slice(&frame::prefix(Kind::Data { path: path(0), index: 199 }));
     assert!(server.open(&mut forged, None, at(1)).is_none());
-    assert_eq!(server.current(at(1)).map(Session::index), Some(2));
+    assert_eq!(server.current(at(1)).map(Session::index), Some(4));
     server.clear();
     assert_eq!(server.indexes().count(), 0);
 }
