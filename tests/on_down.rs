@@ -174,6 +174,25 @@ fn flushed_connections_are_forgotten_and_only_they() {
     assert_eq!(echo(&mut kept), Ok(()));
 }
 
+/// As it forgets those in a flowtable, which come by no rule before. (The kernel of a test may have no flowtables.)
+#[test]
+fn what_is_forgotten_of_a_lost_link_is_reset_before_it_leaves() {
+    need_lab!();
+    let bed = Bed::with(&[5, 5], &["", ""], FIRST);
+    // Servers that say nothing to strangers, as behind many a firewall.
+    bed.lab.internet().sh("nft add table inet silent
+        nft add chain inet silent out '{ type filter hook output priority 0; }'
+        nft add rule inet silent out tcp flags rst drop");
+    let servers = SERVERS.map(|address| bed.server(address, 80));
+    let mut streams: Vec<_> = servers.iter().map(|server| bed.connect(server)).collect();
+    unplug(&bed, 1);
+    bed.lab.router().sh("conntrack -F");
+    for (stream, server) in streams.iter_mut().zip(&servers) {
+        assert_eq!(echo(stream), Err(ErrorKind::ConnectionReset), "{}", server.address());
+        assert_eq!(bed.link_taken(server), 2);
+    }
+}
+
 #[test]
 fn the_routers_own_connections_are_reset_too() {
     need_lab!();

@@ -165,14 +165,14 @@ impl Flows {
             IpAddr::V4(address) => home.ipv4 == Some(address),
             IpAddr::V6(address) => home.ipv6 == Some(address) || is_delegated(link, address),
         };
-        let lasting = |flow: &Flow| flow.protocol != TCP && !from_outside(flow);
+        let forgotten = |flow: &Flow| is_past_rules(flow) && !from_outside(flow);
         if on_down == Some(OnDown::Reset) {
             installation.renew(link, ipv4)?;
         }
         let meant = |flow: &Flow| {
             let goes = match on_down {
                 Some(OnDown::Flush) => true,
-                Some(OnDown::Reset) => !flow.replied || lasting(flow),
+                Some(OnDown::Reset) => !flow.replied || forgotten(flow),
                 _ => !flow.replied,
             };
             goes && flow.source.is_ipv4() == ipv4
@@ -181,13 +181,20 @@ impl Flows {
     }
 }
 
-/// Connections that a better link wants back: TCP's are reset by the rules.
+/// Connections that a better link wants back: TCP's are reset by the rules, as far as they come by there.
 fn give_back<K: Control>(installation: &mut Installation<K>, marks: Marks, link: &Link, ipv4: bool) -> io::Result<()> {
     logging::debug!("link {}: connections go back to a better one", link.name);
     installation.renew(link, ipv4)?;
     let (mark, mask) = (marks.link(link.id) | marks.displaced(), marks.link_mask() | marks.displaced());
-    let meant = |flow: &Flow| flow.source.is_ipv4() == ipv4 && (flow.protocol != TCP || !flow.replied);
+    let meant = |flow: &Flow| flow.source.is_ipv4() == ipv4 && (is_past_rules(flow) || !flow.replied);
     installation.kernel.forget(mark, mask, Some(&meant))
+}
+
+/// What no rule resets: what is no TCP, and what is in a flowtable. That does not mind routes that went where it leads to a bridge's
+/// port, or has the hardware forward (`nft_dev_path_info`, `nf_flow_dst_check`); but it minds what conntrack forgot
+/// (`flow_offload_lookup`).
+fn is_past_rules(flow: &Flow) -> bool {
+    flow.protocol != TCP || flow.offloaded
 }
 
 fn is_delegated(link: &Link, address: Ipv6Addr) -> bool {

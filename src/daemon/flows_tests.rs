@@ -21,7 +21,11 @@ fn mark(number: u8) -> u32 {
 fn flow(number: u8, bits: u32, protocol: u8, replied: bool) -> (u32, Flow) {
     let (source, destination) = ([10, 0, 0, 2].into(), [192, 0, 2, 1].into());
     let answered = [203, 0, 113, number].into();
-    (0xC000_0005 | mark(number) | bits, Flow { protocol, source, destination, answered, replied })
+    (0xC000_0005 | mark(number) | bits, Flow { protocol, source, destination, answered, replied, offloaded: false })
+}
+
+fn offloaded((mark, flow): (u32, Flow)) -> (u32, Flow) {
+    (mark, Flow { offloaded: true, ..flow })
 }
 
 /// One that began outside.
@@ -91,6 +95,24 @@ fn on_down_decides_what_is_forgotten() {
         assert_eq!(bench.refresh(&config, &links), all.len());
         assert!(!bench.rules().contains("chain moved_1 {"));
     }
+}
+
+/// What goes to a bridge's port, or is in the hardware, comes by no rule as long as conntrack knows it.
+#[test]
+fn what_a_flowtable_holds_is_forgotten_and_its_next_packet_reset() {
+    let config = config("", "");
+    let mut bench = Bench::new(&config);
+    let rule = "tcp flags & (syn | rst) == 0 reject with tcp reset";
+    assert!(!bench.rules().contains(rule));
+    let (mark, outside) = inbound(1);
+    let outside = offloaded((mark, Flow { protocol: 6, ..outside }));
+    *bench.flows() = vec![offloaded(flow(1, 0, 6, true)), flow(1, 0, 6, true), outside, offloaded(flow(2, 0, 6, true))];
+    let left = bench.flows()[1..].to_vec();
+    let mut links = links();
+    links[0].up = false;
+    bench.refresh(&config, &links);
+    assert_eq!(*bench.flows(), left);
+    assert!(bench.rules().contains(rule));
 }
 
 /// A dump that has no memory is tried again; UDP stayed on a dead link.
@@ -246,7 +268,7 @@ fn an_old_address_is_forgotten_when_there_is_a_new_one() {
 fn a_link_that_wants_its_connections_back_gets_them() {
     let displaced = Marks::default().displaced();
     let policies = "config policy 'p'\n option mode 'failover'\n list link 'a'\n list link 'b'";
-    for (on_up, left) in [("return", 3), ("keep", 4)] {
+    for (on_up, left) in [("return", 3), ("keep", 5)] {
         let config = config(&format!("option on_up '{on_up}'"), policies);
         let mut bench = Bench::new(&config);
         let mut links = links();
@@ -256,11 +278,12 @@ fn a_link_that_wants_its_connections_back_gets_them() {
         assert_eq!(bench.rules().contains(&sets), on_up == "return");
         *bench.flows() = vec![
             flow(2, displaced, 6, true),
+            offloaded(flow(2, displaced, 6, true)),
             flow(2, displaced, 17, true),
             flow(2, 0, 17, true),
             flow(3, displaced, 17, true),
         ];
-        assert_eq!(bench.refresh(&config, &links), 4);
+        assert_eq!(bench.refresh(&config, &links), 5);
         links[0].up = true;
         assert_eq!(bench.refresh(&config, &links), left, "{on_up}");
         assert!(!bench.rules().contains(&sets));

@@ -89,6 +89,8 @@ pub struct Flow {
     pub answered: IpAddr,
     /// An answer has come.
     pub replied: bool,
+    /// It is in a flowtable: its packets may pass no rule, and come back to the rules once it is forgotten.
+    pub offloaded: bool,
 }
 
 /// The fast way: packets.

@@ -62,6 +62,8 @@ const IP_CT_TCP_FLAG_BE_LIBERAL: u8 = 0x08;
 
 /// `nf_conntrack_common.h`: an answer has been seen.
 const IPS_SEEN_REPLY: u32 = 1 << 1;
+/// ... `IPS_OFFLOAD` and `IPS_HW_OFFLOAD`: it is in a flowtable; it is in the hardware as well.
+const IPS_OFFLOADED: u32 = 1 << 14 | 1 << 15;
 
 /// What is deleted after one look through the table. A description takes some 100 bytes, and there may be 100,000.
 const MAX_DESCRIPTIONS: usize = 4096;
@@ -185,12 +187,14 @@ fn deletion(answer: &Answer, mark: u32, mask: u32, picked: Picked) -> Option<Mes
         return None;
     }
     let (source, destination, protocol) = ends(original)?;
+    let status = number(CTA_STATUS)?;
     let flow = Flow {
         protocol,
         source,
         destination,
         answered: ends(reply)?.1,
-        replied: number(CTA_STATUS)? & IPS_SEEN_REPLY != 0,
+        replied: status & IPS_SEEN_REPLY != 0,
+        offloaded: status & IPS_OFFLOADED != 0,
     };
     if !picked(&flow) {
         return None;

@@ -295,6 +295,11 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     foreign::write(out, plan);
     tunnel::write_routes(out, plan);
+    // Of a lost link's connections, those in a flowtable were forgotten: they are reset here, before a server finds them a stranger's, or
+    // keeps silent about that.
+    if plan.links.iter().any(|link| [true, false].iter().any(|ipv4| known::is_reset(plan, link, *ipv4))) {
+        out.rule(format_args!("tcp flags & (syn | rst) == 0 reject with tcp reset"));
+    }
     out.rule(format_args!("goto rules"));
     // Who is not served keeps what it has: from when it was, or what came to it from outside.
     out.chain(format_args!("unserved"), None);
