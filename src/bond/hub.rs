@@ -1,6 +1,7 @@
 //! All peers of a section, which have one device, one key of ours and one set of sockets: which datagram and which packet is whose, and the
 //! handshakes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::time::Time;
@@ -69,7 +70,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn new(members: Vec<Member>, now: Time) -> Self {
+    /// `own`: our addresses on the device, which no peer may use.
+    pub fn new(own: &[IpAddr], members: Vec<Member>, now: Time) -> Self {
         let mut hub = Hub {
             places: Vec::new(),
             responder: None,
@@ -77,23 +79,23 @@ impl Hub {
             greetings: Sorted::default(),
             routes: Arc::default(),
         };
-        hub.replace(members, now);
+        hub.replace(own, members, now);
         hub
     }
 
     /// Takes over what the configuration says now. Who was there before goes on, by another number and with other networks;
     /// who is gone is told so.
-    pub fn set_members(&mut self, members: Vec<Member>, now: Time, out: &mut dyn Output) {
-        for mut gone in self.replace(members, now) {
+    pub fn set_members(&mut self, own: &[IpAddr], members: Vec<Member>, now: Time, out: &mut dyn Output) {
+        for mut gone in self.replace(own, members, now) {
             gone.peer.close(now, out);
         }
     }
 
     /// Those that are gone.
-    fn replace(&mut self, mut members: Vec<Member>, now: Time) -> Vec<Place> {
+    fn replace(&mut self, own: &[IpAddr], mut members: Vec<Member>, now: Time) -> Vec<Place> {
         members.truncate(MOST);
         let mut old: Vec<Option<Place>> = core::mem::take(&mut self.places).into_iter().map(Some).collect();
-        let (mut known, mut routes) = (Sorted::default(), Routes::default());
+        let (mut known, mut routes) = (Sorted::default(), Routes::new(own));
         for (at, place) in old.iter().enumerate() {
             place.iter().for_each(|place| known.insert(place.member.remote.0, at));
         }

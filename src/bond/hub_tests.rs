@@ -92,8 +92,8 @@ impl Net {
     fn new(allowed: &[&[&str]]) -> Self {
         let now = Time(1_000_000);
         let members = (0..).zip(allowed).map(|(client, allowed)| member(SERVER, client, 1, allowed));
-        let server = Hub::new(members.collect(), now);
-        let clients = (0..allowed.len() as u8).map(|client| Hub::new(vec![member(client, SERVER, 2, &[])], now));
+        let server = Hub::new(&[], members.collect(), now);
+        let clients = (0..allowed.len() as u8).map(|client| Hub::new(&[], vec![member(client, SERVER, 2, &[])], now));
         let mut net = Net { server, clients: clients.collect(), out: Out::default(), now };
         for client in 0..allowed.len() {
             net.call(client);
@@ -177,8 +177,8 @@ fn a_client_uses_no_address_that_is_anothers() {
 #[test]
 fn many_ports_of_one_host_do_not_use_up_everybodys_handshakes() {
     let mut net = Net::new(&[]);
-    net.server = Hub::new(vec![member(SERVER, 0, 1, &["10.74.20.2"])], net.now);
-    net.clients = vec![Hub::new(vec![member(0, SERVER, 2, &[])], net.now)];
+    net.server = Hub::new(&[], vec![member(SERVER, 0, 1, &["10.74.20.2"])], net.now);
+    net.clients = vec![Hub::new(&[], vec![member(0, SERVER, 2, &[])], net.now)];
     for number in 0..=255 {
         net.greeted(SocketAddr::from(([203, 0, 113, number], 4_000)));
     }
@@ -199,7 +199,7 @@ fn many_hosts_do_not_use_up_the_handshakes_of_who_is_here() {
         let [high, low] = host.to_be_bytes();
         net.greeted(SocketAddr::from(([203, 0, high, low], 4_000)));
     }
-    net.clients[0] = Hub::new(vec![member(0, SERVER, 3, &[])], net.now);
+    net.clients[0] = Hub::new(&[], vec![member(0, SERVER, 3, &[])], net.now);
     net.call(0);
     assert!(net.clients[0].peers().all(Peer::is_up));
 }
@@ -248,7 +248,7 @@ fn datagrams_that_are_too_long_are_nothing() {
 fn of_whom_we_call_another_version_is_told() {
     let mut net = Net::new(&[&["10.74.20.2"]]);
     let mut newer = [0x22, 0, 0, 1];
-    let mut client = Hub::new(vec![member(7, SERVER, 2, &[])], net.now);
+    let mut client = Hub::new(&[], vec![member(7, SERVER, 2, &[])], net.now);
     let mut hears = |client: &mut Hub, from: &Via, times: usize| {
         net.out.events.clear();
         (0..times).for_each(|_| client.datagram(from, &mut newer, None, net.now, &mut net.out));
@@ -274,7 +274,7 @@ fn members_come_and_go_and_the_others_go_on() {
     let mut net = Net::new(&[&first, &second, &third]);
     let set = |net: &mut Net, members: &[(u8, &[&str])], instance: u16| {
         let members = members.iter().map(|(client, allowed)| member(SERVER, *client, instance, allowed)).collect();
-        net.server.set_members(members, net.now, &mut net.out);
+        net.server.set_members(&[], members, net.now, &mut net.out);
         net.settle(None);
     };
     let keys = |net: &Net, client: usize| net.clients[client].peers().map(|peer| peer.sessions.changes()).sum::<u32>();
@@ -305,7 +305,7 @@ fn members_come_and_go_and_the_others_go_on() {
     assert_eq!([0, 1, 2].map(|client| instance(&net, client)), [Some(1), Some(6), Some(1)]);
     let mut other = member(SERVER, 0, 7, &first);
     other.psk = Secret::new([9; 32]);
-    net.server.set_members(vec![other], net.now, &mut net.out);
+    net.server.set_members(&[], vec![other], net.now, &mut net.out);
     net.settle(None);
     assert_eq!(net.up(), [false]);
     assert!(!net.clients.iter().any(|client| client.peers().any(Peer::is_up)));
@@ -328,14 +328,14 @@ fn another_keepalive_is_taken_over_by_who_is_there() {
     let keys = |net: &Net| net.clients[0].peers().map(|peer| peer.sessions.changes()).sum::<u32>();
     let before = keys(&net);
     assert!(next(&net) > own.settings.keepalive);
-    net.clients[0].set_members(vec![own.clone()], net.now, &mut net.out);
+    net.clients[0].set_members(&[], vec![own.clone()], net.now, &mut net.out);
     assert_eq!((next(&net), keys(&net)), (own.settings.keepalive, before));
 }
 
 #[test]
 fn a_client_without_a_link_waits_for_one() {
     let (mut out, mut now) = (Out::default(), Time(1_000_000));
-    let mut hub = Hub::new(vec![member(0, SERVER, 2, &[])], now);
+    let mut hub = Hub::new(&[], vec![member(0, SERVER, 2, &[])], now);
     for _ in 0..3 {
         now = now + Span::from_secs(1);
         hub.tick(now, &mut out);

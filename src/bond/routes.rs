@@ -13,9 +13,16 @@ pub struct Routes {
     peers: Sorted<(IpAddr, u8), usize>,
     /// Those in use, longest first.
     lengths: Vec<u8>,
+    /// Of IPv4 the kernel refuses them as sources of what comes in; what comes from one over IPv6 would pass for our own.
+    own: Vec<IpAddr>,
 }
 
 impl Routes {
+    /// `own`: our addresses on the device, which are nobody's.
+    pub fn new(own: &[IpAddr]) -> Self {
+        Routes { own: own.to_vec(), ..Routes::default() }
+    }
+
     /// Gives prefixes to a peer, none: all addresses. What another peer has by now stays its own.
     pub fn add(&mut self, prefixes: &[Prefix], peer: usize) {
         let any = [([0; 4].into(), 0), ([0; 16].into(), 0)].into_iter();
@@ -64,7 +71,7 @@ impl Sources {
         if self.last == Some(source) {
             return true;
         }
-        let ours = self.routes.find(source) == Some(self.peer);
+        let ours = self.routes.find(source) == Some(self.peer) && !self.routes.own.contains(&source);
         if ours {
             self.last = Some(source);
         }
@@ -103,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_source_is_the_peers_that_it_leads_to() {
-        let mut routes = Routes::default();
-        routes.add(&prefixes(&["10.74.20.0/24"]), 0);
-        routes.add(&prefixes(&["10.74.20.3"]), 1);
+        let mut routes = Routes::new(&["10.74.20.1", "2001:db8::1"].map(|own| own.parse().unwrap()));
+        routes.add(&prefixes(&["10.74.20.0/24", "2001:db8::/64"]), 0);
+        routes.add(&prefixes(&["10.74.20.3", "2001:db8::1"]), 1);
         let routes = Arc::new(routes);
         let [mut wide, mut narrow] = [0, 1].map(|peer| Sources::new(routes.clone(), peer));
         for (address, may) in [
@@ -116,6 +123,10 @@ mod tests {
             ("10.74.20.4", [true, false]),
             ("192.0.2.1", [false, false]),
             ("::1", [false, false]),
+            ("2001:db8::2", [true, false]),
+            // Our own are nobody's, whatever the configuration gives away.
+            ("10.74.20.1", [false, false]),
+            ("2001:db8::1", [false, false]),
         ] {
             let address: IpAddr = address.parse().unwrap();
             assert_eq!([wide.admit(address), narrow.admit(address)], may, "{address}");

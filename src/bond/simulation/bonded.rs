@@ -83,7 +83,7 @@ impl Bonded {
             settings,
         };
         Bonded {
-            hub: Hub::new(vec![member], Time(0) + plan.clocks[side]),
+            hub: Hub::new(&[], vec![member], Time(0) + plan.clocks[side]),
             choice,
             gone: choice
                 .gone

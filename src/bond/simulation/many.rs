@@ -95,7 +95,7 @@ fn member(own: usize, instance: u16, remote: usize) -> Member {
 }
 
 fn serve(instance: u16, now: Time) -> Hub {
-    Hub::new((0..CLIENTS).map(|client| member(SERVER_KEY, instance, client)).collect(), now)
+    Hub::new(&[], (0..CLIENTS).map(|client| member(SERVER_KEY, instance, client)).collect(), now)
 }
 
 /// Where a client's link is, as the server sees it.
@@ -127,7 +127,7 @@ impl Many {
         let mut many = Many {
             now,
             server: serve(1, now),
-            clients: (0..CLIENTS).map(|client| Hub::new(vec![member(client, 2, SERVER_KEY)], now)).collect(),
+            clients: (0..CLIENTS).map(|client| Hub::new(&[], vec![member(client, 2, SERVER_KEY)], now)).collect(),
             out,
             wakes: vec![now; CLIENTS + 1],
             flights: BTreeMap::new(),

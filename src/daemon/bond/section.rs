@@ -1,5 +1,6 @@
 //! A peer section at work: its core, its sockets and its device, and what becomes of them as links and names change.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::bond::address::Address;
@@ -78,7 +79,7 @@ impl Section {
     pub fn new(wanted: Wanted, device: Option<Device>, cipher: Arc<Cipher>, now: Time) -> Self {
         let mut out = Outlet::new(device, cipher);
         let hub = match &wanted.key {
-            Ok(key) => Some(Hub::new(members(&wanted.config, key, &mut out), now)),
+            Ok(key) => Some(Hub::new(&own(&wanted.config), members(&wanted.config, key, &mut out), now)),
             Err(_) => None,
         };
         Section {
@@ -119,12 +120,12 @@ impl Section {
         self.stale |= self.wanted != wanted;
         let old = core::mem::replace(&mut self.wanted, wanted).config;
         let new = &self.wanted.config;
-        if (&new.remotes, new.keepalive) == (&old.remotes, old.keepalive) {
+        if (&new.remotes, &new.address, new.keepalive) == (&old.remotes, &old.address, old.keepalive) {
             return;
         }
         if let Some((hub, key)) = self.hub.as_mut().zip(self.wanted.key.as_ref().ok()) {
             let members = members(new, key, &mut self.out);
-            hub.set_members(members, now, &mut self.out);
+            hub.set_members(&own(new), members, now, &mut self.out);
         }
         let standings = core::mem::take(&mut self.remotes);
         self.inherit(&old.remotes, standings, now);
@@ -375,6 +376,10 @@ impl Section {
     pub fn no_answer(&self, tries: u32) -> String {
         self.endpoints.lack().unwrap_or_else(|| no_answer(self.endpoints.current(), tries, self.version))
     }
+}
+
+fn own(config: &PeerConfig) -> Vec<IpAddr> {
+    config.address.iter().map(|own| own.address).collect()
 }
 
 fn members(config: &PeerConfig, key: &Key, out: &mut Outlet) -> Vec<Member> {

@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let script = &mut Unstructured::new(input);
     let mut now = Time(1_000_000);
     let mut ends = [CLIENT, SERVER].map(|side| End {
-        hub: Hub::new(vec![member(side, Vec::new())], now),
+        hub: Hub::new(&[], vec![member(side, Vec::new())], now),
         out: Out { seed: side as u64 + 1, ..Out::default() },
         way: Vec::new(),
         sent: BTreeSet::new(),
