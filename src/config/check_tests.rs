@@ -185,6 +185,11 @@ fn options_that_do_not_fit() {
                 "cheaproute:4: link 'c': option 'foo': is unknown; a link has interface, device, ",
             ),
             (
+                "config link c\noption wieght ''",
+                "cheaproute:4: link 'c': option 'wieght': is unknown; did you mean 'weight'?",
+            ),
+            ("config link c\noption weight='2'", "cheaproute:4:8: a name is of letters, digits and '_', with a blank"),
+            (
                 "config link c\nlist weight 1",
                 "cheaproute:4: link 'c': option 'weight': takes one value: write option weight",
             ),

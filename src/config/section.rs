@@ -40,6 +40,7 @@ impl<'a> Known<'a> {
         self.check_name(faults);
         for entry in &self.section.entries {
             match self.kind.option(&entry.name) {
+                Some(_) if entry.values.is_empty() => {}
                 Some(spec) => self.check_entry(entry, spec, faults),
                 None => {
                     let known: Vec<&str> = self.kind.options().map(|spec| spec.name).collect();
@@ -217,7 +218,7 @@ impl<'a> Known<'a> {
     }
 
     fn entry(&self, name: &str) -> Option<&'a Entry> {
-        self.section.entries.iter().find(|entry| entry.name == name)
+        self.section.entries.iter().find(|entry| entry.name == name && !entry.values.is_empty())
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Entry {
     pub name: String,
     /// Written with `list`.
     pub list: bool,
-    /// One for an option, at least one for a list.
+    /// One for an option, at least one for a list; none of an option that was given nothing only, which sets nothing.
     pub values: Vec<Word>,
     pub place: Place,
 }
@@ -180,7 +180,12 @@ impl Parser<'_> {
 
     fn entry(&mut self, place: Place, list: bool) -> Result<(), SyntaxError> {
         let keyword = if list { "list" } else { "option" };
-        let name = self.required(keyword, "a name")?.text;
+        let Word { text: name, place: named } = self.required(keyword, "a name")?;
+        // libuci refuses the whole file for it. `option mode='race'`, as `uci show` prints it, is no setting.
+        if !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+            let text = "a name is of letters, digits and '_', with a blank after it: option mode 'race'";
+            return Err(SyntaxError { place: named, text: text.into() });
+        }
         let after = self.lexer.place;
         let value = self.lexer.word()?.unwrap_or(Word { text: String::new(), place: after });
         self.end()?;
@@ -195,7 +200,7 @@ impl Parser<'_> {
         };
         match section.entries.iter().position(|entry| entry.name == name) {
             // libuci: as if the line were not there. It does not unset an earlier value.
-            _ if !list && value.text.is_empty() => {}
+            Some(_) if !list && value.text.is_empty() => {}
             Some(index) => {
                 if let Some(entry) = section.entries.get_mut(index) {
                     if !list {
@@ -211,7 +216,10 @@ impl Parser<'_> {
                 self.current = Current::Skipped;
                 return Err(SyntaxError { place, text });
             }
-            None => section.entries.push(Entry { name, list, values: vec![value], place }),
+            None => {
+                let values = if list || !value.text.is_empty() { vec![value] } else { Vec::new() };
+                section.entries.push(Entry { name, list, values, place });
+            }
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl<'a> Source<'a> {
     /// Notes every option that nobody asked for.
     pub fn drop_rest(&mut self, notes: &mut Notes) {
         for entry in &self.section.entries {
-            if !self.used.contains(&entry.name.as_str()) {
+            if !self.used.contains(&entry.name.as_str()) && !entry.values.is_empty() {
                 self.note(notes, Some(&entry.name), format_args!("is left out: it has no equivalent"));
             }
         }

@@ -304,8 +304,8 @@ fn what_is_no_configuration_is_refused() {
 
 #[test]
 fn comments_tell_what_was_left_out() {
-    let (_, import) = imported(&TWO.replacen("enabled 1", "enabled 1\n option 'a\nb' c", 1));
-    assert!(import.config.contains(r"# - line 4: interface 'wan': option 'a\nb': is left out"), "{}", import.config);
+    let (_, import) = imported(&TWO.replacen("enabled 1", "enabled 1\n option interval 'a\nb'", 1));
+    assert!(import.config.contains(r"# - line 4: interface 'wan': option 'interval': is no number ('a\nb')"), "{}", import.config);
     assert!(import.config.contains("mode 'race'"));
 }
 
