@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::cross;
-use super::fault::{Fault, MAX_FAULTS, Severity, nearest, shown};
+use super::fault::{Fault, MAX_FAULTS, Severity, nearest, of_mwan3, shown};
 use super::options::Kind;
 use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
@@ -173,19 +173,22 @@ fn syntax_fault(error: SyntaxError) -> Fault {
     }
 }
 
+/// A slip of the pen is a fault: without the section, the others seldom do what was meant.
 fn unknown_kind(section: &Section) -> Fault {
     let kinds = Kind::ALL.map(Kind::name);
-    let hint = match nearest(&section.kind, &kinds) {
+    let near = nearest(&section.kind, &kinds);
+    let hint = match near {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("there are {}", commas(&kinds)),
+        None => of_mwan3(&section.kind).unwrap_or_else(|| format!("there are {}", commas(&kinds))),
     };
+    let severity = if near.is_some() { Severity::Fault } else { Severity::Warning };
     Fault {
-        severity: Severity::Warning,
+        severity,
         line: Some(section.place.line),
         column: None,
         section: None,
         option: None,
-        text: format!("unknown section type {} is ignored; {hint}", shown(&section.kind)),
+        text: format!("unknown section type {}; {hint}", shown(&section.kind)),
     }
 }
 

@@ -184,6 +184,12 @@ fn options_that_do_not_fit() {
                 "config link c\noption foo 1",
                 "cheaproute:4: link 'c': option 'foo': is unknown; a link has interface, device, ",
             ),
+            ("config lnik c\noption x y", "cheaproute:3: unknown section type 'lnik'; did you mean 'link'?"),
+            ("config interface wan", "cheaproute:3:18: section 'wan' is already a 'link' (line 1); 'interface' is mwan3's"),
+            (
+                "config policy p\nlist use_member c",
+                "cheaproute:4: policy 'p': option 'use_member': is unknown; did you mean 'list link'?",
+            ),
             (
                 "config link c\noption wieght ''",
                 "cheaproute:4: link 'c': option 'wieght': is unknown; did you mean 'weight'?",
@@ -338,10 +344,17 @@ fn numbers_of_sections_are_bounded() {
 fn warnings() {
     each(
         &[
-            ("config lnik c", "cheaproute:3: warning: unknown section type 'lnik' is ignored; did you mean 'link'?"),
+            (
+                "config globals c",
+                "cheaproute:3: warning: unknown section type 'globals'; 'globals' is mwan3's: see",
+            ),
+            (
+                "config policy p\noption mode failover\noption sticky 1",
+                "cheaproute:5: warning: policy 'p': option 'sticky': is a time, here of one second: write 600s, say",
+            ),
             (
                 "config tunnel c",
-                "cheaproute:3: warning: unknown section type 'tunnel' is ignored; there are cheaproute, link, ",
+                "cheaproute:3: warning: unknown section type 'tunnel'; there are cheaproute, link, ",
             ),
             (
                 "config link c\noption loss_down 20",

@@ -139,6 +139,10 @@ impl Checks<'_, '_> {
         if config.mode.uses_links() && none && !is_meant {
             known.warn_of(faults, "link", format_args!("all of its links are disabled: 'last_resort' decides"));
         }
+        // mwan3's is yes or no.
+        if config.sticky == Span::from_secs(1) && config.mode != Mode::Race {
+            known.warn_of(faults, "sticky", format_args!("is a time, here of one second: write 600s, say"));
+        }
         if known.is_sound("mode") {
             let unused: &[&str] = match config.mode {
                 Mode::Race => &[],

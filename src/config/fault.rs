@@ -87,6 +87,12 @@ impl fmt::Display for InFile<'_> {
     }
 }
 
+/// What to say of a section type that is mwan3's and not ours.
+pub(super) fn of_mwan3(kind: &str) -> Option<String> {
+    let theirs = matches!(kind, "interface" | "member" | "globals");
+    theirs.then(|| format!("'{kind}' is mwan3's: see cheaproute import-mwan3"))
+}
+
 /// The user's own text, quoted, on one line and of bounded length: faults end in a log.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 64;

@@ -20,6 +20,16 @@ use crate::time::Span;
 /// Values of one list: as many as rules, and for the same reason.
 pub const MAX_VALUES: usize = MAX_RULES;
 
+/// What mwan3 calls an option, and what it is here.
+const MWAN3: [(&str, &str); 6] = [
+    ("use_policy", "policy"),
+    ("src_iface", "src_device"),
+    ("ipset", "nftset"),
+    ("use_member", "list link"),
+    ("track_ip", "list probe"),
+    ("sticky", "sticky 600s of the policy"),
+];
+
 /// A section of a known type.
 pub struct Known<'a> {
     pub kind: Kind,
@@ -44,7 +54,8 @@ impl<'a> Known<'a> {
                 Some(spec) => self.check_entry(entry, spec, faults),
                 None => {
                     let known: Vec<&str> = self.kind.options().map(|spec| spec.name).collect();
-                    let hint = match nearest(&entry.name, &known) {
+                    let theirs = MWAN3.iter().find(|(theirs, _)| *theirs == entry.name).map(|(_, ours)| *ours);
+                    let hint = match theirs.or_else(|| nearest(&entry.name, &known)) {
                         Some(near) => format!("did you mean '{near}'?"),
                         None => format!("a {} has {}", self.kind.name(), commas(&known)),
                     };

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use super::fault::{MAX_FAULTS, nearest, shown};
+use super::fault::{MAX_FAULTS, nearest, of_mwan3, shown};
 
 /// Bytes. A thousand rules of ten lines take a third of it; nothing larger was written for us.
 pub const MAX_FILE: usize = 1 << 20;
@@ -150,13 +150,12 @@ impl Parser<'_> {
         let earlier = name.as_ref().and_then(|name| self.named(&name.text));
         self.current = Current::Section(match (earlier, name) {
             (Some((index, earlier)), Some(name)) if earlier.kind != kind => {
-                let text = format!(
-                    "section {} is already a {} (line {}); a {} needs another name",
-                    shown(&name.text),
-                    shown(&earlier.kind),
-                    self.sections.get(index).map_or(0, |section| section.place.line),
-                    shown(&kind)
-                );
+                let line = self.sections.get(index).map_or(0, |section| section.place.line);
+                let other = if kind == "link" { &earlier.kind } else { &kind };
+                let theirs = of_mwan3(other).filter(|_| kind == "link" || earlier.kind == "link");
+                let hint = theirs.unwrap_or_else(|| format!("a {} needs another name", shown(&kind)));
+                let (is, earlier) = (shown(&name.text), shown(&earlier.kind));
+                let text = format!("section {is} is already a {earlier} (line {line}); {hint}");
                 return Err(SyntaxError { place: name.place, text });
             }
             (Some((index, _)), _) => index,
