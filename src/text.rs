@@ -13,6 +13,17 @@ pub fn commas<T: AsRef<str>>(parts: &[T]) -> String {
     text
 }
 
+/// Letters, digits and hyphens, and underscores that some have (RFC 1123, 2.1; RFC 2181, 11). A last label of digits would
+/// be a slip in an IPv4 address (RFC 3696, 2).
+pub fn is_host_name(text: &str) -> bool {
+    // RFC 1035, 2.3.4: 255 octets in a message are 253 in text.
+    const LONGEST: usize = 253;
+    let letter = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-');
+    let named = text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|c| c.is_ascii_digit()));
+    named && text.len() <= LONGEST && text.split('.').all(label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +31,15 @@ mod tests {
     #[test]
     fn commas_stand_between() {
         assert_eq!([commas(&["a"]), commas(&["a", "b", "c"]), commas::<String>(&[])], ["a", "a, b, c", ""]);
+    }
+    #[test]
+    fn names_of_hosts() {
+        let long = ["a".repeat(63).as_str(); 4].join(".");
+        for good in ["a", "vps.example.net", "3com.com", "_x.a-b.c1", &long[2..], "xn--bcher-kva.example"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in ["", ".", "a.", "a..b", "-a.b", "a b", "ä.example", "192.0.2.300", "1", &long, &"a".repeat(64), "[::1]"] {
+            assert!(!is_host_name(bad), "{bad}");
+        }
     }
 }

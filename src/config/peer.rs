@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::section::Known;
 use super::values::{Invalid, Prefix, is_device, is_name, number};
 use crate::bond::keys::Secret;
+use crate::text::is_host_name;
 use crate::time::Span;
 
 /// A section `peer`: one device, behind which is a server, or are clients.
@@ -152,7 +153,7 @@ impl FromStr for Endpoint {
         match address {
             Some(address) if address.is_unspecified() || address.is_multicast() => Err(Invalid),
             Some(address) => Ok(Endpoint::Address(SocketAddr::new(address, port))),
-            None if is_host_name(host) => Ok(Endpoint::Name(host.into(), port)),
+            None if is_host_name(host.strip_suffix('.').unwrap_or(host)) => Ok(Endpoint::Name(host.into(), port)),
             None => Err(Invalid),
         }
     }
@@ -165,18 +166,6 @@ impl fmt::Display for Endpoint {
             Endpoint::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
-}
-
-/// RFC 1123, section 2.1; one of digits and dots alone is a mistyped address.
-fn is_host_name(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-    };
-    let text = text.strip_suffix('.').unwrap_or(text);
-    text.len() <= 253 && text.split('.').all(label) && !text.bytes().all(|c| c.is_ascii_digit() || c == b'.')
 }
 
 /// An address of a device of ours and the length of its network's prefix.

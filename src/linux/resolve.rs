@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::clock::now;
 use super::file;
 use crate::probe::dns::{Kind, LENGTH, Question};
-use crate::probe::target::is_host_name;
+use crate::text::is_host_name;
 use crate::time::Span;
 
 /// As resolv.conf(5) has them: servers asked at most, and for how long each of them is waited for. (libc waits for 5 s.)

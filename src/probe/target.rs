@@ -4,14 +4,13 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::text::is_host_name;
+
 /// The path that is asked for where none is given: the one at which the portal checks of the large systems answer 204.
 pub const USUAL_PATH: &str = "/generate_204";
 
 /// The longest path that a target may have; a request is one small packet.
 const MAX_PATH: usize = 256;
-
-/// RFC 1035, 2.3.4: 255 octets in a message are 253 in text.
-const MAX_HOST: usize = 253;
 
 /// Who is asked, and how.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -101,15 +100,6 @@ fn page(text: &str) -> Option<Page> {
         (Host::Name(is_host_name(name).then(|| name.into())?), port)
     };
     Some(Page { host, port, path: path.into() })
-}
-
-/// Letters, digits and hyphens, and underscores that some have (RFC 1123, 2.1; RFC 2181, 11). A last label of digits would
-/// be a slip in an IPv4 address (RFC 3696, 2).
-pub fn is_host_name(text: &str) -> bool {
-    let letter = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-');
-    let named = text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|c| c.is_ascii_digit()));
-    named && text.len() <= MAX_HOST && text.split('.').all(label)
 }
 
 /// An address that a host elsewhere can have.
