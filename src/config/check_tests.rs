@@ -199,6 +199,12 @@ fn options_that_do_not_fit() {
                 "config link c\nlist weight 1",
                 "cheaproute:4: link 'c': option 'weight': takes one value: write option weight",
             ),
+            (
+                "config link c\nlist probe icmp:google.com",
+                "cheaproute:4: link 'c': option 'probe': must be icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS or http:HOST/PATH, \
+                 such as icmp:1.1.1.1 or http:connectivitycheck.gstatic.com/generate_204 (got 'icmp:google.com'); names \
+                 only with http:",
+            ),
             ("config link c\nlist prefix ' '", "cheaproute:4: link 'c': option 'prefix': has no value"),
             ("config link c\nlist probe 1.1.1.1", "cheaproute:4: link 'c': option 'probe': must be icmp:ADDRESS, "),
             (
@@ -338,6 +344,15 @@ fn numbers_of_sections_are_bounded() {
     let values = "10.0.0.1 ".repeat(MAX_RULES + 1);
     assert_eq!(wrong(&format!("{LINKS}config rule r\noption policy fastest\noption src_ip '{values}'")).len(), 1);
     assert!(wrong(&"x\n".repeat(100_000)).len() <= 501);
+}
+
+#[test]
+fn a_byte_order_mark_is_one_fault() {
+    let utf_16: Vec<u8> = "\u{feff}config link wan\n".repeat(9).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for text in [b"\xef\xbb\xbfconfig link wan\n", &utf_16[..]] {
+        let said = lines(&read(text).expect_err("a mark"));
+        assert_eq!(said, ["cheaproute: begins with a byte order mark: save it as UTF-8 without one"]);
+    }
 }
 
 #[test]

@@ -36,7 +36,12 @@ pub(crate) use values::{is_name, parse_bool};
 /// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with
 /// warnings, or all that is wrong, warnings among it; both in the order of the file.
 pub fn read(text: impl AsRef<[u8]>) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
-    check::check(&String::from_utf8_lossy(text.as_ref()))
+    let text = text.as_ref();
+    // Of UTF-8 and UTF-16. In the latter, every line would be a fault.
+    if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| text.starts_with(mark)) {
+        return Err(vec![Fault::of_file("begins with a byte order mark: save it as UTF-8 without one")]);
+    }
+    check::check(&String::from_utf8_lossy(text))
 }
 
 /// A new connection takes the policy of the first of [`rules`](Config::rules) that matches it. Where none does, it

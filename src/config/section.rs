@@ -14,7 +14,7 @@ use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use super::{Role, Scheduler};
 use crate::link::Marks;
 use crate::split::{Ratio, Side};
-use crate::text::commas;
+use crate::text::{commas, is_host_name};
 use crate::time::Span;
 
 /// Values of one list: as many as rules, and for the same reason.
@@ -266,6 +266,15 @@ fn hint(shape: Shape, text: &str) -> String {
         Shape::Ipv4 if text.parse::<Ipv6Addr>().is_ok() => "; an IPv6 gateway goes into 'gateway6'".into(),
         Shape::Ipv6 if text.parse::<Ipv4Addr>().is_ok() => "; an IPv4 gateway goes into 'gateway'".into(),
         Shape::Target if text.parse::<IpAddr>().is_ok() => format!("; did you mean 'icmp:{text}'?"),
+        Shape::Target => match text.split_once(':') {
+            Some(("https", _)) => "; of pages only http:".into(),
+            Some(("icmp" | "tcp" | "dns", host))
+                if host.split([':', '/']).next().is_some_and(|host| host.contains('.') && is_host_name(host)) =>
+            {
+                "; names only with http:".into()
+            }
+            _ => String::new(),
+        },
         Shape::OneOf(words) => match nearest(text, words) {
             Some(near) => format!("; did you mean '{near}'?"),
             None => String::new(),

@@ -63,13 +63,12 @@ impl Daemon {
         let config = read.map_err(|faults| {
             faults.iter().for_each(|fault| logging::error!("{fault}"));
             logging::error!("not reloaded: the old configuration stays");
-            let text = faults.join("; ");
             let more = faults.len().saturating_sub(1);
             let reason = faults.first().cloned().unwrap_or_default();
-            let reason = if more > 0 { format!("{reason}; and {more} more") } else { reason };
+            let reason = if more > 0 { format!("{reason}; and {more} more: cheaproute check") } else { reason };
             self.config_error = Some(faults);
-            self.happened(Event::of(Kind::ReloadFailed, now(), reason));
-            Exit::new(Code::Config, text)
+            self.happened(Event::of(Kind::ReloadFailed, now(), reason.clone()));
+            Exit::new(Code::Config, reason)
         })?;
         self.config_error = None;
         self.off = !config.main.enabled;
