@@ -175,7 +175,7 @@ const HOUR: Span = Span::from_secs(3_600);
 const DAY: Span = Span::from_secs(86_400);
 
 /// Well-formed, and nobody's: its bytes count from 0.
-const KEY: &[&str] = &["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="];
+pub(super) const KEY: &[&str] = &["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="];
 
 impl Spec {
     /// The default, or else what a user might write: never empty.

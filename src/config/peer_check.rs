@@ -3,6 +3,7 @@
 use super::check::Read;
 use super::cross::{names, unknown};
 use super::fault::{Fault, shown};
+use super::options::KEY;
 use super::peer::Wire;
 use super::section::Known;
 use super::{ClientConfig, Key, LinkConfig, MAX_CLIENTS, MAX_PEERS, PeerConfig, Prefix, Role, Transport};
@@ -275,6 +276,9 @@ fn keys(known: &Known, faults: &mut Vec<Fault>) {
             "public_key",
             format_args!("is this end's own: it takes the other end's, as 'cheaproute pubkey' prints it there"),
         );
+    }
+    if public.is_some() && public == KEY.first().and_then(|key| key.parse().ok()) {
+        known.warn_of(faults, "public_key", format_args!("is the example's: it takes the other end's"));
     }
     if private.is_some() && private == public {
         known.fault_of(

@@ -1,11 +1,14 @@
 use super::*;
-use crate::config::{Config, Mode, read};
+use crate::config::{Config, Fault, Mode, read};
 
 const KEYS: [&str; 3] = [
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
     "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
 ];
+
+/// Nobody's.
+const OTHER: &str = "ZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGQ=";
 
 /// Lines 1 and 2 are two links.
 const LINKS: &str = "config link wan\nconfig link wanb\n";
@@ -76,9 +79,9 @@ fn every_option_arrives() {
 
 #[test]
 fn a_server_needs_no_link_and_has_many_clients() {
-    let [a, b, c] = KEYS;
+    let [_, b, c] = KEYS;
     let config = good(&server(&format!(
-        "option public_key {a}\noption masquerade 1\n\
+        "option public_key {OTHER}\noption masquerade 1\n\
          config client home\noption peer vps\noption public_key {b}\nlist allowed_ips '10.9.0.3 192.168.1.0/24'\n\
          config client gone\noption peer vps\noption public_key {c}\noption enabled 0\nlist allowed_ips 10.9.0.3"
     )));
@@ -93,12 +96,21 @@ fn a_server_needs_no_link_and_has_many_clients() {
 #[test]
 fn the_example_for_a_vps_can_be_used() {
     let text = include_str!("../../files/cheaproute.vps.config");
-    assert_eq!(good(text).peers[0].remotes.len(), 1);
+    let used = |text: &str| {
+        let (config, warnings) = read(text).expect(text);
+        let warned: Vec<String> = warnings.iter().map(Fault::to_string).collect();
+        assert_eq!(
+            warned,
+            ["line 9: warning: peer 'home': option 'public_key': is the example's: it takes the other end's"]
+        );
+        config.peers[0].remotes.len()
+    };
+    assert_eq!(used(text), 1);
     let all: String = text
         .lines()
         .map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
         .collect();
-    assert_eq!(good(&all).peers[0].remotes.len(), 2);
+    assert_eq!(used(&all), 2);
 }
 
 #[test]
@@ -159,13 +171,13 @@ fn what_does_not_fit_is_said() {
         (server(""), "f:1: warning: peer 'vps': has no client"),
         (server("option allowed_ips 10.0.0.0/8\nconfig client c\noption peer vps\noption allowed_ips 10.1.1.1\noption public_key ").trim_end().to_owned() + " " + b,
             "f:6: peer 'vps': option 'allowed_ips': needs 'public_key'"),
-        (server(&format!("option public_key {a}\noption endpoint a:1")), "f:7: warning: peer 'vps': option 'endpoint': has no effect"),
-        (server(&format!("option public_key {a}\noption metered_limit 1mbit")), "f:7: warning: peer 'vps': option 'metered_limit': has no effect"),
-        (server(&format!("option public_key {a}\nconfig client c\noption peer vpn\noption public_key {b}\noption allowed_ips 10.9.0.7")),
+        (server(&format!("option public_key {OTHER}\noption endpoint a:1")), "f:7: warning: peer 'vps': option 'endpoint': has no effect"),
+        (server(&format!("option public_key {OTHER}\noption metered_limit 1mbit")), "f:7: warning: peer 'vps': option 'metered_limit': has no effect"),
+        (server(&format!("option public_key {OTHER}\nconfig client c\noption peer vpn\noption public_key {b}\noption allowed_ips 10.9.0.7")),
             "f:8: client 'c': option 'peer': there is no peer 'vpn'; did you mean 'vps'?"),
-        (server(&format!("option public_key {a}\nconfig client c\noption peer vps\noption public_key {a}\noption allowed_ips 10.9.0.7")),
+        (server(&format!("option public_key {OTHER}\nconfig client c\noption peer vps\noption public_key {OTHER}\noption allowed_ips 10.9.0.7")),
             "f:9: client 'c': option 'public_key': is already that of client 'vps'"),
-        (server(&format!("option public_key {a}\nconfig client c\noption peer vps\noption public_key {b}\noption allowed_ips 10.9.0.0/24")),
+        (server(&format!("option public_key {OTHER}\nconfig client c\noption peer vps\noption public_key {b}\noption allowed_ips 10.9.0.0/24")),
             "f:10: client 'c': option 'allowed_ips': 10.9.0.0/24 is already that of client 'vps'"),
         (client(&format!("config client c\noption peer vps\noption public_key {c}\noption allowed_ips 10.9.0.7")),
             "f:9: client 'c': option 'peer': 'vps' is of role client"),
@@ -178,7 +190,7 @@ fn what_does_not_fit_is_said() {
         (client("config policy p\noption mode aggregate\noption peer vpx"), "f:10: policy 'p': option 'peer': there is no peer 'vpx'"),
         (client("config policy p\noption peer vps"), "f:9: warning: policy 'p': option 'peer': has no effect in this policy's mode"),
         (client("config policy p\noption mode aggregate\noption peer vps\nlist link wan"), "f:11: warning: policy 'p': option 'link': has no"),
-        (server(&format!("option public_key {a}\nconfig policy p\noption mode aggregate\noption peer vps")),
+        (server(&format!("option public_key {OTHER}\nconfig policy p\noption mode aggregate\noption peer vps")),
             "f:9: policy 'p': option 'peer': 'vps' is of role server"),
     ] {
         let said = said(&text);
