@@ -31,12 +31,24 @@ impl Daemon {
             races: self.races,
         };
         let policies = self.config.policies.iter().map(|policy| {
+            let mut reserve: Vec<Value> = Vec::new();
+            for (links, _) in [true, false].map(|ipv4| best(&plan, policy, ipv4)) {
+                let metered = |link: &&&Link| link.metered && links.first().is_some_and(|first| !first.metered);
+                for link in links.iter().filter(metered) {
+                    let named = Value::Map(vec![("link", link.name.as_str().into())]);
+                    if !reserve.contains(&named) {
+                        reserve.push(named);
+                    }
+                }
+            }
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),
                 ("mode", mode(policy.mode).into()),
                 ("ipv4", self.shares(&plan, policy, true)),
                 ("ipv6", self.shares(&plan, policy, false)),
                 ("last_resort", last_resort(policy.last_resort).into()),
+                // Up, and of no use while another is.
+                ("reserve", reserve.into()),
             ])
         });
         Value::Map(vec![("policies", policies.collect::<Vec<_>>().into())])

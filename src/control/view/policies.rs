@@ -24,13 +24,18 @@ pub fn draw(document: &Value, page: &mut Page) {
             page.go(values);
             page.put(family, Paint::Dim);
             page.go(values + 6);
-            page.flow(values + 6, &shares(policy, key));
+            page.flow(values + 6, &shares(policy, key, family));
+        }
+        for link in policy.list("reserve") {
+            page.go(values);
+            page.put(link.text("link"), Paint::Normal);
+            page.line(": metered, left out", Paint::Dim);
         }
     }
 }
 
-fn shares(policy: &Value, family: &str) -> Pieces {
-    let links = policy.list(family);
+fn shares(policy: &Value, key: &str, family: &str) -> Pieces {
+    let links = policy.list(key);
     let mut pieces = Pieces::default();
     if links.is_empty() {
         let then = match policy.text("last_resort") {
@@ -38,8 +43,12 @@ fn shares(policy: &Value, family: &str) -> Pieces {
             "blackhole" => "dropped",
             _ => "the main routing table decides",
         };
-        let none = if policy.text("mode") == "aggregate" { "the peer is down" } else { "no link is up" };
-        pieces.say(Paint::Bad, format_args!("{none}"));
+        if !policy.list("ipv4").is_empty() || !policy.list("ipv6").is_empty() {
+            pieces.say(Paint::Warn, format_args!("no link that is up has {family}"));
+        } else {
+            let none = if policy.text("mode") == "aggregate" { "the peer is down" } else { "no link is up" };
+            pieces.say(Paint::Bad, format_args!("{none}"));
+        }
         pieces.say(Paint::Normal, format_args!("{then}"));
     }
     for link in links {

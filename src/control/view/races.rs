@@ -8,7 +8,7 @@ use crate::text::commas;
 pub fn draw(document: &Value, page: &mut Page) {
     let races = document.list("races");
     if races.is_empty() {
-        return page.line("no races yet", Paint::Dim);
+        return page.line("no races yet (a race takes two links that are up and not metered)", Paint::Dim);
     }
     for layout in [Layout::Full, Layout::Short] {
         let table = table(layout, races);
@@ -37,6 +37,7 @@ fn table(layout: Layout, races: &[Value]) -> Table {
         if full { client.into() } else { without_port(client).into() }
     };
     let widest = races.iter().map(|race| length(&client(race))).max().unwrap_or(0);
+    let kinds = races.iter().map(|race| race.text("protocol").len()).max().unwrap_or(0) + 1;
     let mut table = Table::default();
     for race in races {
         let mut answers = answers(race);
@@ -50,7 +51,7 @@ fn table(layout: Layout, races: &[Value]) -> Table {
         let mut row = Pieces::default();
         row.say(Paint::Dim, format_args!("{}{}", age(race), if full { " ago" } else { "" }));
         let (protocol, server) = (race.text("protocol"), race.text("server"));
-        row.say(Paint::Normal, format_args!("{protocol:<4}{:<widest$} -> {server}", client(race)));
+        row.say(Paint::Normal, format_args!("{protocol:<kinds$}{:<widest$} -> {server}", client(race)));
         if full {
             row.cell((commas(&answers), Paint::Normal));
         }

@@ -212,6 +212,11 @@ fn races_tell_who_won_and_by_how_much() {
 2 min  tcp 192.168.1.7 -> 10.9.8.7:25        fell back
 ";
     assert_eq!(shown("races", &document, 80), narrow);
+    let mut ping = race(9_000, "192.0.2.1", "running", None, &[]);
+    let Value::Map(fields) = &mut ping else { unreachable!() };
+    fields.iter_mut().filter(|(key, _)| *key == "protocol").for_each(|(_, value)| *value = "icmp".into());
+    let both = shown("races", &map(vec![("races", vec![ping, races().remove(0)].into())]), 0);
+    assert!(both.contains("icmp 192.168.1.7") && both.contains("tcp  192.168.1.7"), "{both}");
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn long_addresses_take_two_lines() {
           from 192.168.1.7:51234, wan 21.3 ms, wanb +38.9 ms, won by wan
 ";
     assert_eq!(shown("races", &document, 80), expected);
-    assert_eq!(shown("races", &map(vec![]), 80), "\nno races yet\n");
+    assert_eq!(shown("races", &map(vec![]), 80), "\nno races yet (a race takes two links that are up and not metered)\n");
 }
 
 #[test]
@@ -303,20 +308,26 @@ fn policies_tell_who_takes_what() {
             ("ipv4", ipv4.into()),
             ("ipv6", ipv6.into()),
             ("last_resort", "unreachable".into()),
+            ("reserve", if name == "bulk" { vec![map(vec![("link", "lte".into())])] } else { vec![] }.into()),
         ])
     };
     let policies = vec![
+        policy("none", "failover", vec![], vec![]),
         policy("fastest", "race", vec![share("wan", None), share("wanb", None)], vec![share("wan", Some(100))]),
         policy("bulk", "weighted", vec![share("wanb", Some(75)), share("wan", Some(25))], vec![]),
         policy("never", "blackhole", vec![], vec![]),
     ];
     let expected = "
+none     failover
+         IPv4  no link is up, refused
+         IPv6  no link is up, refused
 fastest  race
          IPv4  wan, wanb
          IPv6  wan 100 %
 bulk     weighted
          IPv4  wanb 75 %, wan 25 %
-         IPv6  no link is up, refused
+         IPv6  no link that is up has IPv6, refused
+         lte: metered, left out
 never    blackhole, drops all
 ";
     assert_eq!(shown("policies", &map(vec![("policies", policies.into())]), 80), expected);

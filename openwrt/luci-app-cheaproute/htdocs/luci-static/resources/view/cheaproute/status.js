@@ -47,7 +47,8 @@ const shares = (policy, family) => {
 	const links = L.toArray(policy[family]);
 	if (links.length)
 		return links.map((link) => link.percent == null ? link.link : '%s %d %%'.format(link.link, link.percent)).join(', ');
-	return policy.last_resort == 'default' ? _('none up: default route') : _('none up: %s').format(policy.last_resort);
+	const none = policy.ipv4.length || policy.ipv6.length ? _('no %s').format(family == 'ipv4' ? 'IPv4' : 'IPv6') : _('none up');
+	return '%s: %s'.format(none, policy.last_resort == 'default' ? _('default route') : policy.last_resort);
 };
 
 const happened = (event) => {
@@ -208,12 +209,11 @@ return view.extend({
 	},
 
 	showLinks(links) {
-		const wins = links.reduce((sum, link) => sum + link.races.won, 0);
 		const now = performance.now();
 		const nodes = links.map((link) => {
 			if (!this.cards.has(link.name))
 				this.cards.set(link.name, new card.Card(link.name, this.may, () => this.refresh()));
-			this.cards.get(link.name).update(link, wins, now);
+			this.cards.get(link.name).update(link, now);
 			return this.cards.get(link.name).node;
 		});
 		// Moving a node takes away its focus: only where the set of links or their order changed.
@@ -238,7 +238,8 @@ return view.extend({
 	renderPolicies(policies) {
 		const usesLinks = (policy) => policy.mode != 'blackhole' && policy.mode != 'unreachable';
 		return table('policies', [ _('Policy'), _('Mode'), _('IPv4'), _('IPv6') ], policies.map((policy) => [
-			policy.name, policy.mode,
+			policy.name,
+			L.toArray(policy.reserve).reduce((cell, { link }) => cell.concat(E('div', {}, [ _('%s: metered, left out').format(link) ])), [ policy.mode ]),
 			usesLinks(policy) ? shares(policy, 'ipv4') : '–', usesLinks(policy) ? shares(policy, 'ipv6') : '–'
 		]), _('There is no policy.'));
 	},
