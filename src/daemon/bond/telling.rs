@@ -228,7 +228,11 @@ fn unused(name: &str) -> PathStatus {
 
 fn over(paths: &[PathStatus], named: bool) -> String {
     let up: Vec<&str> = paths.iter().filter(|path| path.state == State::Up).map(|path| path.name.as_str()).collect();
-    if named { format!("over {}", commas(&up)) } else { format!("paths {}", commas(&up)) }
+    match (named, up.len()) {
+        (true, _) => format!("over {}", commas(&up)),
+        (false, 1) => "over 1 path".into(),
+        (false, number) => format!("over {number} paths"),
+    }
 }
 
 /// A server's clients together.

@@ -62,8 +62,7 @@ class Card {
 		]);
 	}
 
-	// `wins`: of all links.
-	update(link, wins, now) {
+	update(link, now) {
 		const sample = this.look(link, now);
 		while (this.samples.length > SAMPLES || now - this.samples[0].at > SPAN)
 			this.samples.shift();
@@ -83,7 +82,7 @@ class Card {
 		this.figures.rtt.textContent = format.time(link.rtt_us);
 		this.figures.jitter.textContent = format.time(link.rtt_us == null ? null : link.jitter_us);
 		this.figures.loss.textContent = format.loss(link.loss_permille);
-		this.figures.won.textContent = format.share(link.races.won, wins);
+		this.figures.won.textContent = format.share(link.races.won, link.races.copies);
 		this.figures.won.title = _('%d of %d races').format(link.races.won, link.races.copies);
 		this.figures.down.textContent = format.rate(sample.down);
 		this.figures.up.textContent = format.rate(sample.up);

@@ -17,7 +17,6 @@ return baseclass.extend({
 			return this.shown ? E('em', {}, [ _('The daemon does not answer.') ]) : null;
 		this.shown = true;
 		const links = L.toArray(answer.links);
-		const wins = links.reduce((sum, link) => sum + link.races.won, 0);
 		const titles = [ _('Link'), _('State'), _('Round trip'), _('Loss'), _('Races won') ];
 		const cell = (index, text) => E('td', { 'class': 'td', 'data-title': titles[index] }, [ text ]);
 		return E('table', { 'class': 'table' }, [
@@ -27,7 +26,7 @@ return baseclass.extend({
 			cell(1, link.state == 'up' ? _('up, for %s').format(format.span(link.since_s)) : '%s: %s'.format(format.state(link.state), link.reason)),
 			cell(2, format.time(link.rtt_us)),
 			cell(3, format.loss(link.loss_permille)),
-			cell(4, format.share(link.races.won, wins))
+			cell(4, format.share(link.races.won, link.races.copies))
 		]))));
 	}
 });
