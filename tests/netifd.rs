@@ -231,3 +231,18 @@ fn a_delegated_prefix_that_changes_is_followed() {
         steered("2001:db8:2::/48") && !steered("2001:db8:1::/48")
     });
 }
+
+#[test]
+fn a_dry_run_asks_it_once() {
+    need_lab!();
+    let bus = Bus::start("dry");
+    let lab = Bed::builder(&[0, 0]).build();
+    for (socket, said) in [(&*bus.socket, "wan2"), (Path::new("/nowhere/ubus.sock"), "# link second: no netifd")] {
+        let mut daemon =
+            Daemon::launch(lab.router(), CONFIG, |command| _ = command.arg("--dry-run").arg("--ubus").arg(socket));
+        daemon.process.wait_for_line(said, ms(5000));
+        assert!(daemon.end().success());
+        let text = daemon.process.output();
+        assert!(text.contains(said) && text.contains("# link") == said.starts_with('#'), "{text}");
+    }
+}

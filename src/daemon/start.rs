@@ -26,6 +26,7 @@ use crate::logging;
 use crate::race::MAX_RACES;
 use crate::split::place::place;
 use crate::steer::{self, Plan};
+use crate::ubus::follow::interfaces;
 
 /// The nft ruleset that [`super::run`] would load now, and the ip rules that go with it as comments.
 pub fn dry_run(options: &Options) -> Result<String, Exit> {
@@ -37,7 +38,14 @@ pub fn dry_run(options: &Options) -> Result<String, Exit> {
     let mut links: Vec<Link> = Vec::new();
     let mut text = String::new();
     let ids = number(&config, &[]);
-    for attached in attach(&config, &ids, &snapshot, &Netifd::Unknown) {
+    let netifd = match config.links.iter().all(|link| link.attach.device().is_some()) {
+        true => Netifd::Unknown,
+        false => match interfaces(&options.ubus) {
+            Ok(interfaces) => Netifd::Interfaces(interfaces),
+            Err(why) => Netifd::Missing(why.to_string()),
+        },
+    };
+    for attached in attach(&config, &ids, &snapshot, &netifd) {
         if let Some(lack) = &attached.lacks {
             let _ = writeln!(text, "# link {}: {lack}", attached.link.name);
         }

@@ -37,6 +37,15 @@ pub enum Update {
     Missing(Error),
 }
 
+/// Asked once: within [`TIMEOUT`](super::connection::TIMEOUT), as [`Client::connect`] has it.
+pub fn interfaces(paths: &[PathBuf]) -> Result<Vec<Interface>, Error> {
+    dump(&mut Client::connect(paths)?)
+}
+
+fn dump(client: &mut Client) -> Result<Vec<Interface>, Error> {
+    Ok(netifd::interfaces(&client.invoke(OBJECT, "dump", &Table::default())?))
+}
+
 /// Dropping it ends the thread soon after; an update may still come in between.
 pub struct Follower {
     shared: Arc<Shared>,
@@ -151,7 +160,7 @@ impl Worker {
         // Before the first dump, so that no change falls in between.
         client.subscribe(OBJECT)?;
         loop {
-            let list = netifd::interfaces(&client.invoke(OBJECT, "dump", &Table::default())?);
+            let list = dump(&mut client)?;
             *listed = true;
             if self.last.as_ref() != Some(&list) {
                 self.last = Some(list.clone());
