@@ -100,6 +100,21 @@ fn of_networks_with_static_addresses_those_with_a_way_out_are_links() {
     }
 }
 
+/// Sticks that speak DHCP show by their devices' names.
+#[test]
+fn modems_are_metered_whatever_they_speak() {
+    for (device, metered) in [("eth4", false), ("usb0", true), ("wwan0", true)] {
+        for shell in shells() {
+            let router = Router::new(&format!("stick-{device}"), &shell);
+            let zone = "firewall.@zone[0]=zone\nfirewall.@zone[0].masq=1\nfirewall.@zone[0].network=net\n";
+            router.folder.write("uci", &format!("{zone}network.net.proto=dhcp\nnetwork.net.device={device}\n"));
+            assert!(router.set_up().contains("links net,"));
+            let text = router.folder.read("etc/config/cheaproute");
+            assert_eq!(text.contains("\n\toption metered '1'"), metered, "{device}: {text}");
+        }
+    }
+}
+
 /// What an image has installed is set up before logd runs.
 #[test]
 fn what_nobody_would_log_yet_is_told_to_the_kernel() {

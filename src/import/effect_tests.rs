@@ -185,9 +185,17 @@ fn backups_are_probed_as_seldom_as_they_were() {
     let (config, import) = imported(&given);
     assert!(config.links.iter().all(|link| link.interval.as_secs() == 2 && link.timeout.as_secs() == 1));
     assert!(!noted(&import, &["every 300ms"]));
-    // With the better ones off, it is a backup no more.
-    let (config, _) = imported(&tracked.replacen("enabled 1", "enabled 0", 2));
-    assert_eq!((config.links[0].name.as_str(), config.links[0].interval), ("lte", ours.0));
+    // With the better ones off, it is a backup no more; a mobile link costs all the same.
+    let alone = tracked.replacen("enabled 1", "enabled 0", 2);
+    for (network, pace) in [
+        ("", ours.0),
+        ("config interface lte\n option proto dhcp\n option device eth2", ours.0),
+        ("config interface lte\n option proto qmi", theirs.0),
+        ("config interface lte\n option proto dhcp\n option device usb0", theirs.0),
+    ] {
+        let (config, _) = with_network(&alone, Some(network));
+        assert_eq!((config.links[0].name.as_str(), config.links[0].interval), ("lte", pace), "{network}");
+    }
     // What is not tracked is not asked.
     assert!(!noted(&imported(BALANCED).1, &["every 300ms"]) && !imported(BALANCED).1.config.contains("interval"));
 }

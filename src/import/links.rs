@@ -22,6 +22,8 @@ pub struct Link<'a> {
     pub metric: Option<u32>,
     /// No policy that counts prefers it.
     pub backup: bool,
+    /// Its bytes cost money, as far as `/etc/config/network` shows.
+    mobile: bool,
 }
 
 pub struct Links<'a> {
@@ -47,6 +49,14 @@ impl Network<'_> {
         let named = |section: &&Section| section.kind == "interface" && section.name.as_deref() == Some(interface);
         let entry = self.0.iter().find(named)?.entries.iter().find(|entry| entry.name == option)?;
         entry.values.first()?.text.split_whitespace().next()
+    }
+
+    /// As in files/cheaproute.defaults.
+    fn mobile(&self, interface: &str) -> bool {
+        let stick = |device: String| device.starts_with("wwan") || device.starts_with("usb");
+        ["qmi", "mbim", "ncm", "3g", "wwan", "modemmanager", "directip", "hso", "sierra"]
+            .contains(&self.option(interface, "proto").unwrap_or_default())
+            || self.device(interface).is_some_and(stick)
     }
 
     /// What an interface's packets come in by, as far as the file says.
@@ -86,8 +96,17 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
         };
         let enabled = source.is("enabled", false);
         let ipv6 = source.words("family") == ["ipv6"];
-        let link =
-            Link { source, name: String::new(), interface, ipv6, enabled, weight: None, metric: None, backup: true };
+        let link = Link {
+            source,
+            name: String::new(),
+            interface,
+            ipv6,
+            enabled,
+            weight: None,
+            metric: None,
+            backup: true,
+            mobile: network.mobile(interface),
+        };
         if ipv6 { sixes.push(link) } else { links.all.push(link) }
     }
     for six in sixes {
@@ -258,9 +277,9 @@ fn write_one(link: &mut Link, out: &mut Output, notes: &mut Notes) -> bool {
         }
     }
     let usual = tracked && !written.contains(&"interval");
-    let seldom = usual && link.backup;
+    let seldom = usual && (link.backup || link.mobile);
     if seldom {
-        out.comment("mwan3's default: a backup is often mobile, where every probe costs.");
+        out.comment("mwan3's default: on a mobile link, as backups often are, every probe costs.");
         out.put("interval", "10s");
     }
     if (seldom || quality && tracked) && !written.contains(&"timeout") {

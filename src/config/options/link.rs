@@ -49,8 +49,8 @@ pub(super) const OPTIONS: &[Spec] = &[
          lets others pass. The path is /generate_204 unless given, and a host's name is resolved over the link by its dns probes, or else 9.9.9.9."),
     one(Link, "interval", time(Span::from_millis(100), HOUR),
         otherwise("300ms; 5s with an http probe; 10s on a metered link", &["300ms"]),
-        "The time from one round of probes to the next. At 300ms a silent loss is known within a second. Races that a link \
-         does not answer have it probed at once, whatever the interval."),
+        "The time from one round of probes to the next. At 300ms a silent loss is known within a second, and one icmp and one \
+         dns probe take 110 MB a day. Races that a link does not answer have it probed at once, whatever the interval."),
     one(Link, "timeout", time(Span::from_millis(50), Span::from_secs(60)), Default(&["1s"]),
         "How long a probe's answer is waited for. It may exceed the interval."),
     one(Link, "down", count(1, 100, "rounds"), Default(&["3"]),

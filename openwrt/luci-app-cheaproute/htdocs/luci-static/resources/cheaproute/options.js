@@ -90,7 +90,7 @@ return baseclass.extend({
 				must: _('icmp:ADDRESS, tcp:ADDRESS:PORT, dns:ADDRESS or http:HOST/PATH, such as icmp:1.1.1.1 or http:connectivitycheck.gstatic.com/generate_204'),
 				otherwise: _('none: only races and the carrier tell'), example: [ 'icmp:1.1.1.1', 'dns:9.9.9.9' ] },
 			{ name: 'interval', shape: 'time', list: false, min: 100, max: 3600000,
-				doc: _('The time from one round of probes to the next. At 300ms a silent loss is known within a second. Races that a link does not answer have it probed at once, whatever the interval.'),
+				doc: _('The time from one round of probes to the next. At 300ms a silent loss is known within a second, and one icmp and one dns probe take 110 MB a day. Races that a link does not answer have it probed at once, whatever the interval.'),
 				must: _('a time from 100ms to 1h, written like 200ms, 10s, 5m or 1h'),
 				otherwise: _('300ms; 5s with an http probe; 10s on a metered link'), example: [ '300ms' ] },
 			{ name: 'timeout', shape: 'time', list: false, min: 50, max: 60000,
