@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use crate::control::{Code, Exit, Form, client};
 use crate::linux::{file, peer};
+use crate::ubus::connection::PATHS;
 use crate::{config, daemon};
 use args::{Action, Common};
 
@@ -81,6 +82,11 @@ fn check(path: &Path) -> Result<(), Exit> {
     };
     for hint in daemon::open_keys(path, &config) {
         let _ = writeln!(stderr, "warning: {hint}");
+    }
+    if let Some(link) = config.links.iter().find(|link| link.attach.device().is_none())
+        && !PATHS.iter().any(|path| Path::new(path).exists())
+    {
+        let _ = writeln!(stderr, "warning: link '{}': there is no netifd here: set option device", link.name);
     }
     let links = some(config.links.len(), "link", "links");
     let policies = some(config.policies.len(), "policy", "policies");
