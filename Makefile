@@ -22,7 +22,8 @@ demo demo-bond:
 	@if [ "$$(id -u)" -ne 0 ]; then \
 		echo 'cheaproute $@: it makes network namespaces: run it as root' >&2; \
 	else \
-		tests/setup.sh && $(CARGO) test --release --quiet --test $@; \
+		tests/setup.sh demo && echo 'cheaproute $@: to build it takes some minutes the first time' && \
+		$(CARGO) test --release --quiet --test $@; \
 	fi
 
 # Emulated routers last: what fails fast fails first.

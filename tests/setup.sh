@@ -1,16 +1,19 @@
 #!/bin/sh
-# Installs what the lab needs, if it is missing. The lab makes network namespaces, so all of this is for root only.
+# Installs what the lab needs, if it is missing; with `demo`, what the demos need of that. The lab makes network namespaces, so all of this is for root only.
 set -eu
 if [ "$(id -u)" -ne 0 ]; then
     echo "cheaproute: the lab makes network namespaces: run this as root" >&2
     exit 1
 fi
-missing=
-for tool in nft:nftables iptables:iptables ip:iproute2 conntrack:conntrack cc:gcc c++:g++ python3:python3 busybox:busybox setpriv:util-linux tshark:tshark; do
+missing='' browser=''
+tools='nft:nftables ip:iproute2 conntrack:conntrack cc:gcc'
+if [ "${1:-}" != demo ]; then
+    tools="$tools iptables:iptables c++:g++ python3:python3 busybox:busybox setpriv:util-linux tshark:tshark"
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || browser=chromium
+fi
+for tool in $tools; do
     command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
 done
-browser=
-command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || browser=chromium
 [ -z "$missing$browser" ] && exit 0
 echo "cheaproute: installing$missing $browser"
 export DEBIAN_FRONTEND=noninteractive
