@@ -84,15 +84,9 @@ const bits = (text) => {
 	return '6:' + digits([ ...head, ...zeros, ...(tail || []) ].map((group) => parseInt(group, 16)), 16).slice(0, length);
 };
 
-// A name that can be looked up, for probes; for peers, below, there is neither an underscore nor a hyphen at the end.
+// A name that can be looked up.
 const named = (text) => text.length <= 253 && !/(^|\.)\d*$/.test(text)
 	&& text.split('.').every((label) => /^[a-z0-9_][a-z0-9_-]{0,62}$/i.test(label));
-
-const peerNamed = (text) => {
-	const name = text.replace(/\.$/, '');
-	return name.length <= 253 && !/^[\d.]*$/.test(name)
-		&& name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(label));
-};
 
 const server = (text) => host4(text) || host6(text.replace(/^\[(.*)\]$/, '$1')) || ELSEWHERE.includes((socket(text) || {}).sort);
 
@@ -175,7 +169,7 @@ const shapes = {
 		if (!(count(port || '', 65535) > 0))
 			return false;
 		const sort = name.startsWith('[') ? sort6(name.replace(/^\[(.*)\]$/, '$1')) : sort4(name);
-		return sort ? sort != 'unspecified' && sort != 'multicast' : peerNamed(name);
+		return sort ? sort != 'unspecified' && sort != 'multicast' : named(name.replace(/\.$/, ''));
 	},
 	// A group's address is no station's.
 	mac: (text) => /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(text) && /[1-9a-f]/i.test(text),
