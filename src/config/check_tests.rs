@@ -185,7 +185,10 @@ fn options_that_do_not_fit() {
                 "cheaproute:4: link 'c': option 'foo': is unknown; a link has interface, device, ",
             ),
             ("config lnik c\noption x y", "cheaproute:3: unknown section type 'lnik'; did you mean 'link'?"),
-            ("config interface wan", "cheaproute:3:18: section 'wan' is already a 'link' (line 1); 'interface' is mwan3's"),
+            (
+                "config interface wan",
+                "cheaproute:3:18: section 'wan' is already a 'link' (line 1); 'interface' is mwan3's",
+            ),
             (
                 "config policy p\nlist use_member c",
                 "cheaproute:4: policy 'p': option 'use_member': is unknown; did you mean 'list link'?",
@@ -359,18 +362,12 @@ fn a_byte_order_mark_is_one_fault() {
 fn warnings() {
     each(
         &[
-            (
-                "config globals c",
-                "cheaproute:3: warning: unknown section type 'globals'; 'globals' is mwan3's: see",
-            ),
+            ("config globals c", "cheaproute:3: warning: unknown section type 'globals'; 'globals' is mwan3's: see"),
             (
                 "config policy p\noption mode failover\noption sticky 1",
                 "cheaproute:5: warning: policy 'p': option 'sticky': is a time, here of one second: write 600s, say",
             ),
-            (
-                "config tunnel c",
-                "cheaproute:3: warning: unknown section type 'tunnel'; there are cheaproute, link, ",
-            ),
+            ("config tunnel c", "cheaproute:3: warning: unknown section type 'tunnel'; there are cheaproute, link, "),
             (
                 "config link c\noption loss_down 20",
                 "cheaproute:4: warning: link 'c': option 'loss_down': has no effect without 'probe'",

@@ -69,7 +69,10 @@ fn what_it_refuses() {
         ("option a b", "1:1 option 'a' stands before the first config line"),
         ("config a\n  option", "2:9 option needs a name"),
         ("config a\n\toption b c d # e", "2:13 'd' is one word too many; a value with blanks needs quotes"),
-        ("config a\noption mode='race'", "2:8 a name is of letters, digits and '_', with a blank after it: option mode 'race'"),
+        (
+            "config a\noption mode='race'",
+            "2:8 a name is of letters, digits and '_', with a blank after it: option mode 'race'",
+        ),
         ("config a\nlist ö 1", "2:6 a name is of letters, digits and '_', with a blank"),
         ("config a\noption b 'c", "2:10 the quote ' is never closed"),
         ("config a\noption b \"c\\", "2:10 the quote \" is never closed"),

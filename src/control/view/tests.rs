@@ -229,7 +229,10 @@ fn long_addresses_take_two_lines() {
           from 192.168.1.7:51234, wan 21.3 ms, wanb +38.9 ms, won by wan
 ";
     assert_eq!(shown("races", &document, 80), expected);
-    assert_eq!(shown("races", &map(vec![]), 80), "\nno races yet (a race takes two links that are up and not metered)\n");
+    assert_eq!(
+        shown("races", &map(vec![]), 80),
+        "\nno races yet (a race takes two links that are up and not metered)\n"
+    );
 }
 
 #[test]

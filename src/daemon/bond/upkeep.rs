@@ -65,7 +65,9 @@ impl Section {
         let name = &config.device;
         if self.out.device.is_none() {
             let device = Device::open(name, now).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => format!("cannot make device {name}: there is no TUN (on OpenWrt: install kmod-tun)"),
+                io::ErrorKind::NotFound => {
+                    format!("cannot make device {name}: there is no TUN (on OpenWrt: install kmod-tun)")
+                }
                 io::ErrorKind::ResourceBusy | io::ErrorKind::InvalidInput => {
                     format!("cannot make device {name}: another program has one of that name")
                 }
