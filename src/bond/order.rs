@@ -409,9 +409,12 @@ impl Window {
         if distance >= BEHIND as i32 {
             map.fill(0);
         } else {
-            for passed in 1..=distance.max(0) as u32 {
-                let (word, bit) = place(self.highest + passed);
-                *map.get_mut(word)? &= !bit;
+            // Word by word: a peer's packets may all leap as far as can be.
+            let (mut at, end) = (self.highest + 1, self.highest + 1 + distance.max(0) as u32);
+            while at < end {
+                let count = (32 - at % 32).min(end - at);
+                *map.get_mut(place(at).0)? &= !((u32::MAX >> (32 - count)) << (at % 32));
+                at += count;
             }
         }
         let (word, bit) = place(sequence);

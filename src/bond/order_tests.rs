@@ -483,3 +483,45 @@ fn of_a_run_each_may_come_once() {
     assert_eq!(run.accept(FLOW, 7, 2), Fate::Duplicate, "further behind than what may come");
     assert_eq!(run.accept(FLOW, 500, 1_002), Fate::Duplicate, "too late");
 }
+
+/// Each leaps over as many as a window has, or one more, or some: what came before is known as long as it was, and no longer.
+#[test]
+fn a_window_forgets_what_it_leaps_over() {
+    for leap in [1, 31, 32, 33, 63, 1_000, BEHIND - 1, BEHIND, BEHIND + 1] {
+        let (mut window, mut came) = (Window::default(), std::collections::BTreeSet::new());
+        let mut at = SEQUENCES - 5 * leap;
+        for turn in 0..12 {
+            assert!(window.note(at % SEQUENCES).is_some() && came.insert(at), "{at} by {leap}");
+            for back in (0..BEHIND).step_by(if turn % 4 == 3 { 1 } else { 97 }).filter(|_| turn > 0) {
+                assert_eq!(window.note((at - back) % SEQUENCES).is_some(), came.insert(at - back), "{at} - {back}");
+            }
+            assert_eq!(window.note((at - BEHIND) % SEQUENCES), None);
+            at += leap;
+        }
+    }
+}
+
+/// One in ten is lost and one in twenty late, at 80,000 packets a second: more is missing than is known of a second, and still what is late
+/// passes.
+#[test]
+fn where_much_is_lost_what_is_late_passes() {
+    let mut order = Order::new(Span::from_millis(150));
+    order.set_wait(Span::from_millis(30), true);
+    let (mut late, mut came, mut dice) = (VecDeque::new(), 0, 1u64);
+    for sequence in 0..40_000 {
+        let now = Time(1_000_000 + u64::from(sequence) * 1_000 / 80);
+        while late.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, sequence)) = late.pop_front() else { break };
+            assert_eq!(order.accept(3, sequence, &[0], now, &mut |_| ()), Fate::Delivered, "{sequence}");
+            came += 1;
+        }
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match (dice >> 33) % 100 {
+            0..10 => {}
+            10..15 => late.push_back((now + Span::from_millis(20), sequence)),
+            _ => _ = order.accept(3, sequence, &[0], now, &mut |_| ()),
+        }
+        assert!(order.holes.len() <= holes::MOST);
+    }
+    assert!(came > 1_000, "{came}");
+}

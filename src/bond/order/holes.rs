@@ -62,17 +62,22 @@ impl Holes {
         }
     }
 
-    /// All that live no more go; if hardly any do, all: who leaves out so much loses the late ones.
+    /// All that live no more go; if hardly any do, those that are older than half of that, and so on: what comes late comes soon.
     fn make_room(&mut self, now: Time) {
-        let mut left = 0;
-        self.runs.retain(|runs| {
-            runs.retain(|run| run.lives(now));
-            left += runs.len();
-            !runs.is_empty()
-        });
-        self.length = left;
-        if left > MOST / 4 * 3 {
-            *self = Holes::default();
+        let mut life = LIFE;
+        loop {
+            let mut left = 0;
+            self.runs.retain(|runs| {
+                runs.retain(|run| now.since(run.since) < life);
+                left += runs.len();
+                !runs.is_empty()
+            });
+            self.length = left;
+            // After twenty turns nothing is younger.
+            if left <= MOST / 4 * 3 {
+                return;
+            }
+            life = Span::from_micros(life.as_micros() / 2);
         }
     }
 
