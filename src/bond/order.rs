@@ -14,9 +14,11 @@ use crate::time::{Span, Time, earliest};
 
 mod holes;
 mod queue;
+mod stuck;
 
 use holes::Holes;
 use queue::{Key, Queue};
+use stuck::Stuck;
 
 /// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
 pub const SHORTEST_WAIT: Span = Span::from_millis(2);
@@ -69,6 +71,7 @@ pub struct Order {
     /// When the last waiting packet left, if slots are still there.
     emptied: Option<Time>,
     holes: Holes,
+    stuck: Stuck,
     /// Nothing waits ...
     hurry: bool,
     /// ... but what is patient: those before it are about to come ...
@@ -118,6 +121,7 @@ impl Order {
             queue: Queue::default(),
             emptied: None,
             holes: Holes::default(),
+            stuck: Stuck::default(),
             hurry: false,
             patient: false,
             again: VecDeque::new(),
@@ -171,7 +175,7 @@ impl Order {
     pub fn accept(&mut self, flow: u8, sequence: u32, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
         let sequence = sequence % SEQUENCES;
         if !flow::is_ordered(flow) {
-            return self.accept_unordered(flow, sequence, item, deliver);
+            return self.accept_unordered(Key::new(flow, sequence), item, now, deliver);
         }
         let Some(bucket) = self.ordered.get_mut(usize::from(flow)) else { return Fate::Duplicate };
         let mut gap = ahead(sequence, bucket.next);
@@ -181,7 +185,11 @@ impl Order {
         }
         bucket.begun = true;
         if gap < 0 {
-            return self.accept_late(Key::new(flow, sequence), item, now, deliver);
+            let key = Key::new(flow, sequence);
+            if bucket.waiting > 0 || !self.stuck.ends(key, bucket.next, now) {
+                return self.accept_late(key, item, now, deliver);
+            }
+            (bucket.next, bucket.top, gap) = (sequence, sequence, 0);
         }
         if gap == 0 && bucket.waiting == 0 {
             bucket.next = after(sequence);
@@ -289,9 +297,14 @@ impl Order {
         Fate::Delivered
     }
 
-    fn accept_unordered(&mut self, flow: u8, sequence: u32, item: &[u8], deliver: &mut dyn FnMut(&[u8])) -> Fate {
-        let Some(window) = self.unordered.get_mut(usize::from(flow - ORDERED)) else { return Fate::Duplicate };
-        match window.note(sequence) {
+    fn accept_unordered(&mut self, key: Key, item: &[u8], now: Time, deliver: &mut dyn FnMut(&[u8])) -> Fate {
+        let Some(window) = self.unordered.get_mut(usize::from(key.flow() - ORDERED)) else { return Fate::Duplicate };
+        let mut noted = window.note(key.sequence());
+        if noted.is_none() && self.stuck.ends(key, window.highest, now) {
+            *window = Window::default();
+            noted = window.note(key.sequence());
+        }
+        match noted {
             None => {
                 self.counters.duplicates += 1;
                 Fate::Duplicate
