@@ -323,7 +323,7 @@ impl Order {
                 self.counters.late += 1;
                 self.counters.reordered += 1;
                 self.deliver(item, deliver);
-                if !self.again.is_empty() {
+                if self.again.iter().any(|(again, ..)| again.flow() == key.flow()) {
                     self.release_again(now, deliver);
                 }
                 Fate::Delivered
