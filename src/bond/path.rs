@@ -88,6 +88,8 @@ pub struct Path {
     /// The sessions whose packets are in `sent`: the session's byte, and what to add to its counters.
     sessions: [Option<(u8, u64)>; 2],
     flying: u64,
+    /// No packet before this number is still flying.
+    flown: u64,
     /// When the last packet that was sent has left the link, as far as is known.
     free: Time,
     /// When the next may leave.
@@ -135,6 +137,7 @@ impl Path {
             first: 0,
             sessions: [None; 2],
             flying: 0,
+            flown: 0,
             free: Time(0),
             next: Time(0),
             ahead: 0,

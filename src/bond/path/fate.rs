@@ -34,7 +34,10 @@ impl Path {
         let bytes = (place == 0).then_some(report.bytes);
         let mut heard = Heard { feedback: Span::ZERO, one_way: 0, at: report.at, bytes, arrived: 0, lost: 0 };
         let (mut news, due) = (false, self.due());
-        for number in self.first..=highest {
+        // Before its map, a whole one has news of what still flies only: many that are lost would be looked at with each report.
+        let told = if report.map.len() < MAP { 0 } else { highest.saturating_sub(8 * MAP as u64) };
+        let mut flown = None;
+        for number in self.first.max(told.min(self.flown))..=highest {
             let Some(sent) = self.sent.get_mut((number - self.first) as usize) else { break };
             let arrived = match highest.checked_sub(number + 1) {
                 None => true,
@@ -80,7 +83,11 @@ impl Path {
                 }
                 _ => {}
             }
+            if sent.fate == Fate::Flying {
+                flown = flown.or(Some(number));
+            }
         }
+        self.flown = flown.unwrap_or(self.flown.max(highest + 1));
         if news {
             self.progress = now;
             self.is_doubtful = false;
