@@ -121,8 +121,9 @@ fn rule(
             notes,
             Some("ipset"),
             format_args!(
-                "became nftset '{name}', which has to be filled anew: for dnsmasq, write nftset=/example.com/4#inet#\
-             cheaproute#{name}4,6#inet#cheaproute#{name}6 in place of ipset=/example.com/{name}"
+                "became nftset '{name}', which has to be filled anew: for dnsmasq-full, write nftset=/example.com/4#inet#\
+             cheaproute#{name}4,6#inet#cheaproute#{name}6 in place of ipset=/example.com/{name}; OpenWrt's plain dnsmasq does not \
+             start with such a line"
             ),
         );
         lines.push(("nftset", name));

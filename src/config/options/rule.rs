@@ -27,5 +27,7 @@ pub(super) const OPTIONS: &[Spec] = &[
         "The device that the connection comes in by."),
     one(Rule, "nftset", Shape::NftSet, otherwise("none", &["video"]),
         "The server's address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. \
-         dnsmasq fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6."),
+         dnsmasq-full fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6. (OpenWrt's plain \
+         dnsmasq does not start with such a line.) They are empty after a restart of cheaproute: killall -HUP dnsmasq makes \
+         dnsmasq ask anew."),
 ];

@@ -194,7 +194,7 @@ return baseclass.extend({
 				must: _('a network device\'s name of up to 15 characters, such as eth1 or pppoe-wan'),
 				otherwise: _('any'), example: [ 'br-guest' ] },
 			{ name: 'nftset', shape: 'nftset', list: false,
-				doc: _('The server\'s address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. dnsmasq fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6.'),
+				doc: _('The server\'s address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. dnsmasq-full fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6. (OpenWrt\'s plain dnsmasq does not start with such a line.) They are empty after a restart of cheaproute: killall -HUP dnsmasq makes dnsmasq ask anew.'),
 				must: _('a name for nft sets, such as video'),
 				otherwise: _('none'), example: [ 'video' ] },
 		] },
