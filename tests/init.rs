@@ -6,6 +6,7 @@ mod router;
 mod scripts;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use scripts::{Router, TRIGGER, shells};
 
@@ -31,6 +32,28 @@ fn it_starts_an_instance_that_reloads_by_a_signal() {
         has("env PATH=/usr/sbin:/usr/bin:/sbin:/bin");
         has("trigger cheaproute");
         assert_eq!(router.folder.read("log"), "");
+    }
+}
+
+/// At boot, mwan3's rules come later than the daemon looks for them.
+#[test]
+fn beside_an_mwan3_that_is_enabled_nothing_starts() {
+    for shell in shells() {
+        let router = Router::new("mwan3", &shell);
+        router.configure(&links(""));
+        for (status, refused) in [(0, true), (1, false)] {
+            let script = format!("#!/bin/sh\n[ \"$*\" = enabled ] && exit {status}\n");
+            router.folder.write("etc/init.d/mwan3", &script);
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(router.folder.path("etc/init.d/mwan3"), mode).unwrap();
+            assert_eq!(router.init("start") == TRIGGER, refused);
+            let log = router.folder.read("log");
+            assert!(log.contains("service mwan3 disable; service mwan3 stop"), "{log}");
+        }
+        // What runs is left alone.
+        router.folder.write("etc/init.d/mwan3", "#!/bin/sh\nexit 0\n");
+        router.folder.write("running", "");
+        assert_ne!(router.init("reload"), TRIGGER);
     }
 }
 

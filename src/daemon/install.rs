@@ -25,6 +25,8 @@ pub struct Installation<K> {
     /// The peers' routes as they stand.
     routes: Vec<Route>,
     settings: Settings,
+    /// That somebody's ip rule fights with ours has been said.
+    told: bool,
 }
 
 impl<K: Control> Installation<K> {
@@ -55,7 +57,7 @@ impl<K: Control> Installation<K> {
         let settings = Settings::of(&mut kernel);
         let (marks, queueing, ipsec) = (Marks::default(), Queueing::Nft, false);
         let (loaded, tables, routes) = (None, Vec::new(), Vec::new());
-        Installation { kernel, marks, queueing, ipsec, families, loaded, tables, routes, settings }
+        Installation { kernel, marks, queueing, ipsec, families, loaded, tables, routes, settings, told: false }
     }
 
     pub fn queueing(&self) -> Queueing {
@@ -123,17 +125,23 @@ impl<K: Control> Installation<K> {
         all
     }
 
-    /// What somebody else's ip rules lead away; nothing, where nobody has any.
+    /// What somebody else's ip rules lead away; nothing, where nobody has any. Says so if one fights with ours, which came later.
     pub fn foreign(&mut self, now: &Snapshot) -> io::Result<Option<Foreign>> {
         let mut foreign = Foreign::default();
+        let mut tolerated = Ok(());
         for ipv6 in self.families.clone() {
             for (rule, by) in self.kernel.rules(ipv6)? {
+                tolerated = tolerated.and_then(|()| tolerate(&rule, by, self.marks));
                 match rule.mask {
                     _ if by == PROTOCOL || KERNELS.contains(&rule.table) => {}
                     0 => foreign.others[usize::from(ipv6)] |= rule.preference > tunnel::TABLE,
                     mask => foreign.marks.push((!ipv6, rule.mark, mask)),
                 }
             }
+        }
+        let told = core::mem::replace(&mut self.told, tolerated.is_err());
+        if let (Err(why), false) = (tolerated, told) {
+            logging::warn!("{why}");
         }
         if foreign == Foreign::default() {
             return Ok(None);
@@ -274,7 +282,9 @@ fn tolerate(rule: &Rule, by: u8, marks: Marks) -> Result<(), Failure> {
     let number = rule.mark >> rule.mask.trailing_zeros();
     let is_numbered = number == rule.table && rule.preference.checked_sub(2000) == Some(number);
     if rule.mask == 0x3F00 && (1000..4000).contains(&rule.preference) || is_numbered && wants == rule.mask {
-        return Err("mwan3 is running: stop it first (/etc/init.d/mwan3 stop), it steers the same connections".into());
+        return Err(
+            "mwan3 is running, and steers the same connections: service mwan3 disable; service mwan3 stop".into()
+        );
     }
     if wants & marks.mask() != 0 {
         let (preference, ours) = (rule.preference, marks.mask());

@@ -61,6 +61,7 @@ impl Router {
             "/usr/sbin/cheaproute",
             "/usr/share/cheaproute/",
             "/etc/capabilities/",
+            "/etc/init.d/mwan3",
             "/var/run/cheaproute/",
             "/dev/log",
             "/dev/kmsg",
