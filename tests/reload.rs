@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::{fs, thread};
 
 use lab::{Dual, Namespace, Server, Shape};
@@ -62,6 +63,26 @@ fn a_reload_loses_no_packet() {
     for address in SERVERS {
         let server = bed.server(address, 82);
         eventually("raced again", || bed.link_taken(&server) == 2);
+    }
+}
+
+/// Conntrack has links by their numbers, for longer than a daemon lives: an upgrade is a restart.
+#[test]
+fn after_a_restart_connections_have_their_links_whatever_their_order() {
+    need_lab!();
+    let mut bed = Bed::new(&[20, 5]);
+    bed.lab.internet().sh(PROVIDERS);
+    let servers = SERVERS.map(|address| bed.server(address, 80));
+    let mut streams = servers.each_ref().map(|server| bed.connect(server));
+    for text in [link(2, "") + &link(1, ""), link(3, "") + &link(2, "")] {
+        bed.daemon.stop();
+        bed.daemon.start_again(bed.lab.router(), &config(&[], &text));
+        for (stream, server) in streams.iter_mut().zip(&servers) {
+            stream.set_read_timeout(Some(ms(2000))).unwrap();
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap_or_else(|error| panic!("{}: {error}", server.address()));
+            assert_eq!(link_of(server.peers()[0]), 2);
+        }
     }
 }
 

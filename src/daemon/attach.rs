@@ -3,7 +3,7 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig};
+use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig, is_name};
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Side};
 use crate::steer::Tunnel;
@@ -123,6 +123,23 @@ pub fn remember(mut names: Vec<(String, LinkId)>, old: &[(String, LinkId)]) -> V
     for (name, id) in old {
         if !names.iter().take(in_use).any(|(other, known)| other == name || known == id) {
             names.push((name.clone(), *id));
+        }
+    }
+    names
+}
+
+/// The numbers, for the next daemon: a line for each name.
+pub fn note(names: &[(String, LinkId)]) -> String {
+    names.iter().map(|(name, id)| format!("{name} {id}\n")).collect()
+}
+
+/// Reads what [`note`] wrote. Of another hand's note, nothing but what it might have written: each number once.
+pub fn noted(text: &str) -> Vec<(String, LinkId)> {
+    let mut names: Vec<(String, LinkId)> = Vec::new();
+    for (name, number) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let Some(id) = number.parse().ok().and_then(LinkId::new) else { continue };
+        if is_name(name) && !names.iter().any(|(known, other)| known == name || *other == id) {
+            names.push((name.into(), id));
         }
     }
     names

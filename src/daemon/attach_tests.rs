@@ -147,3 +147,13 @@ fn direct_is_all_but_default_routes() {
     let found: Vec<String> = direct(&snapshot(), &[], &[]).iter().map(ToString::to_string).collect();
     assert_eq!(found, ["10.0.0.0/8", "192.168.1.0/24"]);
 }
+
+#[test]
+fn numbers_outlive_a_daemon() {
+    let id = |number| LinkId::new(number).unwrap();
+    let names = vec![("wan".to_owned(), id(2)), ("wan_b".to_owned(), id(15)), ("vps".to_owned(), id(1))];
+    assert_eq!(noted(&note(&names)), names);
+    let alien = "a 1\nb 1\na 2\nc 0\nd 16\ne 300\nf -1\ng\nh 3 4\n/ 5\n\n 6\ni 7\n";
+    assert_eq!(noted(alien), [("a".to_owned(), id(1)), ("i".to_owned(), id(7))]);
+    assert_eq!(noted("").len(), 0);
+}

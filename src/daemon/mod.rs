@@ -55,7 +55,7 @@ mod telling;
 mod why;
 
 use admin::Asked;
-use attach::{Attached, Lack, Netifd, number, number_peers, remember};
+use attach::{Attached, Lack, Netifd, note, noted, number, number_peers, remember};
 use bond::Bond;
 use events::Events;
 use flows::Flows;
@@ -134,6 +134,8 @@ struct Daemon {
     ids: Vec<LinkId>,
     /// Every link's and peer's number by name, of those that went as well: one that returns gets its old one.
     names: Vec<(String, LinkId)>,
+    /// Where they are written down for the next daemon: conntrack's marks outlive this one.
+    numbers: PathBuf,
     attached: Vec<Attached>,
     probes: Vec<Probes>,
     racing: Racing,
@@ -180,6 +182,7 @@ impl Daemon {
         let lacks = |why| Exit::new(Code::System, why);
         sysctl::may_rule_networks().map_err(lacks)?;
         // Beside the socket, which nobody else has.
+        let numbers = file::beside(&options.socket, ".links");
         let system = System::open(&file::beside(&options.socket, ".settings")).map_err(cannot)?;
         let installation = Installation::survey(system, marks).map_err(lacks)?;
         let races = capacity(sysctl::memory());
@@ -194,7 +197,8 @@ impl Daemon {
             marks,
             races,
             ids: Vec::new(),
-            names: Vec::new(),
+            names: noted(&file::own(&numbers)),
+            numbers,
             attached: Vec::new(),
             probes: Vec::new(),
             racing,
@@ -237,7 +241,13 @@ impl Daemon {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         let ways = number_peers(&self.config, &self.ids, &self.names);
-        self.names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
+        let names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
+        if names != self.names {
+            if let Err(error) = file::replace(&self.numbers, &note(&names)) {
+                logging::warn!("cannot note the links' numbers for the next start: {error}");
+            }
+            self.names = names;
+        }
         let turns = self.peers.adopt(&self.config, ways, now());
         self.tell_of_peers(turns);
         self.bond.adopt(&self.config);
