@@ -35,6 +35,22 @@ fn it_starts_an_instance_that_reloads_by_a_signal() {
     }
 }
 
+#[test]
+fn a_new_key_in_its_file_is_a_reload() {
+    for shell in shells() {
+        let router = Router::new("keys", &shell);
+        router.pretend("");
+        let keys = ["/etc/a.key", "/etc/b.key"];
+        let peer = |name, key| format!("config peer '{name}'\n\toption private_key_file '{key}'\n");
+        let peers = [peer("a", keys[0]), "config peer 'none'\n".into(), peer("b", keys[1])];
+        router.configure(&links(&peers.concat()));
+        let file = router.folder.path("etc/config/cheaproute");
+        let wanted = format!("file {} {}", file.display(), keys.join(" "));
+        let lines = router.init("start");
+        assert!(lines.contains(&wanted), "no {wanted} in {lines:#?}");
+    }
+}
+
 /// At boot, mwan3's rules come later than the daemon looks for them.
 #[test]
 fn beside_an_mwan3_that_is_enabled_nothing_starts() {
