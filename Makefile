@@ -119,6 +119,8 @@ install:
 		systemd-sysusers $(USERS)/cheaproute.conf && chgrp cheaproute /etc/config/cheaproute && \
 		if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; }
 	@echo 'Edit /etc/config/cheaproute, try it with `cheaproute check`, then: systemctl enable --now cheaproute'
+	@[ -n '$(DESTDIR)' ] || ! systemctl is-active -q cheaproute 2>/dev/null || \
+		echo 'What runs is still the old program: systemctl restart cheaproute'
 	@echo 'For the far end of a bond, copy $(PREFIX)/share/doc/cheaproute/vps.config there first'
 
 uninstall:
