@@ -62,3 +62,26 @@ fn a_file_that_all_may_read_is_warned_of() {
     }
     fs::remove_file(&file).unwrap();
 }
+
+/// A shared key is as secret as a private one, which may be in a file of its own.
+#[test]
+fn a_configuration_with_a_shared_key_that_all_may_read_is_warned_of() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-{}", std::process::id()));
+    let (public, shared) = (run("genpsk", b"").1, run("genpsk", b"").1);
+    let config = |more: &str| {
+        format!(
+            "config cheaproute 'main'\nconfig peer 'home'\n option role 'server'\n option listen_port '7420'
+             option private_key_file '/dev/full/none'\n option public_key '{}'\n list address '10.74.20.1/24'\n{more}\n",
+            public.trim()
+        )
+    };
+    let with = format!("option preshared_key '{}'", shared.trim());
+    for (more, mode, warned) in [(&*with, 0o644, true), (&with, 0o640, false), ("", 0o644, false)] {
+        fs::write(&file, config(more)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let Output { status, stderr, .. } = Command::new(BINARY).arg("check").arg("-c").arg(&file).output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert!(status.success() && said.contains("secret key") == warned, "{more} {mode:o}: {said}");
+    }
+    fs::remove_file(&file).unwrap();
+}

@@ -143,18 +143,21 @@ pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
     let mut files: Vec<&Path> = Vec::new();
     let same = |one: &&Path, other: &Path| one.as_os_str() == other.as_os_str();
     for peer in &config.peers {
-        let file = match &peer.private_key {
+        let private = match &peer.private_key {
             PrivateKey::Here(_) => path,
             PrivateKey::File(file) => Path::new(file),
         };
-        if !files.iter().any(|known| same(known, file)) {
-            files.push(file);
+        let preshared = peer.remotes.iter().any(|remote| remote.preshared_key.is_some()).then_some(path);
+        for file in [Some(private), preshared].into_iter().flatten() {
+            if !files.iter().any(|known| same(known, file)) {
+                files.push(file);
+            }
         }
     }
     let others = |file: &&Path| fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
     let hint = |file: &Path| {
         let name = file.display();
-        format!("{name} holds a private key that everybody can read: chmod o= {name}")
+        format!("{name} holds a secret key that everybody can read: chmod o= {name}")
     };
     files.into_iter().filter(others).map(hint).collect()
 }
