@@ -304,9 +304,9 @@ fn what_is_no_configuration_is_refused() {
 
 #[test]
 fn comments_tell_what_was_left_out() {
-    let (_, import) = imported(&TWO.replacen("enabled 1", "enabled 1\n option interval 'a\nb'", 1));
+    let (_, import) = imported(&TWO.replacen("enabled 1", "enabled 1\n option timeout 'a\nb'", 1));
     assert!(
-        import.config.contains(r"# - line 4: interface 'wan': option 'interval': is no number ('a\nb')"),
+        import.config.contains(r"# - line 4: interface 'wan': option 'timeout': is no number ('a\nb')"),
         "{}",
         import.config
     );
