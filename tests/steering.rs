@@ -132,6 +132,10 @@ fn the_main_tables_default_route_need_not_be_for_the_client() {
         ip -6 route del default $rest
         ip -6 route add default from 2001:db8:7777::/48 $rest
         done");
+    // As netifd has them: what neither the router nor the LAN has a route for is prohibited.
+    bed.lab.router().sh("ip -6 rule add iif lo prohibit pref 4200000001
+        ip -6 rule add iif lan0 prohibit pref 4200000008");
+    thread::sleep(ms(200));
     let connects = || connect(bed.lab.client(), server.address(), ms(1000)).is_ok();
     eventually("raced all the same", || connects() && bed.link_taken(&server) == 2);
 }

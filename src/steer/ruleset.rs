@@ -282,9 +282,10 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
     }
 }
 
-/// What is no single host's address elsewhere. (Not `!= unicast`: for IPv6 nft asks all of the routing, with the packet's source, and OpenWrt's
-/// default route is none for clients whose address the router has to translate. A link's table has one.)
-pub(super) const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole, prohibit }";
+/// What is no single host's address elsewhere. (Neither `!= unicast` nor `prohibit`: for IPv6 nft asks all of the routing, as if the router itself
+/// sent the packet with its client's source. OpenWrt's default route is none for clients whose address the router has to translate, and an ip
+/// rule of netifd's prohibits what then is left. A link's table has a route. What the main table prohibits is among the direct ones.)
+pub(super) const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole }";
 
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
