@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cheaproute::linux::tun::Tun;
-use lab::{Namespace, Server};
+use lab::{Direction, Namespace, Server};
 use socket2::{Domain, Socket, Type};
 use support::{Bed, SERVERS, config, connect_from, eventually, link_from, link_of, ms};
 
@@ -71,6 +71,51 @@ fn a_program_that_is_bound_to_the_main_tables_device_is_answered_by_it() {
         assert_eq!(link_of(server.peers()[0]), 1, "{address}");
         lab::ping_via(bed.lab.router(), Some("wan1"), address, ms(1000)).expect("an answer to the echo");
     }
+}
+
+/// 6in4 by the kernel: its far end knows the tunnel by this address, and no program asks for a link.
+#[test]
+fn the_kernels_tunnels_keep_their_address() {
+    need_lab!();
+    let bed =
+        Bed::on(Bed::builder(&[2, 2]).build(), &local("1", &["", ""], "config policy 'w'\n option mode 'weighted'"));
+    let watch = bed.lab.wire(2).watch();
+    for host in 100..120 {
+        bed.lab.router().run(|| {
+            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(41.into())).unwrap();
+            socket.bind(&SocketAddr::new(lab::router4(1), 0).into()).unwrap();
+            let bare = [0x60, 0, 0, 0, 0, 0, 59, 64];
+            socket.send_to(&bare, &SocketAddr::from(([198, 51, 100, host], 0)).into()).unwrap();
+        });
+    }
+    // What comes last is seen last.
+    bed.lab.router().run(|| UdpSocket::bind((lab::router4(2), 0)).unwrap().send_to(b"!", (SERVERS[0], 9)).unwrap());
+    let mut seen = Vec::new();
+    eventually("the last one", || {
+        seen = watch.packets(Direction::Up).iter().map(|packet| packet.protocol).collect::<Vec<_>>();
+        seen.contains(&17)
+    });
+    assert!(!seen.contains(&41), "{seen:?}");
+}
+
+/// DS-Lite and its like as a link: the packet around a copy has the copy's mark.
+#[test]
+fn the_packet_around_a_copy_is_no_copy() {
+    need_lab!();
+    let bed = Bed::new(&[2, 2]);
+    bed.lab.router().sh("nft add table inet seen
+        nft add chain inet seen out '{ type filter hook output priority 100; }'
+        nft add rule inet seen out meta l4proto 4 ct state new counter");
+    for (domain, to) in [(Domain::IPV4, SERVERS[0]), (Domain::IPV6, SERVERS[1])] {
+        bed.lab.router().run(|| {
+            let socket = Socket::new(domain, Type::RAW, Some(4.into())).unwrap();
+            // A copy's by link 1.
+            socket.set_mark(0x2100_0000).unwrap();
+            socket.send_to(&[0x45; 40], &SocketAddr::new(to, 0).into()).unwrap();
+        });
+    }
+    let seen = bed.lab.router().sh("nft list chain inet seen out");
+    assert!(seen.contains("new counter packets 2"), "a stateful firewall lets its answer in: {seen}");
 }
 
 /// A VPN's program between its device and its server. It ends with this.

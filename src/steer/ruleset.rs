@@ -182,9 +182,11 @@ fn write_link_chains(out: &mut Writer, plan: &Plan) {
 }
 
 /// Three chains a family: the tuple of a copy is noted, that of an answer is known or not, or is forgotten.
-fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, .. }: Words) {
+fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, ipv4 }: Words) {
     let marks = plan.config.main.mark_mask;
     out.chain(format_args!("{ipv}_note"), None);
+    // A link that is a tunnel of the kernel's leaves a copy's mark on the packet around it: that one is no copy.
+    out.rule(format_args!("{} return", not_raced(ipv4)));
     // A reset expects no answer.
     out.rule(format_args!("tcp flags rst notrack accept"));
     out.rule(format_args!(
@@ -287,6 +289,11 @@ fn write_rules(out: &mut Writer, plan: &Plan) {
 /// rule of netifd's prohibits what then is left. A link's table has a route. What the main table prohibits is among the direct ones.)
 pub(super) const NO_HOST: &str = "fib daddr type { local, broadcast, anycast, multicast, blackhole }";
 
+/// Protocols of which no copy is ever sent.
+const fn not_raced(ipv4: bool) -> &'static str {
+    if ipv4 { "meta l4proto != { tcp, udp, icmp }" } else { "meta l4proto != { tcp, udp, ipv6-icmp }" }
+}
+
 fn write_classify(out: &mut Writer, plan: &Plan) {
     let (marks, main) = (plan.config.main.mark_mask, &plan.config.main);
     out.chain(format_args!("new"), None);
@@ -359,6 +366,10 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
             let (device, id) = (&link.device, link.id);
             let to = if plan.spares_own(link) { "asked" } else { "link" };
             if !plan.is_shared(link, address) {
+                if local {
+                    // A tunnel's far end knows this address alone; its program need not have asked for more than the main table's way.
+                    out.rule(format_args!("{} {ip} saddr {address} goto {to}_{id}", not_raced(ipv4)));
+                }
                 out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto {to}_{id}"));
                 // Nor does a peer's route lead it elsewhere.
                 for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {

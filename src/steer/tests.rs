@@ -336,6 +336,12 @@ fn the_routers_own_programs_get_the_link_that_they_ask_for() {
     assert_eq!(asked(&config), by_address);
     // Steered as a whole, what goes to a link that the main table does not lead to was told to.
     config.main.local_traffic = true;
-    let by_device = ["meta nfproto ipv4 oifname \"wan2\" goto link_2", "goto rules"];
-    assert_eq!(asked(&config), [&by_address[..], &by_device[..]].concat());
+    let tunnels = [
+        "meta l4proto != { tcp, udp, icmp } ip saddr 203.0.113.1 goto link_1",
+        "meta l4proto != { tcp, udp, ipv6-icmp } ip6 saddr 2001:db8:1:1::1 goto link_1",
+        "meta l4proto != { tcp, udp, icmp } ip saddr 203.0.113.2 goto link_2",
+    ];
+    let mut wanted: Vec<&str> = tunnels.into_iter().zip(by_address).flat_map(|(a, b)| [a, b]).collect();
+    wanted.extend(["meta nfproto ipv4 oifname \"wan2\" goto link_2", "goto rules"]);
+    assert_eq!(asked(&config), wanted);
 }

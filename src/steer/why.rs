@@ -160,6 +160,10 @@ fn asked<'a>(question: &Question, plan: &Plan<'a>) -> Option<&'a Link> {
     let from = question.from.filter(|_| question.own)?;
     let ipv4 = from.is_ipv4();
     let link = plan.links.iter().find(|link| link.address(from) == Some(from))?;
+    let is_raced = has_ports(question.protocol) || question.protocol == icmp(ipv4);
+    if plan.config.main.local_traffic && !is_raced && !plan.is_shared(link, from) {
+        return Some(link); // a tunnel's
+    }
     (!link.is_main(ipv4) && plan.links.iter().any(|link| link.is_main(ipv4))).then_some(link)
 }
 

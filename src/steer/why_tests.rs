@@ -136,3 +136,24 @@ fn a_global_address_leaves_by_its_link() {
     assert_eq!(ask(&from("2001:db8:7::5"), |_| ()).0, Way::Main);
     assert_eq!(ask(&from("fd00::5"), |_| ()).0, Way::Race(vec![id(1), id(2)]));
 }
+
+#[test]
+fn a_tunnel_of_the_kernels_keeps_its_address() {
+    let (mut config, _) = config::read(CONFIG).unwrap();
+    config.main.local_traffic = true;
+    let mut links = links(&config);
+    links[0].main = [true; 2];
+    let from = links[0].ipv4.map(|side| side.address.into());
+    for (protocol, way) in [(41, Way::Links(vec![(id(1), 100)])), (TCP, Way::Race(vec![id(1), id(2)]))] {
+        let question = Question { protocol, from, own: true, ..question("192.0.2.1") };
+        let facts = Facts {
+            plan: Plan::example(&config, &links),
+            now: Time(0),
+            own: &[],
+            memory: None,
+            state: &|_| String::new(),
+            in_set: &mut |_| None,
+        };
+        assert_eq!(why(&question, facts).way, way);
+    }
+}
