@@ -1,11 +1,12 @@
 //! A policy: from its mode and the links that are up to the rules that write the mark.
 
-use crate::config::{Config, LastResort, Mode, PolicyConfig};
+use crate::config::{Config, LastResort, Mode, PolicyConfig, Prefix};
 use crate::link::{Link, Stage};
 use crate::race::Rules;
 use crate::text::commas;
 use crate::time::Span;
 
+use super::ruleset::{REFUSE, delegated, widest, write_prefixes};
 use super::writer::Writer;
 use super::{Plan, known};
 
@@ -35,13 +36,10 @@ pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
 /// mode weighted, and in mode failover where the lowest metric is shared.
 pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l Link>, usize) {
     let mut links: Vec<&Link> = Vec::new();
-    for name in &policy.link {
-        let named = plan.links.iter().find(|link| link.name == *name);
-        if let Some(link) = named.filter(|link| link.usable(ipv4)) {
-            // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
-            let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
-            links.insert(at, link);
-        }
+    for link in own_links(plan, policy).filter(|link| link.usable(ipv4)) {
+        // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
+        let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
+        links.insert(at, link);
     }
     let equal = |link: &&&Link| (link.metered, link.metric) == (links[0].metered, links[0].metric);
     let sharing = match policy.mode {
@@ -53,6 +51,22 @@ pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l 
     (links, sharing)
 }
 
+/// Global unicast addresses of IPv6 (RFC 4291, section 2.4).
+const GLOBAL: &str = "ip6 saddr 2000::/3";
+
+/// The links that a policy names, in its order.
+fn own_links<'p>(plan: &Plan<'p>, policy: &PolicyConfig) -> impl Iterator<Item = &'p Link> {
+    let links = plan.links;
+    policy.link.iter().filter_map(move |name| links.iter().find(|link| link.name == *name))
+}
+
+/// Where a global address comes from that leaves by a link: its clients, and the router itself if that is steered.
+pub(super) fn prefixes(plan: &Plan, link: &Link) -> Vec<Prefix> {
+    let own = link.ipv6.filter(|_| plan.config.main.local_traffic);
+    let own = own.and_then(|side| Prefix::new(side.address.into(), 128));
+    delegated(link).into_iter().chain(own).collect()
+}
+
 /// Writes the chain of a policy: `number` counts all policies, `raced` those in mode race.
 pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize, raced: Option<usize>) {
     let sticky = policy.sticky > Span::ZERO && policy.mode.uses_links();
@@ -62,19 +76,28 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
     out.chain(format_args!("policy_{number}"), None);
     match policy.mode {
         Mode::Blackhole => return out.rule(format_args!("drop")),
-        Mode::Unreachable => return out.rule(format_args!("reject with icmpx type no-route")),
+        Mode::Unreachable => return out.rule(format_args!("{REFUSE}")),
         Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
-    out.rule(format_args!("ip6 saddr 2000::/3 goto global"));
+    let refuse = match policy.last_resort {
+        LastResort::Default => None,
+        LastResort::Unreachable => Some(REFUSE),
+        LastResort::Blackhole => Some("drop"),
+    };
+    if let Some(refuse) = refuse {
+        // Whoever wants no other way than the policy's links gets none.
+        for link in own_links(plan, policy).filter(|link| link.usable(false)) {
+            write_prefixes(out, &widest(&prefixes(plan, link), false), format_args!("goto link_{}", link.id));
+        }
+        out.rule(format_args!("{GLOBAL} {refuse}"));
+    } else {
+        out.rule(format_args!("{GLOBAL} goto global"));
+    }
     for ipv4 in [true, false] {
         let family = if ipv4 { "meta nfproto ipv4" } else { "meta nfproto ipv6" };
         let (links, sharing) = best(plan, policy, ipv4);
         let Some(first) = links.first() else {
-            match policy.last_resort {
-                LastResort::Default => out.rule(format_args!("{family} return")),
-                LastResort::Unreachable => out.rule(format_args!("{family} reject with icmpx type no-route")),
-                LastResort::Blackhole => out.rule(format_args!("{family} drop")),
-            }
+            out.rule(format_args!("{family} {}", refuse.unwrap_or("return")));
             continue;
         };
         if known::is_displaced(plan, policy, first, ipv4) {
@@ -126,8 +149,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
 /// The sets that say which client has which link, and a chain for each link that notes it. An address is in one of them at
 /// most: whoever had to move stays where it went.
 fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize) {
-    let links: Vec<&Link> =
-        policy.link.iter().filter_map(|name| plan.links.iter().find(|link| link.name == *name)).collect();
+    let links: Vec<&Link> = own_links(plan, policy).collect();
     let families = [("ip", "ipv4", 4), ("ip6", "ipv6", 6)];
     for link in &links {
         for (_, ipv, four) in families {

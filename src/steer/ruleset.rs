@@ -1,6 +1,6 @@
 //! The whole ruleset.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::Prefix;
@@ -221,16 +221,44 @@ fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, ipv4 }: Wo
 /// the main table says (which may look at the source, as netifd's does).
 fn write_global(out: &mut Writer, plan: &Plan) {
     out.chain(format_args!("global"), None);
-    for link in plan.links {
-        let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
-        let delegated = widest(&delegated.collect::<Vec<_>>(), false);
-        if link.up && link.ipv6.is_some() && !delegated.is_empty() {
-            let prefixes: Vec<String> = delegated.iter().map(ToString::to_string).collect();
-            out.rule(format_args!("ip6 saddr {{ {} }} goto link_{}", commas(&prefixes), link.id));
+    for link in first_up(plan) {
+        let prefixes = widest(&delegated(link), false);
+        if link.usable(false) {
+            write_prefixes(out, &prefixes, format_args!("goto link_{}", link.id));
+        } else if strands(plan, link) {
+            // The main table's way is that link still: whoever hears of it has another address or family.
+            write_prefixes(out, &prefixes, format_args!("{REFUSE}"));
         }
     }
     out.rule(format_args!("return"));
 }
+
+/// All links, those that are up before the others, for a prefix that two of them have.
+pub(super) fn first_up<'p>(plan: &Plan<'p>) -> impl Iterator<Item = &'p Link> {
+    let links = plan.links;
+    links.iter().filter(|link| link.up).chain(links.iter().filter(|link| !link.up))
+}
+
+/// The prefixes of a link's clients.
+pub(super) fn delegated(link: &Link) -> Vec<Prefix> {
+    link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length)).collect()
+}
+
+/// Whether a link's global addresses are of no use now, and others are.
+pub(super) fn strands(plan: &Plan, link: &Link) -> bool {
+    !link.up && plan.links.iter().any(|other| other.up)
+}
+
+/// The verdict on what comes from one of these.
+pub(super) fn write_prefixes(out: &mut Writer, prefixes: &[Prefix], verdict: fmt::Arguments) {
+    if !prefixes.is_empty() {
+        let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+        out.rule(format_args!("ip6 saddr {{ {} }} {verdict}", commas(&prefixes)));
+    }
+}
+
+/// Tells its sender that there is no way.
+pub(super) const REFUSE: &str = "reject with icmpx type no-route";
 
 /// A chain for each queue: the first for answers, then one for each policy that races.
 fn write_queues(out: &mut Writer, plan: &Plan, raced: usize) {

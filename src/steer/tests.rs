@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{self, PolicyConfig};
+use crate::link::Side;
 
 const SAMPLE: &str = "
 config cheaproute 'main'
@@ -132,12 +133,13 @@ fn policies_become_chains() {
     assert_eq!(ipv6, [&"meta nfproto ipv6 goto link_1"], "one unmetered link with IPv6: nobody to race");
     let shares = "meta nfproto ipv4 numgen random mod 4 vmap { 0-0 : goto link_1, 1-3 : goto link_2 }";
     let global = "ip6 saddr 2000::/3 goto global";
-    assert_eq!(chain(&all, "policy_1"), [global, shares, "meta nfproto ipv6 goto link_1"]);
+    let bound = ["ip6 saddr { 2001:db8:1::/56 } goto link_1", "ip6 saddr 2000::/3 drop"];
+    assert_eq!(chain(&all, "policy_1"), [bound[0], bound[1], shares, "meta nfproto ipv6 goto link_1"]);
     assert_eq!(chain(&all, "policy_2"), ["reject with icmpx type no-route"]);
     links.iter_mut().for_each(|link| link.up = false);
     let none = text(&links);
     assert_eq!(chain(&none, "policy_0"), [global, "meta nfproto ipv4 return", "meta nfproto ipv6 return"]);
-    assert_eq!(chain(&none, "policy_1"), [global, "meta nfproto ipv4 drop", "meta nfproto ipv6 drop"]);
+    assert_eq!(chain(&none, "policy_1"), [bound[1], "meta nfproto ipv4 drop", "meta nfproto ipv6 drop"]);
 }
 
 #[test]
@@ -149,7 +151,23 @@ fn rules_end_with_the_first_policy_and_global_addresses_keep_their_link() {
     assert_eq!((rules.len(), rules.last()), (5, Some(&"goto policy_0")));
     assert_eq!(chain(&all, "global"), ["ip6 saddr { 2001:db8:1::/56 } goto link_1", "return"]);
     links[0].up = false;
-    assert_eq!(chain(&text(&links), "global"), ["return"]);
+    let told = "ip6 saddr { 2001:db8:1::/56 } reject with icmpx type no-route";
+    assert_eq!(chain(&text(&links), "global"), [told, "return"]);
+    links[2].delegated = links[0].delegated.clone();
+    assert_eq!(chain(&text(&links), "global"), ["ip6 saddr { 2001:db8:1::/56 } goto link_3", told, "return"]);
+    links.iter_mut().for_each(|link| link.up = false);
+    assert_eq!(chain(&text(&links), "global"), ["return"], "there is no other");
+}
+
+#[test]
+fn the_routers_own_global_address_is_its_links() {
+    let (mut config, mut links) = sample();
+    config.main.local_traffic = true;
+    links[2].ipv6 =
+        Link::example(9).ipv6.map(|side| Side { address: [0x2001, 0xdb8, 9, 0, 0, 0, 0, 9].into(), ..side });
+    let all = ruleset(&Plan::example(&config, &links)).fresh();
+    let of_third = "ip6 saddr { 2001:db8:9::9/128 } goto link_3";
+    assert_eq!(chain(&all, "policy_1")[..2], ["ip6 saddr { 2001:db8:1::/56 } goto link_1", of_third]);
 }
 
 #[test]
@@ -216,7 +234,8 @@ fn a_sticky_policy_asks_who_it_is_before_it_deals() {
     assert_eq!(
         chain(&all, "policy_1"),
         [
-            "ip6 saddr 2000::/3 goto global",
+            "ip6 saddr { 2001:db8:1::/56 } goto link_1",
+            "ip6 saddr 2000::/3 drop",
             &ask(1, "ip", 4),
             &ask(2, "ip", 4),
             shares,

@@ -10,7 +10,8 @@ use crate::race::Remembered;
 use crate::text::commas;
 use crate::time::{Span, Time};
 
-use super::policy::HELPED_PORTS;
+use super::policy::{HELPED_PORTS, prefixes};
+use super::ruleset::{delegated, first_up, strands};
 use super::{Plan, best};
 
 /// IANA's protocol numbers.
@@ -328,7 +329,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
             reasons.push("taken for a client with a unique local address; --from ADDRESS tells about others".into());
         }
         (_, Some(IpAddr::V6(from))) if from.segments()[0] & 0xE000 == 0x2000 => {
-            return by_prefix(from.into(), &facts.plan, reasons);
+            return by_prefix(from.into(), &facts.plan, policy, reasons);
         }
         _ => {}
     }
@@ -391,17 +392,31 @@ fn carried(link: &Link) -> String {
 }
 
 /// A global IPv6 address is not translated: it leaves by the link that it was delegated over.
-fn by_prefix(from: IpAddr, plan: &Plan, reasons: &mut Vec<String>) -> Way {
-    for link in plan.links.iter().filter(|link| link.up && link.ipv6.is_some()) {
-        let delegated = link.delegated.iter().filter_map(|(address, length)| Prefix::new((*address).into(), *length));
-        if let Some(prefix) = delegated.into_iter().find(|prefix| prefix.contains(from)) {
-            reasons
-                .push(format!("{from} is of {prefix}, which link {} delegated: it leaves by it, unraced", link.name));
+fn by_prefix(from: IpAddr, plan: &Plan, policy: &PolicyConfig, reasons: &mut Vec<String>) -> Way {
+    let refused = match policy.last_resort {
+        LastResort::Default => None,
+        LastResort::Unreachable => Some((Way::Refused, "refused")),
+        LastResort::Blackhole => Some((Way::Dropped, "dropped")),
+    };
+    for link in first_up(plan).filter(|link| refused.is_none() || policy.link.contains(&link.name)) {
+        let prefixes = if refused.is_some() { prefixes(plan, link) } else { delegated(link) };
+        let Some(prefix) = prefixes.iter().find(|prefix| prefix.contains(from)) else { continue };
+        let name = &link.name;
+        if link.usable(false) {
+            say(reasons, format_args!("{from} is of {prefix}, which link {name} delegated: it leaves by it, unraced"));
             return Way::Links(vec![(link.id, 100)]);
         }
+        if refused.is_none() && strands(plan, link) {
+            say(
+                reasons,
+                format_args!("{from} is of {prefix}, which link {name} delegated, and that is not up: refused"),
+            );
+            return Way::Refused;
+        }
     }
-    say(reasons, format_args!("{from} is global, and of no prefix that a link delegated and that is up: not steered"));
-    Way::Main
+    let (way, what) = refused.unwrap_or((Way::Main, "not steered"));
+    say(reasons, format_args!("{from} is global, and of no prefix that a link delegated and that is up: {what}"));
+    way
 }
 
 /// Tells of each link of the policy that has no part in it why.

@@ -135,6 +135,15 @@ fn a_global_address_leaves_by_its_link() {
     assert_eq!(ask(&from("2001:db8:2:1::5"), |_| ()).0, Way::Links(vec![(id(2), 100)]));
     assert_eq!(ask(&from("2001:db8:7::5"), |_| ()).0, Way::Main);
     assert_eq!(ask(&from("fd00::5"), |_| ()).0, Way::Race(vec![id(1), id(2)]));
+    let (way, reasons) = ask(&from("2001:db8:2:1::5"), |links| links[1].up = false);
+    assert_eq!(way, Way::Refused);
+    let told = "2001:db8:2:1::5 is of 2001:db8:2::/56, which link wanb delegated, and that is not up: refused";
+    assert_eq!(reasons.last().unwrap(), told);
+    // A policy with a last resort knows its own links only.
+    let bound = |address: &str| Question { protocol: UDP, port: Some(5060), ..from(address) };
+    assert_eq!(ask(&bound("2001:db8:2:1::5"), |_| ()).0, Way::Links(vec![(id(2), 100)]));
+    assert_eq!(ask(&bound("2001:db8:2:1::5"), |links| links[1].up = false).0, Way::Dropped);
+    assert_eq!(ask(&bound("2001:db8:7::5"), |_| ()).0, Way::Dropped);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::time::Span;
 #[rustfmt::skip]
 pub(super) const OPTIONS: &[Spec] = &[
     one(Link, "interface", Shape::Name, otherwise("the section's name", &["wan"]),
-        "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd."),
+        "The interface in /etc/config/network. Its device, addresses and gateways are asked of netifd. A device has one link for \
+         both address families: interfaces of IPv6 alone on it, such as wan6, are part of that."),
     one(Link, "device", Shape::Device, otherwise("what netifd says of the interface", &["eth1"]),
         "The kernel's device, for systems without netifd. It stands in place of interface."),
     one(Link, "gateway", Shape::Ipv4, otherwise("the default route through the device", &["192.0.2.1"]),

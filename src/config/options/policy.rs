@@ -12,10 +12,11 @@ pub(super) const OPTIONS: &[Spec] = &[
         "race: the link that answers first; weighted: by the links' weights; failover: the first link that is up; \
          aggregate: all links at once, by way of a peer; blackhole: drop in silence; unreachable: refuse."),
     list(Policy, "link", Shape::Name, otherwise("all links", &["wan", "wanb"]),
-        "The links to choose from, in order of preference."),
+        "The links to choose from, in order of preference. Clients with a global IPv6 address leave by the link that it was \
+         delegated over, whatever stands here, unless last_resort is another than default."),
     one(Policy, "peer", Shape::Name, otherwise("none", &["vps"]),
         "The peer, of role client, whose device the connections take while it is up. Only in mode aggregate. Clients with a \
-         global IPv6 address are not sent there: they leave by the link that it was delegated over."),
+         global IPv6 address are not sent there: they leave by the link that it was delegated over, or as last_resort says."),
     one(Policy, "remember", time(Span::ZERO, DAY), Default(&["0"]),
         "For how long the winner of a race is tried first by later connections to the same service. 0 races each of \
          them. Only in mode race."),
@@ -27,5 +28,7 @@ pub(super) const OPTIONS: &[Spec] = &[
          a change of address. 0 chooses for each connection. Only in modes weighted and failover; 4096 clients of \
          either family."),
     one(Policy, "last_resort", OneOf(&["default", "unreachable", "blackhole"]), Default(&["default"]),
-        "What happens while no link of the policy, or its peer, is up. default: the router's default route."),
+        "What happens while no link of the policy, or its peer, is up. default: the router's default route. The others \
+         refuse or drop; that is also what becomes of clients with a global IPv6 address that none of the policy's links, as far \
+         as they are up, delegated."),
 ];
