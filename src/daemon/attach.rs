@@ -7,7 +7,7 @@ use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig, is_name};
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Side};
 use crate::steer::Tunnel;
-use crate::ubus::netifd::{Interface, find};
+use crate::ubus::netifd::{Hop, Interface, find};
 
 /// A link as it stands, or what it lacks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -183,7 +183,7 @@ fn attach_one(id: LinkId, config: &LinkConfig, now: &Snapshot, netifd: &Netifd) 
         metered: config.metered,
         tunnel: false,
         handicap: config.handicap,
-        delegated: config.prefix.iter().filter_map(|prefix| six(*prefix)).collect(),
+        delegated: config.prefix.iter().filter_map(|p| Some((six(p.address())?, p.length()))).collect(),
         main: [false; 2],
         up: false,
     };
@@ -217,23 +217,14 @@ fn by_device(
         // The kernel's order says nothing, and a unique local address (fc00::/7) leads nowhere on the Internet.
         of_family.min_by_key(|address| matches!(address, IpAddr::V6(six) if six.is_unique_local()))
     };
-    // The default route through the device that the system prefers.
-    let route = |ipv4: bool| {
-        let default = |route: &&Route| {
-            route.device == device.index && route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4
-        };
-        now.routes.iter().filter(default).min_by_key(|route| route.metric)
-    };
+    let route = |ipv4| default_route(now, device, ipv4);
     if let Some(IpAddr::V4(address)) = address(true) {
         let gateway = gateway.map(|gateway| Some(gateway.into())).or_else(|| route(true).map(|route| route.gateway));
         link.ipv4 = gateway.map(|gateway| Side { address, gateway: gateway.and_then(four) });
     }
     if let Some(IpAddr::V6(address)) = address(false) {
         let gateway = gateway6.map(|gateway| Some(gateway.into())).or_else(|| route(false).map(|route| route.gateway));
-        link.ipv6 = gateway.map(|gateway| Side {
-            address,
-            gateway: gateway.and_then(|gateway| if let IpAddr::V6(six) = gateway { Some(six) } else { None }),
-        });
+        link.ipv6 = gateway.map(|gateway| Side { address, gateway: gateway.and_then(six) });
     }
     let missing = match (address(true).or(address(false)), link.ipv4.is_some() || link.ipv6.is_some()) {
         (None, _) => format!("{name} has no address"),
@@ -252,15 +243,29 @@ fn by_interface(link: &mut Link, now: &Snapshot, name: &str, interface: Option<I
     let Some(device) = adopt(link, now) else {
         return Some(Lack::Address(format!("there is no device {}", link.device)));
     };
-    link.ipv4 = interface.ipv4.first().map(|address| Side { address: *address, gateway: interface.gateway });
+    // Among neighbours an address is of no use without a way out, which the kernel may have heard of by itself.
+    let way = |hop, ipv4| match (hop, default_route(now, device, ipv4)) {
+        (Hop::Via(gateway), _) => Some(Some(gateway)),
+        (Hop::Unknown, Some(route)) => Some(route.gateway),
+        (Hop::Unknown, None) if device.neighbours => None,
+        (Hop::Direct | Hop::Unknown, _) => Some(None),
+    };
     let own = interface.ipv6.iter().min_by_key(|address| address.is_unique_local());
-    link.ipv6 = own.map(|address| Side { address: *address, gateway: interface.gateway6 });
+    let (gateway, gateway6) = (way(interface.gateway, true), way(interface.gateway6, false));
+    let side =
+        |gateway: Option<IpAddr>, address: &Ipv4Addr| Side { address: *address, gateway: gateway.and_then(four) };
+    link.ipv4 = gateway.and_then(|gateway| interface.ipv4.first().map(|address| side(gateway, address)));
+    let side = |gateway: Option<IpAddr>, address: &Ipv6Addr| Side { address: *address, gateway: gateway.and_then(six) };
+    link.ipv6 = gateway6.and_then(|gateway| own.map(|address| side(gateway, address)));
     link.delegated.extend(interface.prefixes);
     if !device.running {
         return Some(Lack::Carrier); // netifd keeps a static interface up without one
     }
-    let none = link.ipv4.is_none() && link.ipv6.is_none();
-    none.then(|| Lack::Address(format!("interface {name} has no address")))
+    if link.ipv4.is_some() || link.ipv6.is_some() {
+        return None;
+    }
+    let what = if interface.ipv4.is_empty() && own.is_none() { "address" } else { "default route" };
+    Some(Lack::Address(format!("interface {name} has no {what}")))
 }
 
 /// Takes over what the kernel says of the link's device.
@@ -276,8 +281,16 @@ fn four(address: IpAddr) -> Option<Ipv4Addr> {
     if let IpAddr::V4(four) = address { Some(four) } else { None }
 }
 
-fn six(prefix: Prefix) -> Option<(Ipv6Addr, u8)> {
-    if let IpAddr::V6(six) = prefix.address() { Some((six, prefix.length())) } else { None }
+fn six(address: IpAddr) -> Option<Ipv6Addr> {
+    if let IpAddr::V6(six) = address { Some(six) } else { None }
+}
+
+/// The default route through a device that the system prefers.
+fn default_route<'a>(now: &'a Snapshot, device: &Device, ipv4: bool) -> Option<&'a Route> {
+    let default = |route: &&Route| {
+        route.device == device.index && route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4
+    };
+    now.routes.iter().filter(default).min_by_key(|route| route.metric)
 }
 
 #[cfg(test)]

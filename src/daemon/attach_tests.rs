@@ -7,7 +7,7 @@ fn config(text: &str) -> Config {
 }
 
 fn device(index: u32, name: &str) -> Device {
-    Device { index, name: name.into(), mtu: 1500, running: true, tunnel: false, received: 0, sent: 0 }
+    Device { index, name: name.into(), mtu: 1500, running: true, neighbours: true, tunnel: false, received: 0, sent: 0 }
 }
 
 fn route(to: &str, gateway: Option<&str>, device: u32, metric: u32) -> Route {
@@ -99,11 +99,10 @@ fn netifd_names_the_device() {
         up: true,
         l3_device: Some("eth1".into()),
         ipv4: vec![[192, 0, 2, 10].into()],
-        gateway: Some([192, 0, 2, 1].into()),
+        gateway: Hop::Via([192, 0, 2, 1].into()),
         prefixes: vec![("2001:db8:1::".parse().unwrap(), 56)],
         ipv6: ["fd12:3456::10", "2001:db8::10"].map(|text| text.parse().unwrap()).into(),
-        gateway6: None,
-        metric: 0,
+        ..Interface::default()
     };
     let netifd = Netifd::Interfaces(vec![wan.clone()]);
     let found = attach(&config, &ids(&config), &snapshot(), &netifd);
@@ -113,6 +112,29 @@ fn netifd_names_the_device() {
     assert_eq!(found[1].lacks, Some(Lack::Address("netifd has no interface wanb".into())));
     let found = attach(&config, &ids(&config), &snapshot(), &Netifd::Missing("no ubus".into()));
     assert!(matches!(&found[0].lacks, Some(Lack::Address(why)) if why.contains("set option device")));
+}
+
+#[test]
+fn an_address_without_a_default_route_is_no_way_out() {
+    let config = config("config cheaproute 'main'\nconfig link 'wan'\n");
+    let wan = |device: &str| Interface {
+        name: "wan".into(),
+        up: true,
+        l3_device: Some(device.into()),
+        ipv6: vec!["2001:db8::10".parse().unwrap()],
+        ..Interface::default()
+    };
+    let found =
+        |now: &Snapshot, wan: Interface| attach(&config, &ids(&config), now, &Netifd::Interfaces(vec![wan])).remove(0);
+    let mut now = snapshot();
+    let lacking = found(&now, wan("eth9"));
+    assert_eq!(lacking.lacks, Some(Lack::Address("interface wan has no default route".into())));
+    // The kernel's own, by a router's advertisement.
+    let gateway = |found: Attached| found.link.ipv6.map(|side| side.gateway);
+    assert_eq!(gateway(found(&now, wan("eth1"))), Some(Some("fe80::fe".parse().unwrap())));
+    // WireGuard's.
+    now.devices[3].neighbours = false;
+    assert_eq!(gateway(found(&now, wan("eth9"))), Some(None));
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn rules_of_others_are_told_apart() {
         name: "usb0".into(),
         mtu: 1500,
         running: true,
+        neighbours: true,
         tunnel: false,
         received: 0,
         sent: 0,
@@ -304,8 +305,16 @@ fn peers_have_a_table_and_a_server_forwards() {
         kernel.set(name, value).unwrap();
     }
     let (index, running) = (1, true);
-    kernel.snapshot.devices =
-        vec![Device { index, name: "wan1".into(), mtu: 1500, running, tunnel: false, received: 0, sent: 0 }];
+    kernel.snapshot.devices = vec![Device {
+        index,
+        name: "wan1".into(),
+        mtu: 1500,
+        running,
+        neighbours: true,
+        tunnel: false,
+        received: 0,
+        sent: 0,
+    }];
     let before = kernel.settings.clone();
     let (config, links) = (config(), links());
     let prefixes: Vec<Prefix> = ["10.9.0.0/24", "fd09::/64"].iter().map(|prefix| prefix.parse().unwrap()).collect();

@@ -135,6 +135,8 @@ pub struct Device {
     pub mtu: u32,
     /// Administratively up, and its carrier is there.
     pub running: bool,
+    /// Whoever is reached through it is a neighbour: it is neither a point-to-point device nor one without ARP.
+    pub neighbours: bool,
     /// What it sends is carried by packets of the router's own, as a VPN does.
     pub tunnel: bool,
     /// Bytes since the device exists.

@@ -233,7 +233,9 @@ fn device(answer: &Answer) -> Option<Device> {
     let flags = u32::from_ne_bytes(array(answer.body, 8)?);
     let wanted = (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP) as u32;
     let running = flags & wanted == wanted;
-    let mut device = Device { index, name: String::new(), mtu: 0, running, tunnel: false, received: 0, sent: 0 };
+    let neighbours = flags & (libc::IFF_NOARP | libc::IFF_POINTOPOINT) as u32 == 0;
+    let name = String::new();
+    let mut device = Device { index, name, mtu: 0, running, neighbours, tunnel: false, received: 0, sent: 0 };
     for (kind, value) in answer.attributes(16) {
         match kind {
             libc::IFLA_IFNAME => device.name = String::from_utf8_lossy(value.strip_suffix(&[0])?).into_owned(),

@@ -114,6 +114,7 @@ fn snapshot() -> Snapshot {
         name: format!("eth{index}"),
         mtu: 1500,
         running: true,
+        neighbours: true,
         tunnel: false,
         received: 0,
         sent: 0,

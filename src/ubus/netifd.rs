@@ -17,9 +17,9 @@ pub struct Interface {
     pub ipv6: Vec<Ipv6Addr>,
     /// Delegated to us.
     pub prefixes: Vec<(Ipv6Addr, u8)>,
-    /// The next hop of the default route; none on point-to-point devices.
-    pub gateway: Option<Ipv4Addr>,
-    pub gateway6: Option<Ipv6Addr>,
+    /// The default routes.
+    pub gateway: Hop,
+    pub gateway6: Hop,
     pub metric: u32,
 }
 
@@ -81,8 +81,8 @@ fn interface(fields: Fields) -> Option<Interface> {
         ipv4: fields.tables("ipv4-address").filter_map(address).collect(),
         ipv6: ipv6(fields),
         prefixes: fields.tables("ipv6-prefix").filter_map(prefix).collect(),
-        gateway: gateway.address(),
-        gateway6: gateway6.address(),
+        gateway,
+        gateway6,
         metric,
     })
 }
@@ -104,26 +104,25 @@ fn ipv6(fields: Fields) -> Vec<Ipv6Addr> {
     sorted.filter_map(address).filter(|a: &Ipv6Addr| !a.is_unicast_link_local()).collect()
 }
 
-/// A default route's next hop, as far as it was found.
-#[derive(Clone, Copy)]
-enum Hop<A> {
+/// A default route's next hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hop {
+    /// There is no such route.
+    #[default]
     Unknown,
+    /// Point to point.
     Direct,
-    Via(A),
+    Via(IpAddr),
 }
 
-impl<A> Hop<A> {
+impl Hop {
     fn or(self, other: Self) -> Self {
         if let Hop::Unknown = self { other } else { self }
-    }
-
-    fn address(self) -> Option<A> {
-        if let Hop::Via(address) = self { Some(address) } else { None }
     }
 }
 
 /// The default routes with the lowest metric; the first of equal ones.
-fn default_routes(place: Fields, default_metric: u32) -> (Hop<Ipv4Addr>, Hop<Ipv6Addr>) {
+fn default_routes(place: Fields, default_metric: u32) -> (Hop, Hop) {
     /// `RTN_UNICAST`: others lead nowhere.
     const UNICAST: u32 = 1;
     let (mut v4, mut v6) = (Hop::Unknown, Hop::Unknown);
@@ -133,19 +132,14 @@ fn default_routes(place: Fields, default_metric: u32) -> (Hop<Ipv4Addr>, Hop<Ipv
             continue;
         }
         let metric = route.number("metric").unwrap_or(default_metric);
-        let better = |best: Option<u32>| best.is_none_or(|b| metric < b);
         // Without a next hop, the target tells the family, and is as unspecified as the absent hop would be.
         let hop = route.text("nexthop").or(route.text("target"));
-        match hop.and_then(|h| h.parse().ok()) {
-            Some(IpAddr::V4(hop)) if better(best4) => {
-                best4 = Some(metric);
-                v4 = if hop.is_unspecified() { Hop::Direct } else { Hop::Via(hop) };
+        if let Some(hop) = hop.and_then(|h| h.parse::<IpAddr>().ok()) {
+            let (best, to) = if hop.is_ipv4() { (&mut best4, &mut v4) } else { (&mut best6, &mut v6) };
+            if best.is_none_or(|best| metric < best) {
+                *best = Some(metric);
+                *to = if hop.is_unspecified() { Hop::Direct } else { Hop::Via(hop) };
             }
-            Some(IpAddr::V6(hop)) if better(best6) => {
-                best6 = Some(metric);
-                v6 = if hop.is_unspecified() { Hop::Direct } else { Hop::Via(hop) };
-            }
-            _ => {}
         }
     }
     (v4, v6)

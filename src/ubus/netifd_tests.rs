@@ -19,6 +19,10 @@ fn one(interface: &str) -> Interface {
     read(interface).remove(0)
 }
 
+fn via(hop: &str) -> Hop {
+    Hop::Via(hop.parse().unwrap())
+}
+
 const DHCP: &str = r#"{
     "interface": "wan", "up": true, "pending": false, "available": true, "autostart": true, "dynamic": false,
     "uptime": 81, "l3_device": "eth1", "proto": "dhcp", "device": "eth1", "metric": 10, "dns_metric": 0,
@@ -50,7 +54,7 @@ fn dhcp() {
         up: true,
         l3_device: Some("eth1".into()),
         ipv4: vec![[192, 0, 2, 77].into()],
-        gateway: Some([192, 0, 2, 1].into()),
+        gateway: via("192.0.2.1"),
         metric: 10,
         ..Interface::default()
     };
@@ -66,23 +70,23 @@ fn dhcpv6() {
     let expected: [Ipv6Addr; 2] = ["2001:db8:2::7".parse().unwrap(), "2001:db8:1::7".parse().unwrap()];
     assert_eq!(wan6.ipv6, expected, "no link-local address, the old one last");
     assert_eq!(wan6.prefixes, [("2001:db8:2:100::".parse().unwrap(), 56)]);
-    assert_eq!((wan6.gateway, wan6.gateway6), (None, Some("fe80::fe".parse().unwrap())), "the lower metric");
+    assert_eq!((wan6.gateway, wan6.gateway6), (Hop::Unknown, via("fe80::fe")), "the lower metric");
 }
 
 #[test]
 fn gateways() {
-    fn gateway(routes: &str, inactive: &str) -> Option<Ipv4Addr> {
+    fn gateway(routes: &str, inactive: &str) -> Hop {
         let rest = format!(r#""route":[{routes}],"inactive":{{"route":[{inactive}]}}"#);
         one(&format!(r#"{{"interface":"wan","metric":5,{rest}}}"#)).gateway
     }
     let route = |rest: &str| format!(r#"{{"target":"0.0.0.0","mask":0,{rest}}}"#);
     let via = |hop: &str| route(&format!(r#""nexthop":"{hop}""#));
-    let last = |n: u8| Some(Ipv4Addr::new(10, 0, 0, n));
-    assert_eq!(gateway("", ""), None);
+    let last = |n: u8| Hop::Via([10, 0, 0, n].into());
+    assert_eq!(gateway("", ""), Hop::Unknown);
     assert_eq!(gateway("", &via("10.0.0.2")), last(2), "`defaultroute 0`");
     assert_eq!(gateway(&via("10.0.0.1"), &via("10.0.0.2")), last(1));
-    assert_eq!(gateway(&via("0.0.0.0"), &via("10.0.0.2")), None, "point to point");
-    assert_eq!(gateway(&route(r#""metric":9"#), &via("10.0.0.2")), None, "point to point, without a next hop");
+    assert_eq!(gateway(&via("0.0.0.0"), &via("10.0.0.2")), Hop::Direct, "point to point");
+    assert_eq!(gateway(&route(r#""metric":9"#), &via("10.0.0.2")), Hop::Direct, "point to point, without a next hop");
     let six = route(r#""nexthop":"10.0.0.6","metric":6"#);
     assert_eq!(gateway(&format!("{six},{}", via("10.0.0.5")), ""), last(5), "without a metric: the interface's");
     assert_eq!(gateway(&format!("{},{}", via("10.0.0.1"), via("10.0.0.2")), ""), last(1), "the first of equal ones");
@@ -107,7 +111,7 @@ fn ppp_with_its_companions() {
     assert_eq!(found.ipv4, [Ipv4Addr::new(198, 51, 100, 9)]);
     assert_eq!(found.ipv6, ["2001:db8::9".parse::<Ipv6Addr>().unwrap()]);
     assert_eq!(found.prefixes.len(), 1);
-    assert_eq!((found.gateway.is_some(), found.gateway6.is_some(), found.metric), (true, true, 3));
+    assert_eq!((found.gateway, found.gateway6, found.metric), (via("198.51.100.1"), via("fe80::1"), 3));
     assert_eq!(find(&list, "wan_4").unwrap().l3_device.unwrap(), "ds-wan_4");
 
     let down = wan.replace(r#""up":true"#, r#""up":false"#);
@@ -118,7 +122,7 @@ fn ppp_with_its_companions() {
 #[test]
 fn wan_and_wan6() {
     let found = find(&read(&format!("{DHCP},{DHCPV6}")), "wan").unwrap();
-    assert_eq!((found.ipv4.len(), found.ipv6.len(), found.gateway6.is_some()), (1, 2, true));
+    assert_eq!((found.ipv4.len(), found.ipv6.len(), found.gateway6), (1, 2, via("fe80::fe")));
     let tunnel = DHCPV6.replace(r#""l3_device": "eth1""#, r#""l3_device": "6in4-wan6""#);
     assert!(find(&read(&format!("{DHCP},{tunnel}")), "wan").unwrap().ipv6.is_empty());
 }
@@ -130,7 +134,7 @@ fn a_modem() {
     let wwan_4 = r#"{"interface":"wwan_4","up":true,"l3_device":"wwan0","ipv4-address":[{"address":"10.9.8.7"}],
         "route":[{"target":"0.0.0.0","mask":0,"nexthop":"10.9.8.8"}]}"#;
     let found = find(&read(&format!("{wwan},{wwan_4}")), "wwan").unwrap();
-    assert_eq!((found.ipv4.len(), found.gateway), (1, Some([10, 9, 8, 8].into())));
+    assert_eq!((found.ipv4.len(), found.gateway), (1, via("10.9.8.8")));
 }
 
 #[test]

@@ -152,6 +152,7 @@ mod tests {
             name: format!("eth{index}"),
             mtu: 1500,
             running: true,
+            neighbours: true,
             tunnel: false,
             received: 0,
             sent: 0,
