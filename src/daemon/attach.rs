@@ -56,6 +56,7 @@ pub enum Netifd {
 pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) -> Vec<Attached> {
     let mut links: Vec<Attached> =
         ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect();
+    join(&mut links);
     for (at, ipv4) in [true, false].into_iter().enumerate() {
         let default = |route: &&Route| route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4;
         let defaults = || now.routes.iter().filter(default);
@@ -66,6 +67,26 @@ pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) 
         }
     }
     links
+}
+
+/// A device is one link, the first that names it: an answer tells its device alone. The others give it what it lacks.
+fn join(links: &mut [Attached]) {
+    for at in 1..links.len() {
+        let (before, rest) = links.split_at_mut(at);
+        let Some(Attached { link, lacks, .. }) = rest.first_mut() else { continue };
+        let same = |first: &&mut Attached| link.ifindex != 0 && first.link.ifindex == link.ifindex;
+        let Some(Attached { link: first, lacks: missing, .. }) = before.iter_mut().find(same) else { continue };
+        let (ipv4, ipv6) = (link.ipv4.take(), link.ipv6.take());
+        if matches!(missing, Some(Lack::Address(_))) && (ipv4.is_some() || ipv6.is_some()) {
+            *missing = None;
+        }
+        first.ipv4 = first.ipv4.or(ipv4);
+        first.ipv6 = first.ipv6.or(ipv6);
+        first.delegated.append(&mut link.delegated);
+        let (device, name) = (&link.device, &first.name);
+        *lacks =
+            Some(Lack::Address(format!("its device {device} is that of link {name}, which carries both families")));
+    }
 }
 
 /// Numbers for the links of a configuration, in its order. A link keeps the number that it had under `old`: its flows are

@@ -114,6 +114,42 @@ fn netifd_names_the_device() {
     assert!(matches!(&found[0].lacks, Some(Lack::Address(why)) if why.contains("set option device")));
 }
 
+/// As mwan3 has them.
+#[test]
+fn a_device_is_one_link_of_both_families() {
+    let config = config(
+        "config cheaproute 'main'\nconfig link 'wan'\nconfig link 'wan6'\nconfig link 'six'\nconfig link 'four'\n",
+    );
+    let interface = |name: &str, device: &str| Interface {
+        name: name.into(),
+        up: true,
+        l3_device: Some(device.into()),
+        ..Interface::default()
+    };
+    let four = |name: &str, device: &str| Interface {
+        ipv4: vec![[192, 0, 2, 10].into()],
+        gateway: Hop::Via([192, 0, 2, 1].into()),
+        ..interface(name, device)
+    };
+    let six = |name: &str, device: &str| Interface {
+        ipv6: vec!["2001:db8::10".parse().unwrap()],
+        gateway6: Hop::Direct,
+        prefixes: vec![("2001:db8:1::".parse().unwrap(), 56)],
+        ..interface(name, device)
+    };
+    let list = [four("wan", "eth1"), six("wan6", "eth1"), six("six", "eth9"), four("four", "eth9")];
+    let found = attach(&config, &ids(&config), &snapshot(), &Netifd::Interfaces(list.into()));
+    for (first, second) in [(0, 1), (2, 3)] {
+        let link = &found[first].link;
+        assert_eq!((&found[first].lacks, link.ipv4.is_some(), link.ipv6.is_some()), (&None, true, true));
+        assert!(link.delegated.contains(&("2001:db8:1::".parse().unwrap(), 56)));
+        let Attached { link, lacks, .. } = &found[second];
+        assert_eq!((link.ipv4, link.ipv6, link.delegated.len()), (None, None, 0));
+        let says = format!("is that of link {}, which carries both families", found[first].link.name);
+        assert!(lacks.as_ref().unwrap().to_string().ends_with(&says), "{lacks:?}");
+    }
+}
+
 #[test]
 fn an_address_without_a_default_route_is_no_way_out() {
     let config = config("config cheaproute 'main'\nconfig link 'wan'\n");
