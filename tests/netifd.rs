@@ -3,13 +3,13 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use lab::{gateway4, router4, router6};
-use support::bus::{Running, broker, bus_socket, client};
+use lab::{gateway4, gateway6, router4, router6};
+use support::bus::{Running, broker, bus_socket, client, table};
 use support::{Bed, Daemon, SERVERS, ms};
 use ubus::blobmsg::BlobMsgTable;
 use ubus::envelope::{EnvBuilder, UbusAttr, find};
@@ -32,11 +32,13 @@ struct State {
     second: AtomicBool,
     /// The prefix delegated to wan1 is `2001:db8:PREFIX::/48`; 0: none.
     prefix: AtomicUsize,
+    /// Interfaces as JSON in place of all that, unless empty.
+    other: Mutex<String>,
 }
 
 impl Bus {
     fn start(name: &str) -> Self {
-        let state = Arc::new(State { second: true.into(), prefix: 0.into() });
+        let state = Arc::new(State { second: true.into(), prefix: 0.into(), other: Mutex::default() });
         let mut bus = Bus { socket: bus_socket(name), state, netifd: None, broker: None };
         bus.start_broker();
         bus.start_netifd();
@@ -90,7 +92,8 @@ fn netifd(path: &Path, stop: &AtomicBool, state: &State) {
         if frame.hdr.ty != MsgType::Invoke {
             continue;
         }
-        let table = dump(up, prefix);
+        let other = state.other.lock().unwrap();
+        let table = if other.is_empty() { dump(up, prefix) } else { table(&other) };
         let mut attributes = EnvBuilder::new();
         attributes.push_u32(UbusAttr::ObjId, object);
         attributes.push_data(table.contents());
@@ -245,4 +248,77 @@ fn a_dry_run_asks_it_once() {
         let text = daemon.process.output();
         assert!(text.contains(said) && text.contains("# link") == said.starts_with('#'), "{text}");
     }
+}
+
+/// The members of an interface that is up on a link's device.
+fn up(link: usize, more: &str) -> String {
+    format!(r#""up":true,"l3_device":"wan{link}",{more}"#)
+}
+
+/// With an address and a default route.
+fn side(link: usize, ipv4: bool) -> String {
+    let (key, any) = if ipv4 { ("ipv4-address", "0.0.0.0") } else { ("ipv6-address", "::") };
+    let (address, gateway) = if ipv4 { (router4(link), gateway4(link)) } else { (router6(link), gateway6(link)) };
+    let route = format!(r#"{{"target":"{any}","mask":0,"nexthop":"{gateway}"}}"#);
+    up(link, &format!(r#""{key}":[{{"address":"{address}"}}],"route":[{route}]"#))
+}
+
+fn with_interfaces(name: &str, delays: &[u64], interfaces: &[String], links: &[&str]) -> (Bus, Bed) {
+    let bus = Bus::start(name);
+    let list: Vec<String> = interfaces.iter().map(|members| format!("{{{members}}}")).collect();
+    *bus.state.other.lock().unwrap() = format!(r#"{{"interface":[{}]}}"#, list.join(","));
+    let lab = Bed::builder(delays).build();
+    let links: String = links.iter().map(|link| format!("config link '{link}'\n")).collect();
+    let config = format!("config cheaproute 'main'\n{links}");
+    let daemon = Daemon::launch(lab.router(), &config, |command| _ = command.arg("--ubus").arg(&bus.socket));
+    daemon.says(0, "link wan2 is up");
+    daemon.await_heartbeat(lab.router());
+    (bus, Bed { daemon, lab })
+}
+
+/// IPv6 as interfaces of their own, which are links or not.
+#[test]
+fn a_device_is_one_link_whatever_its_interfaces_are_called() {
+    need_lab!();
+    let interfaces: Vec<String> = [("wan1", 1, true), ("six1", 1, false), ("wan2", 2, true), ("six2", 2, false)]
+        .map(|(name, link, ipv4)| format!(r#""interface":"{name}",{}"#, side(link, ipv4)))
+        .into();
+    for links in [&["wan1", "wan2"][..], &["wan1", "wan2", "six1", "six2"]] {
+        let name = format!("sides{}", links.len());
+        let (_bus, bed) = with_interfaces(&name, &[30, 2], &interfaces, links);
+        for address in SERVERS {
+            let server = bed.server(address, 80);
+            support::eventually("all sides are known", || bed.link_taken(&server) == 2);
+            assert_eq!(bed.link_taken(&server), 2, "{links:?}, {address}");
+        }
+        let output = bed.daemon.command(bed.lab.router(), &["links"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(text.contains("carries both families"), links.len() > 2, "{text}");
+    }
+}
+
+#[test]
+fn a_link_without_an_ipv6_address_of_its_own_takes_one_of_its_prefix() {
+    need_lab!();
+    let prefix = up(
+        1,
+        r#""ipv6-prefix":[{"address":"2001:db8:aa::","mask":48}],"route":[{"target":"::","mask":0,"nexthop":"fd77:1::1"}]"#,
+    );
+    let assigned = r#""ipv6-prefix-assignment":[{"local-address":{"address":"2001:db8:aa::1"}}]"#;
+    let interfaces = [
+        format!(r#""interface":"wan1",{}"#, side(1, true)),
+        format!(r#""interface":"wan1_6",{prefix}"#),
+        format!(r#""interface":"wan2",{}"#, side(2, true)),
+        format!(r#""interface":"wan2_6",{}"#, side(2, false)),
+        format!(r#""interface":"lan","up":true,"l3_device":"lan0",{assigned}"#),
+    ];
+    let (_bus, bed) = with_interfaces("assigned", &[2, 30], &interfaces, &["wan1", "wan2"]);
+    bed.lab.router().sh("ip address add 2001:db8:aa::1/64 dev lan0 nodad; ip address del fd77:1::2/64 dev wan1
+        ip -6 route replace fd77:1::1 dev wan1");
+    bed.lab.internet().sh("ip -6 route add 2001:db8:aa::/48 via fd77:1::2");
+    let server = bed.server(SERVERS[1], 80);
+    let local = lab::connect(bed.lab.client(), server.address(), ms(4000));
+    local.expect("a race");
+    support::eventually("accepted", || server.accepted() == 1);
+    assert_eq!(server.peers()[0].ip().to_string(), "2001:db8:aa::1");
 }

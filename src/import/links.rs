@@ -117,18 +117,10 @@ pub fn read<'a>(interfaces: Vec<Source<'a>>, network: &Network, names: &mut Name
             let same = network.device(link.interface).zip(device.as_ref()).map(|(a, b)| a == *b);
             (place, link.interface, same)
         });
-        let twin = fours.clone().find(|(_, four, same)| is_twin(six.interface, four) && *same != Some(false));
-        let Some((place, four, same)) = twin else {
-            if let Some((_, four, _)) = fours.find(|(.., same)| six.enabled && *same == Some(true)) {
-                six.source.note(
-                    notes,
-                    None,
-                    format_args!(
-                        "shares its device with link '{four}', and only the first link of a device is raced: call it \
-                         '{four}_6' in the files network and mwan3, and import again, to have one link of both"
-                    ),
-                );
-            }
+        // By its device, whatever it is called; or by its name, where nobody knows.
+        let is_twin =
+            |(_, four, same): &(usize, &str, Option<bool>)| same.unwrap_or_else(|| is_twin(six.interface, four));
+        let Some((place, four, same)) = fours.find(is_twin) else {
             links.all.push(six);
             continue;
         };

@@ -12,11 +12,15 @@ pub struct Interface {
     pub up: bool,
     /// What carries its packets, such as `pppoe-wan`; none while it is down.
     pub l3_device: Option<String>,
+    /// What it was told to use, up or not.
+    pub device: Option<String>,
     pub ipv4: Vec<Ipv4Addr>,
     /// Without link-local ones; those that a new prefix replaced come last.
     pub ipv6: Vec<Ipv6Addr>,
     /// Delegated to us.
     pub prefixes: Vec<(Ipv6Addr, u8)>,
+    /// Its own, of prefixes that other interfaces were delegated.
+    pub assigned: Vec<Ipv6Addr>,
     /// The default routes.
     pub gateway: Hop,
     pub gateway6: Hop,
@@ -29,19 +33,29 @@ pub fn interfaces(reply: &Table) -> Vec<Interface> {
 }
 
 /// The interface `name`, together with those that its protocol handler made: PPP, QMI and their like report the address of
-/// one family, or of both, under `<name>_4` and `<name>_6`; and by OpenWrt's own habit `wan6` is the IPv6 side of `wan`. Those
-/// on another device are left out: DS-Lite, 464XLAT, MAP and 6in4 make a tunnel named so, which is a link of its own.
+/// one family, or of both, under `<name>_4` and `<name>_6`; by OpenWrt's own habit `wan6` is the IPv6 side of `wan`; and so is whatever
+/// has IPv6 alone on its device. Those on another device are left out: DS-Lite, 464XLAT, MAP and 6in4 make a tunnel named so, which is a
+/// link of its own. Without IPv4 the IPv6 side is the whole.
 pub fn find(interfaces: &[Interface], name: &str) -> Option<Interface> {
     let by_name = |name: &str| interfaces.iter().find(|i| i.name == name);
     let mut found = by_name(name)?.clone();
-    for suffix in ["_4", "_6", "6"] {
-        if let Some(companion) = by_name(&format!("{name}{suffix}"))
-            && found.up
-            && companion.up
-            && (found.l3_device.is_none() || found.l3_device == companion.l3_device)
-        {
+    let named = ["_4", "_6", "6"].map(|suffix| by_name(&format!("{name}{suffix}")));
+    let is_own = |other: &&Interface| other.ipv4.is_empty() && other.l3_device.is_some() && other.name != name;
+    let others = interfaces.iter().filter(is_own).map(|other| (other, false));
+    for (companion, named) in named.into_iter().flatten().map(|one| (one, true)).chain(others) {
+        let same = companion.l3_device.is_some()
+            && companion.l3_device == if found.up { found.l3_device.clone() } else { found.device.clone() };
+        if companion.up && (same || named && found.up && found.l3_device.is_none()) {
             merge(&mut found, companion);
         }
+    }
+    // The provider's prefix is all that there is: an address out of it is the router's own as well.
+    if found.ipv6.is_empty() {
+        let is_in = |address: &Ipv6Addr, (prefix, length): &(Ipv6Addr, u8)| {
+            (address.to_bits() ^ prefix.to_bits()).checked_shr(128 - u32::from(*length)).unwrap_or(0) == 0
+        };
+        let mut assigned = interfaces.iter().flat_map(|i| &i.assigned);
+        found.ipv6.extend(assigned.find(|address| found.prefixes.iter().any(|prefix| is_in(address, prefix))));
     }
     Some(found)
 }
@@ -57,6 +71,7 @@ fn merge(into: &mut Interface, from: &Interface) {
     add(&mut into.ipv4, &from.ipv4);
     add(&mut into.ipv6, &from.ipv6);
     add(&mut into.prefixes, &from.prefixes);
+    into.up = true;
     into.l3_device = into.l3_device.take().or_else(|| from.l3_device.clone());
     into.gateway = into.gateway.or(from.gateway);
     into.gateway6 = into.gateway6.or(from.gateway6);
@@ -78,9 +93,14 @@ fn interface(fields: Fields) -> Option<Interface> {
         name: fields.text("interface")?.into(),
         up: fields.flag("up") == Some(true),
         l3_device: fields.text("l3_device").map(Into::into),
+        device: fields.text("device").map(Into::into),
         ipv4: fields.tables("ipv4-address").filter_map(address).collect(),
         ipv6: ipv6(fields),
         prefixes: fields.tables("ipv6-prefix").filter_map(prefix).collect(),
+        assigned: fields
+            .tables("ipv6-prefix-assignment")
+            .filter_map(|one| address(one.nested("local-address")))
+            .collect(),
         gateway,
         gateway6,
         metric,

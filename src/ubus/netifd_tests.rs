@@ -54,6 +54,7 @@ fn dhcp() {
         up: true,
         l3_device: Some("eth1".into()),
         ipv4: vec![[192, 0, 2, 77].into()],
+        device: Some("eth1".into()),
         gateway: via("192.0.2.1"),
         metric: 10,
         ..Interface::default()
@@ -125,6 +126,37 @@ fn wan_and_wan6() {
     assert_eq!((found.ipv4.len(), found.ipv6.len(), found.gateway6), (1, 2, via("fe80::fe")));
     let tunnel = DHCPV6.replace(r#""l3_device": "eth1""#, r#""l3_device": "6in4-wan6""#);
     assert!(find(&read(&format!("{DHCP},{tunnel}")), "wan").unwrap().ipv6.is_empty());
+}
+
+/// Named otherwise, and without a lease for IPv4.
+#[test]
+fn an_ipv6_side_needs_neither_a_name_nor_an_ipv4_side() {
+    let other = DHCPV6.replace(r#""interface": "wan6""#, r#""interface": "isp""#);
+    let found = find(&read(&format!("{other},{DHCP}")), "wan").unwrap();
+    assert_eq!((found.ipv4.len(), found.ipv6.len(), found.gateway6), (1, 2, via("fe80::fe")));
+    assert_eq!(find(&read(&format!("{other},{DHCP}")), "isp").unwrap().ipv4.len(), 0, "what has IPv4 is nobody's side");
+    let down = r#"{"interface":"wan","up":false,"device":"eth1"}"#;
+    for six in [DHCPV6, &other] {
+        let found = find(&read(&format!("{down},{six}")), "wan").unwrap();
+        assert_eq!((found.up, found.l3_device.as_deref(), found.ipv6.len()), (true, Some("eth1"), 2));
+    }
+    let tunnel = DHCPV6.replace(r#""l3_device": "eth1""#, r#""l3_device": "6in4-wan6""#);
+    assert!(!find(&read(&format!("{down},{tunnel}")), "wan").unwrap().up);
+}
+
+/// The provider delegates a prefix, and gives the router itself no address.
+#[test]
+fn an_assigned_address_is_the_links_if_it_has_no_other() {
+    let bare = r#"{"interface":"wan6","up":true,"l3_device":"eth1","ipv6-address":[{"address":"fe80::1"}],
+        "ipv6-prefix":[{"address":"2001:db8:2:100::","mask":56}]}"#;
+    let lan = r#"{"interface":"lan","up":true,"l3_device":"br-lan","ipv6-prefix-assignment":[
+        {"address":"fd00::","mask":64,"local-address":{"address":"fd00::1","mask":64}},
+        {"address":"2001:db8:2:200::","mask":64,"local-address":{"address":"2001:db8:2:200::1","mask":64}},
+        {"address":"2001:db8:2:1ff::","mask":64,"local-address":{"address":"2001:db8:2:1ff::1","mask":64}}]}"#;
+    let ipv6 = |list: &str| find(&read(list), "wan6").unwrap().ipv6;
+    assert_eq!(ipv6(&format!("{lan},{bare}")), ["2001:db8:2:1ff::1".parse::<Ipv6Addr>().unwrap()]);
+    assert!(ipv6(bare).is_empty());
+    assert_eq!(ipv6(&format!("{lan},{DHCPV6}")).len(), 2);
 }
 
 /// QMI: the interface has a device, its companions have the addresses.
