@@ -1,6 +1,6 @@
 //! Where the links are: from the configuration, the kernel's view and netifd's, to [`Link`]s. No system calls.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig, is_name};
@@ -151,7 +151,11 @@ pub fn remember(mut names: Vec<(String, LinkId)>, old: &[(String, LinkId)]) -> V
 
 /// The numbers, for the next daemon: a line for each name.
 pub fn note(names: &[(String, LinkId)]) -> String {
-    names.iter().map(|(name, id)| format!("{name} {id}\n")).collect()
+    let mut text = String::new();
+    for (name, id) in names {
+        let _ = writeln!(text, "{name} {id}");
+    }
+    text
 }
 
 /// Reads what [`note`] wrote. Of another hand's note, nothing but what it might have written: each number once.

@@ -128,20 +128,20 @@ impl<K: Control> Installation<K> {
     /// What somebody else's ip rules lead away; nothing, where nobody has any. Says so if one fights with ours, which came later.
     pub fn foreign(&mut self, now: &Snapshot) -> io::Result<Option<Foreign>> {
         let mut foreign = Foreign::default();
-        let mut tolerated = Ok(());
         for ipv6 in self.families.clone() {
             for (rule, by) in self.kernel.rules(ipv6)? {
-                tolerated = tolerated.and_then(|()| tolerate(&rule, by, self.marks));
+                if !self.told
+                    && let Err(why) = tolerate(&rule, by, self.marks)
+                {
+                    logging::warn!("{why}");
+                    self.told = true;
+                }
                 match rule.mask {
                     _ if by == PROTOCOL || KERNELS.contains(&rule.table) => {}
                     0 => foreign.others[usize::from(ipv6)] |= rule.preference > tunnel::TABLE,
                     mask => foreign.marks.push((!ipv6, rule.mark, mask)),
                 }
             }
-        }
-        let told = core::mem::replace(&mut self.told, tolerated.is_err());
-        if let (Err(why), false) = (tolerated, told) {
-            logging::warn!("{why}");
         }
         if foreign == Foreign::default() {
             return Ok(None);

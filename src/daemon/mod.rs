@@ -241,12 +241,12 @@ impl Daemon {
         self.ids = number(&self.config, &self.names);
         let named = self.config.links.iter().zip(&self.ids).map(|(link, id)| (link.name.clone(), *id));
         let ways = number_peers(&self.config, &self.ids, &self.names);
-        let names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
-        if names != self.names {
-            if let Err(error) = file::replace(&self.numbers, &note(&names)) {
-                logging::warn!("cannot note the links' numbers for the next start: {error}");
-            }
-            self.names = names;
+        self.names = remember(named.chain(ways.iter().cloned()).collect(), &self.names);
+        // A server may have neither links nor ways: an empty note is none, and not there to be taken away.
+        if !self.names.is_empty()
+            && let Err(error) = file::replace(&self.numbers, &note(&self.names))
+        {
+            logging::warn!("cannot note the links' numbers for the next start: {error}");
         }
         let turns = self.peers.adopt(&self.config, ways, now());
         self.tell_of_peers(turns);

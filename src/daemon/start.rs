@@ -13,7 +13,7 @@ use super::attach::{Netifd, attach, direct, number, number_peers};
 use super::install::Installation;
 use super::peers::Peers;
 use super::racing;
-use crate::config::{self, Config, Fault, PrivateKey, Severity};
+use crate::config::{self, Config, Fault, PeerConfig, PrivateKey, Severity};
 use crate::control::server::vacate;
 use crate::control::{Code, Exit};
 use crate::kernel::Control;
@@ -142,13 +142,16 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<String>> {
 pub fn open_keys(path: &Path, config: &Config) -> Vec<String> {
     let mut files: Vec<&Path> = Vec::new();
     let same = |one: &&Path, other: &Path| one.as_os_str() == other.as_os_str();
+    let here = |peer: &PeerConfig| {
+        matches!(peer.private_key, PrivateKey::Here(_))
+            || peer.remotes.iter().any(|remote| remote.preshared_key.is_some())
+    };
+    if config.peers.iter().any(here) {
+        files.push(path);
+    }
     for peer in &config.peers {
-        let private = match &peer.private_key {
-            PrivateKey::Here(_) => path,
-            PrivateKey::File(file) => Path::new(file),
-        };
-        let preshared = peer.remotes.iter().any(|remote| remote.preshared_key.is_some()).then_some(path);
-        for file in [Some(private), preshared].into_iter().flatten() {
+        if let PrivateKey::File(file) = &peer.private_key {
+            let file = Path::new(file);
             if !files.iter().any(|known| same(known, file)) {
                 files.push(file);
             }
