@@ -33,8 +33,7 @@ pub fn bytes<'s>(script: &mut Unstructured<'s>, most: u32) -> &'s [u8] {
 /// What a hub said that it wants done.
 #[derive(Default)]
 pub struct Out {
-    /// By the number of their socket.
-    pub datagrams: Vec<(u16, Vec<u8>)>,
+    pub datagrams: Vec<(Via, Vec<u8>)>,
     /// Whole packets, and whether their checksum is to be made.
     pub packets: Vec<(Vec<u8>, bool)>,
     pub events: Vec<Event>,
@@ -44,7 +43,7 @@ pub struct Out {
 impl Output for Out {
     fn slot(&mut self, via: &Via, length: usize) -> Slot<'_> {
         assert!(length <= usize::from(MOST), "a datagram of {length} bytes");
-        self.datagrams.push((via.socket, vec![0; length]));
+        self.datagrams.push((*via, vec![0; length]));
         let bytes = self.datagrams.last_mut().map(|datagram| datagram.1.as_mut_slice()).unwrap_or_default();
         Slot { bytes, later: None }
     }
@@ -67,24 +66,25 @@ impl Output for Out {
 
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
+pub const SECOND: usize = 2;
 
-/// The secret of one of the two.
+/// The secret of one of them.
 pub fn secret(side: usize) -> Secret {
     Secret::private([side as u8 + 1; 32])
 }
 
-/// One end of the only peering there is. `allowed`: what its far end may say that it is.
-pub fn member(side: usize, allowed: Vec<Prefix>) -> Member {
+/// `remote` as one end has it in its configuration. `allowed`: what it may say that it is.
+pub fn member(side: usize, remote: usize, instance: u16, allowed: Vec<Prefix>) -> Member {
     Member {
-        identity: Identity::new(&secret(side), side as u16 + 1),
-        remote: secret(1 - side).public(),
+        identity: Identity::new(&secret(side), instance),
+        remote: secret(remote).public(),
         psk: Secret::new([0; 32]),
         settings: Settings {
             scheduler: Scheduler::Adaptive,
             limit: Span::from_millis(150),
             repair: true,
             keepalive: Span::from_secs(1),
-            client: side == CLIENT,
+            client: side != SERVER,
             allowed,
         },
     }

@@ -1,15 +1,16 @@
-//! Somebody between two peers: datagrams are lost, repeated, turned round, changed, cut, made up, and sent from elsewhere. What comes
+//! Somebody between a server and its two clients, who come and go: datagrams are lost, repeated, turned round, changed, cut, made up, and sent from elsewhere. What comes
 //! out went in, once; who has no key gets no longer answer than the question.
 #![no_main]
 
 use std::collections::BTreeSet;
 
-use cheaproute::bond::Event;
 use cheaproute::bond::flow::Packet;
 use cheaproute::bond::frame::PathId;
-use cheaproute::bond::hub::Hub;
+use cheaproute::bond::hub::{Hub, Member};
+use cheaproute::bond::{Event, Via};
+use cheaproute::config::Prefix;
 use cheaproute::time::{Span, Time};
-use fuzz::{CLIENT, MEMORY, MOST, Out, SERVER, Unstructured, bytes, member, number, via};
+use fuzz::{CLIENT, MEMORY, MOST, Out, SECOND, SERVER, Unstructured, bytes, member, number, via};
 use libfuzzer_sys::fuzz_target;
 
 /// Datagrams that wait on their way, each way. Older ones are lost.
@@ -18,9 +19,9 @@ const WAITING: usize = 64;
 struct End {
     hub: Hub,
     out: Out,
-    /// What is on its way to the other one.
-    way: Vec<(u16, Vec<u8>)>,
-    /// What the other one sent, and what of it came.
+    /// What is on its way from it: to whom, and by which path.
+    way: Vec<(usize, u16, Vec<u8>)>,
+    /// What others sent to it, and what of it came.
     sent: BTreeSet<Vec<u8>>,
     came: BTreeSet<Vec<u8>>,
 }
@@ -28,26 +29,26 @@ struct End {
 fuzz_target!(|input: &[u8]| {
     let script = &mut Unstructured::new(input);
     let mut now = Time(1_000_000);
-    let mut ends = [CLIENT, SERVER].map(|side| End {
-        hub: Hub::new(&[], vec![member(side, Vec::new())], now),
+    let mut ends = [CLIENT, SERVER, SECOND].map(|side| End {
+        hub: Hub::new(&[], if side == SERVER { clients(&[CLIENT, SECOND], 2) } else { server(side) }, now),
         out: Out { seed: side as u64 + 1, ..Out::default() },
         way: Vec::new(),
         sent: BTreeSet::new(),
         came: BTreeSet::new(),
     });
-    for path in 0..2 {
-        let End { hub, out, .. } = &mut ends[CLIENT];
+    for (side, path) in [(CLIENT, 0), (CLIENT, 1), (SECOND, 0), (SECOND, 1)] {
+        let End { hub, out, .. } = &mut ends[side];
         let id = PathId::new(path).expect("a path");
         hub.set_path(0, id, Some(via(SERVER, path, false)), 1, 0, MOST, now, out);
     }
-    let mut packets = 0u32;
+    let (mut packets, mut instance) = (0u32, 2);
     // Half of the scripts begin with an undisturbed handshake.
-    let mut undisturbed = if number(script, 2) == 0 { 12 } else { 0 };
+    let mut undisturbed = if number(script, 2) == 0 { 24 } else { 0 };
     while undisturbed > 0 || !script.is_empty() {
-        let side = if undisturbed > 0 { undisturbed as usize % 2 } else { number(script, 2) as usize };
-        let step = if undisturbed > 0 { 4 + undisturbed / 2 % 2 } else { number(script, 10) };
+        let side = if undisturbed > 0 { undisturbed as usize % 3 } else { number(script, 3) as usize };
+        let step = if undisturbed > 0 { 4 + undisturbed / 3 % 2 } else { number(script, 11) };
         undisturbed = undisturbed.saturating_sub(1);
-        let other = 1 - side;
+        let other = if side == SERVER { [CLIENT, SECOND][number(script, 2) as usize] } else { SERVER };
         let at = number(script, WAITING as u32) as usize % ends[side].way.len().max(1);
         let chosen = ends[side].way.get(at).cloned();
         match (step, chosen) {
@@ -75,27 +76,35 @@ fuzz_target!(|input: &[u8]| {
                 let End { hub, out, .. } = &mut ends[side];
                 hub.tick(now, out);
             }
-            (5, Some((path, datagram))) => {
+            (5, Some((to, path, datagram))) => {
                 ends[side].way.remove(at);
-                arrive(&mut ends[other], side, path, datagram, false, now);
+                arrive(&mut ends[to], side, path, datagram, false, now);
             }
-            (6, Some((path, datagram))) => arrive(&mut ends[other], side, path, datagram, number(script, 2) == 1, now),
-            (7, Some((path, mut datagram))) => {
+            (6, Some((to, path, datagram))) => arrive(&mut ends[to], side, path, datagram, number(script, 2) == 1, now),
+            (7, Some((to, path, mut datagram))) => {
                 let place = number(script, u32::from(MOST)) as usize % datagram.len();
                 datagram[place] ^= number(script, 255) as u8 + 1;
                 let is_data = datagram[0] >> 4 == 4;
-                arrive(&mut ends[other], side, path, datagram, false, now);
-                assert!(!is_data || ends[other].out.datagrams.is_empty(), "an answer to what nobody sealed");
+                arrive(&mut ends[to], side, path, datagram, false, now);
+                assert!(!is_data || ends[to].out.datagrams.is_empty(), "an answer to what nobody sealed");
             }
-            (8, Some((path, mut datagram))) => {
+            (8, Some((to, path, mut datagram))) => {
                 datagram.truncate(number(script, u32::from(MOST)) as usize);
-                arrive(&mut ends[other], side, path, datagram, false, now);
+                arrive(&mut ends[to], side, path, datagram, false, now);
             }
-            (9, Some((_, datagram))) => arrive(&mut ends[side], other, 0, datagram, false, now),
+            (9, Some((.., datagram))) => arrive(&mut ends[side], other, 0, datagram, false, now),
+            (10, _) => {
+                instance += 1;
+                let all: [&[usize]; 4] = [&[CLIENT, SECOND], &[CLIENT], &[SECOND, CLIENT], &[SECOND]];
+                let End { hub, out, came, .. } = &mut ends[SERVER];
+                hub.set_members(&[], clients(all[number(script, 4) as usize], instance), now, out);
+                // Of one that was gone the server knows nothing: it cannot tell what that sends again.
+                came.clear();
+            }
             _ => {}
         }
         for End { hub, out, way, sent, came } in &mut ends {
-            way.append(&mut out.datagrams);
+            way.extend(out.datagrams.drain(..).map(|(to, datagram)| (whose(&to), to.socket, datagram)));
             way.drain(..way.len().saturating_sub(WAITING));
             for (packet, pending) in out.packets.drain(..) {
                 assert!(!pending && sent.contains(&packet), "nobody sent {packet:?}");
@@ -106,12 +115,30 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A datagram comes in, true or not.
+/// What the server has in its configuration: these clients, each with an address.
+fn clients(sides: &[usize], instance: u16) -> Vec<Member> {
+    let address = |side: usize| Prefix::new([10, 1, 2, side as u8].into(), 32).into_iter().collect();
+    sides.iter().map(|side| member(SERVER, *side, instance, address(*side))).collect()
+}
+
+fn server(side: usize) -> Vec<Member> {
+    vec![member(side, SERVER, 1, Vec::new())]
+}
+
+fn whose(to: &Via) -> usize {
+    let leads = |side: &usize| [false, true].iter().any(|moved| via(*side, to.socket as u8, *moved) == *to);
+    [CLIENT, SERVER, SECOND].into_iter().find(leads).expect("somebody's address")
+}
+
+/// A datagram comes in, true or not. Every other path's are opened by themselves, as other threads do.
 fn arrive(end: &mut End, from: usize, path: u16, mut datagram: Vec<u8>, moved: bool, now: Time) {
     let length = datagram.len();
     let never_up = !end.out.events.contains(&Event::Up);
     let initiation = datagram.first().is_some_and(|first| first >> 4 == 1);
-    end.hub.datagram(&via(from, path as u8, moved), &mut datagram, None, now, &mut end.out);
+    let task = if path == 1 { end.hub.opening(&datagram, now) } else { None };
+    if task.as_ref().is_none_or(|task| task.run(&mut datagram)) {
+        end.hub.datagram(&via(from, path as u8, moved), &mut datagram, task.as_ref(), now, &mut end.out);
+    }
     let answered: usize = end.out.datagrams.iter().map(|datagram| datagram.1.len()).sum();
     assert!(!(never_up && initiation) || answered <= length, "{answered} bytes for {length}");
 }

@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let script = &mut Unstructured::new(input);
     let mut now = Time(1_000_000);
     let allowed = Prefix::new([10, 0, 0, 0].into(), 8).expect("a prefix");
-    let mut hub = Hub::new(&[], vec![member(SERVER, vec![allowed])], now);
+    let mut hub = Hub::new(&[], vec![member(SERVER, CLIENT, 2, vec![allowed])], now);
     let mut out = Out { seed: 1, ..Out::default() };
     let mut session = greet(&mut hub, now, &mut out);
     let mut coalescer = Coalescer::new(Offload::ALL);
