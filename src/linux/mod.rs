@@ -5,7 +5,7 @@
 //! (nft is one), [`nft`] and [`target`] (what it has no words for), [`sysctl`]; [`system`] is all of these as
 //! [`Control`](crate::kernel::Control). Probes: [`echo`], [`connect`], [`resolve`]. A bond's: [`udp`] and [`ether`] (datagrams, many
 //! in a [`batch`]), [`tun`], [`address`] (devices of our own), [`crew`] (work for several threads), [`random`]. Beside them [`listen`]
-//! (packets of any device), [`hook`] (the user's script), [`peer`] (who asks), [`file`], [`terminal`], [`poll`], [`signal`],
+//! (packets of any device), [`hook`] (the user's script), [`peer`] (who asks), [`mod@file`], [`terminal`], [`poll`], [`signal`],
 //! [`thread`], [`wait`] and [`clock`]. [`netlink`] is what five of them speak. All of it is Linux's own interface, without libraries:
 //! the headers that say so are named where they are used.
 #![allow(unsafe_code)]
