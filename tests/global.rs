@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr};
 use std::thread;
 
-use lab::{Dual, Server};
+use lab::{Dual, Server, Shape};
 use support::{Bed, SERVERS, config, connect_from, eventually, link_of, ms};
 
 /// The client's two addresses. The first is of wan1's prefix.
@@ -61,6 +61,21 @@ fn a_last_resort_and_the_links_before_it_bind_them_too() {
         };
         assert!(why(&bed, GLOBAL).contains(way), "{}", why(&bed, GLOBAL));
     }
+}
+
+#[test]
+fn they_are_raced_where_the_firewall_translates_them() {
+    need_lab!();
+    let lab = with_prefix();
+    lab.wire(1).both(Shape::delayed(ms(30)));
+    let text = config(&[PREFIX, ""], "config policy 'all'\n option last_resort 'blackhole'");
+    let mut bed = Bed::on(lab, &text);
+    let server = bed.server(SERVERS[1], 80);
+    assert_eq!(link_from(&bed, GLOBAL, &server).unwrap(), 1);
+    let text = text.replacen("option log_level", "option translate_ipv6 '1'\n option log_level", 1);
+    bed.daemon.reload(&text, "reloaded");
+    assert_eq!(link_from(&bed, GLOBAL, &server).unwrap(), 2);
+    assert!(why(&bed, GLOBAL).contains("races wan1, wan2"), "{}", why(&bed, GLOBAL));
 }
 
 #[test]

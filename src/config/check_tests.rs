@@ -40,6 +40,7 @@ fn defaults_are_those_of_the_table() {
         log_level: log::LevelFilter::Info,
         mark_mask: Marks::default(),
         local_traffic: false,
+        translate_ipv6: false,
         lan_device: vec![],
         race_ports_udp: vec![PortRange::only(53), PortRange::only(443)],
         hook: "/etc/cheaproute.user".into(),
@@ -99,6 +100,7 @@ fn defaults_are_those_of_the_table() {
 fn every_option_arrives() {
     let config = good(
         "config cheaproute main\noption enabled no\noption log_level trace\noption mark_mask 0xFC0\noption local_traffic on
+        option translate_ipv6 1
         list lan_device br-lan\nlist lan_device br-guest\noption race_ports_udp '53, 8000-8100'
         config link a\noption interface wwan\noption weight 3\noption metric 9\noption metered 1\noption handicap 20ms
         option on_down flush\noption on_up return
@@ -112,7 +114,7 @@ fn every_option_arrives() {
         option src_port 1-5\noption dest_port '80 443'\noption src_device br-lan\noption nftset x\noption policy p",
     );
     let main = &config.main;
-    assert!(!main.enabled && main.local_traffic && main.log_level == log::LevelFilter::Trace);
+    assert!(!main.enabled && main.local_traffic && main.translate_ipv6 && main.log_level == log::LevelFilter::Trace);
     assert_eq!((main.mark_mask.mask(), main.lan_device.len()), (0xFC0, 2));
     assert_eq!(main.race_ports_udp, [PortRange::only(53), PortRange { first: 8000, last: 8100 }]);
     let a = &config.links[0];

@@ -82,6 +82,8 @@ pub struct Main {
     pub log_level: log::LevelFilter,
     pub mark_mask: Marks,
     pub local_traffic: bool,
+    /// The firewall does so with global addresses of IPv6.
+    pub translate_ipv6: bool,
     /// Empty: all devices but the links.
     pub lan_device: Vec<String>,
     pub race_ports_udp: Vec<PortRange>,

@@ -84,7 +84,9 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         LastResort::Unreachable => Some(REFUSE),
         LastResort::Blackhole => Some("drop"),
     };
-    if let Some(refuse) = refuse {
+    if plan.config.main.translate_ipv6 {
+        // They are as good as local.
+    } else if let Some(refuse) = refuse {
         // Whoever wants no other way than the policy's links gets none.
         for link in own_links(plan, policy).filter(|link| link.usable(false)) {
             write_prefixes(out, &widest(&prefixes(plan, link), false), format_args!("goto link_{}", link.id));

@@ -325,6 +325,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         Mode::Race | Mode::Weighted | Mode::Failover | Mode::Aggregate => {}
     }
     match (question.to, question.from) {
+        _ if facts.plan.config.main.translate_ipv6 => {}
         (IpAddr::V6(_), None) => {
             reasons.push("taken for a client with a unique local address; --from ADDRESS tells about others".into());
         }

@@ -18,6 +18,9 @@ pub(super) const OPTIONS: &[Spec] = &[
     one(Main, "local_traffic", Bool, Default(&["0"]),
         "Whether the router's own connections are handled as those of clients are; among them its DNS forwarder's, which \
          asks for all clients. A program that asks for a link's address leaves by that link in any case."),
+    one(Main, "translate_ipv6", Bool, Default(&["0"]),
+        "Whether the firewall translates global IPv6 addresses too on every link (masq6 on OpenWrt): their clients are then raced \
+         and steered as those with unique local ones, and need not leave by the link of their prefix."),
     list(Main, "lan_device", Shape::Device, otherwise("all devices but the links", &["br-lan"]),
         "Devices whose clients are served."),
     list(Main, "race_ports_udp", Shape::Ports, Default(&["53", "443"]),

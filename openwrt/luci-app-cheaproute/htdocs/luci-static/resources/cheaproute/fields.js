@@ -13,6 +13,7 @@ const titles = {
 	log_level: _('Log level'),
 	mark_mask: _('Mark mask'),
 	local_traffic: _('The router\'s own connections'),
+	translate_ipv6: _('Global IPv6 addresses are translated'),
 	lan_device: _('LAN devices'),
 	race_ports_udp: _('Raced UDP ports'),
 	hook: _('Script'),
