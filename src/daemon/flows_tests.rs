@@ -102,7 +102,7 @@ fn on_down_decides_what_is_forgotten() {
 fn what_a_flowtable_holds_is_forgotten_and_its_next_packet_reset() {
     let config = config("", "");
     let mut bench = Bench::new(&config);
-    let rule = "tcp flags & (syn | rst) == 0 reject with tcp reset";
+    let rule = "tcp flags & (syn | rst) == 0 meta nfproto @fallen reject with tcp reset";
     assert!(!bench.rules().contains(rule));
     let (mark, outside) = inbound(1);
     let outside = offloaded((mark, Flow { protocol: 6, ..outside }));

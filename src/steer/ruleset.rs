@@ -73,7 +73,7 @@ impl Ruleset {
 }
 
 /// Sets whose elements stand in the ruleset; the others learn theirs.
-const STATIC_SETS: [&str; 3] = ["links", "ipv4_direct", "ipv6_direct"];
+const STATIC_SETS: [&str; 4] = ["links", "ipv4_direct", "ipv6_direct", "fallen"];
 
 /// A race is kept for 4 s; the kernel's tuples of its copies live for [`EXPECT_SECONDS`], and until its garbage collection
 /// comes by they take room: 7 s and more, measured on 6.18. In a full set a copy's answer is not noted, and is lost.
@@ -116,6 +116,12 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     out.finish()
 }
 
+/// The families of connections that were forgotten with their link, for the minute after the rules are loaded.
+fn fallen(plan: &Plan) -> Vec<String> {
+    let lost = |words: &Words| plan.links.iter().any(|link| known::is_reset(plan, link, words.ipv4));
+    FAMILIES.iter().filter(|words| lost(words)).map(|words| format!("{} timeout 60s", words.ipv)).collect()
+}
+
 /// nft's words for a family.
 struct Words {
     ip: &'static str,
@@ -139,6 +145,7 @@ fn write_sets(out: &mut Writer, plan: &Plan) {
         &format!("\t\ttimeout {ALIVE_SECONDS}s;\n\t\tsize 4;\n"),
         &[],
     );
+    out.set("fallen", "typeof meta nfproto", "timeout", "", &fallen(plan));
     let size = plan.races * plan.config.links.len().max(1) * LINGER;
     let learn = format!("\t\ttimeout {EXPECT_SECONDS}s;\n\t\tsize {size};\n");
     for Words { ip, ipv, icmp, ipv4 } in FAMILIES {
@@ -332,9 +339,9 @@ fn write_classify(out: &mut Writer, plan: &Plan) {
     foreign::write(out, plan);
     tunnel::write_routes(out, plan);
     // Of a lost link's connections, those in a flowtable were forgotten: they are reset here, before a server finds them a stranger's, or
-    // keeps silent about that.
-    if plan.links.iter().any(|link| [true, false].iter().any(|ipv4| known::is_reset(plan, link, *ipv4))) {
-        out.rule(format_args!("tcp flags & (syn | rst) == 0 reject with tcp reset"));
+    // keeps silent about that. Not for long: what conntrack forgot by its timeout may go on.
+    if !fallen(plan).is_empty() {
+        out.rule(format_args!("tcp flags & (syn | rst) == 0 meta nfproto @fallen reject with tcp reset"));
     }
     out.rule(format_args!("goto rules"));
     // Who is not served keeps what it has: from when it was, or what came to it from outside.
