@@ -119,11 +119,17 @@ impl Link {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.number + 1)), self.port)
     }
 
-    pub fn change(&mut self, change: Change) {
+    pub fn change(&mut self, change: Change, now: Time) {
         match change {
             Change::Dead(dead) => self.dead = dead,
             Change::Rebind => self.port += 1,
-            Change::Way(side, way) => self.ways[side] = way,
+            Change::Way(side, way) => {
+                // What waits is so many bytes, whatever they take now: else a slow way's queue would be too long for a fast one.
+                let (free, now) = (&mut self.state[side].free, now.0 * 1_000);
+                let waits = u128::from(free.saturating_sub(now)) * u128::from(self.ways[side].rate);
+                *free = now + (waits / u128::from(way.rate.max(1))) as u64;
+                self.ways[side] = way;
+            }
         }
     }
 

@@ -272,7 +272,7 @@ impl World {
     fn happen(&mut self) {
         let Some(Reverse((_, number))) = self.events.pop() else { return };
         match self.waiting.remove(&number) {
-            Some(Event::Change(link, change)) => self.links[link].change(change),
+            Some(Event::Change(link, change)) => self.links[link].change(change, self.now),
             // A datagram that was under way when the link died is lost with it, or when its mapping was forgotten.
             Some(Event::Arrival(path, side, [from, to], mut datagram))
                 if self.links[usize::from(path)].reaches(side, to) =>
