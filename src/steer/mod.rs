@@ -23,8 +23,12 @@ use crate::config::{Config, Prefix};
 use crate::link::{Link, LinkId, LinkSet};
 use crate::split::place::Place;
 
+mod classify;
+mod copies;
 mod foreign;
+mod global;
 mod known;
+mod leave;
 mod policy;
 mod rule;
 mod ruleset;

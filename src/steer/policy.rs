@@ -6,7 +6,8 @@ use crate::race::Rules;
 use crate::text::commas;
 use crate::time::Span;
 
-use super::ruleset::{REFUSE, delegated, widest, write_prefixes};
+use super::global::{delegated, write_prefixes};
+use super::ruleset::{REFUSE, widest};
 use super::writer::Writer;
 use super::{Plan, known};
 

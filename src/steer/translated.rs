@@ -1,7 +1,7 @@
 //! Connections whose destination the router's firewall changed.
 
 use super::Plan;
-use super::ruleset::NO_HOST;
+use super::classify::NO_HOST;
 use super::writer::Writer;
 
 /// What a firewall sends elsewhere, after it was classified by the address that the client asked for: to the router itself or
