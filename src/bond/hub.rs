@@ -10,7 +10,7 @@ use super::flow::Packet;
 use super::frame::{self, Kind, MAX_INDEX, PathId};
 use super::handshake::{Asked, Identity, Initiator, Random, Responder, Verdict};
 use super::keys::{PublicKey, Secret};
-use super::peer::{Peer, Settings, destination};
+use super::peer::{Line, Peer, Settings, destination};
 use super::routes::{Routes, Sources};
 use super::sealing::Task;
 use super::sorted::Sorted;
@@ -143,20 +143,9 @@ impl Hub {
     }
 
     /// As [`Peer::set_path`].
-    #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
-    pub fn set_path(
-        &mut self,
-        peer: usize,
-        id: PathId,
-        via: Option<Via>,
-        weight: u16,
-        cap: u64,
-        most: u16,
-        now: Time,
-        out: &mut dyn Output,
-    ) {
+    pub fn set_path(&mut self, peer: usize, id: PathId, line: Option<Line>, now: Time, out: &mut dyn Output) {
         let Some(place) = self.places.get_mut(peer) else { return };
-        place.peer.set_path(id, via, weight, cap, most, now, out);
+        place.peer.set_path(id, line, now, out);
         self.touched(peer, now);
     }
 

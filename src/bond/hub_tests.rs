@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::super::Slot;
 use super::super::address::Address;
+use super::super::control::Terms;
 use super::*;
 use crate::bond::simulation::settings;
 use crate::time::Span;
@@ -56,6 +57,11 @@ fn udp(address: &str) -> Via {
     Via { socket: 0, to: Address::udp(address.parse().unwrap()) }
 }
 
+/// A path's link to there.
+fn line(address: &str) -> Line {
+    Line { via: udp(address), terms: Terms::USUAL, most: 1_472 }
+}
+
 /// Where the server sees a client.
 fn outer(client: usize) -> Via {
     Via { socket: 0, to: Address::udp(SocketAddr::from(([198, 51, 100, client as u8], 4_000))) }
@@ -103,7 +109,7 @@ impl Net {
 
     fn call(&mut self, client: usize) {
         let hub = &mut self.clients[client];
-        hub.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, self.now, &mut self.out);
+        hub.set_path(0, PathId::default(), Some(line(HERE)), self.now, &mut self.out);
         self.tick(client);
     }
 
@@ -257,7 +263,7 @@ fn of_whom_we_call_another_version_is_told() {
     let told = [(0, Event::Version(2))];
     assert_eq!(hears(&mut client, &udp(HERE), 1), [], "nobody was called");
     let mut silent = Out::default();
-    client.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, net.now, &mut silent);
+    client.set_path(0, PathId::default(), Some(line(HERE)), net.now, &mut silent);
     client.tick(net.now, &mut silent);
     assert_eq!(hears(&mut client, &outer(3), 1), [], "a stranger");
     assert_eq!(hears(&mut client, &udp(HERE), 3), told, "once");
@@ -342,7 +348,7 @@ fn a_client_without_a_link_waits_for_one() {
         let next = hub.deadline().expect("it has a peer");
         assert!(next >= now + Span::from_millis(100), "{next:?} at {now:?}");
     }
-    hub.set_path(0, PathId::default(), Some(udp(HERE)), 1, 0, 1_472, now, &mut out);
+    hub.set_path(0, PathId::default(), Some(line(HERE)), now, &mut out);
     hub.tick(now, &mut out);
     assert_eq!(out.datagrams.len(), 1, "it calls at once");
 }

@@ -143,6 +143,16 @@ pub struct Peer {
     parities: [Vec<u8>; 2],
 }
 
+/// A link, as a client's path has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    pub via: Via,
+    /// The server is told, and sends by them as well.
+    pub terms: Terms,
+    /// The largest UDP payload that the link itself takes.
+    pub most: u16,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     via: Via,
@@ -211,21 +221,9 @@ impl Peer {
         }
     }
 
-    /// Sets where a client's path goes; `None`: its link is down. `weight` is the link's, `cap` bytes a second (0: any), `most` the
-    /// largest UDP payload that the link itself takes. The server is told of weight and cap, and sends by them as well.
-    #[expect(clippy::too_many_arguments, reason = "each is another fact about a link")]
-    pub fn set_path(
-        &mut self,
-        id: PathId,
-        via: Option<Via>,
-        weight: u16,
-        cap: u64,
-        most: u16,
-        now: Time,
-        out: &mut dyn Output,
-    ) {
-        let Some(via) = via else { return self.close_path(id, now, out) };
-        let terms = Terms { weight: weight.max(1), cap };
+    /// Sets where a client's path goes; `None`: its link is down.
+    pub fn set_path(&mut self, id: PathId, line: Option<Line>, now: Time, out: &mut dyn Output) {
+        let Some(Line { via, terms, most }) = line else { return self.close_path(id, now, out) };
         self.has_terms |= terms != Terms::USUAL;
         if self.paths.iter().flatten().next().is_none() {
             // Nobody could be heard before.

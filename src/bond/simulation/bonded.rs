@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use super::world::Plan;
 use super::{CLIENT, Counts, End, NEVER, Out, SERVER_ADDRESS, Side};
 use crate::bond::address::Address;
+use crate::bond::control::Terms;
 use crate::bond::flow::Packet;
 use crate::bond::frame::PathId;
 use crate::bond::handshake::Identity;
 use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::Secret;
-use crate::bond::peer::Settings;
+use crate::bond::peer::{Line, Settings};
 use crate::bond::schedule::Scheduler;
 use crate::bond::{Event, Output, Slot, Via};
 use crate::time::{Span, Time};
@@ -131,11 +132,11 @@ impl End for Bonded {
                 let Some(id) = PathId::new(path) else { continue };
                 let via = Via { socket: u16::from(path), to: Address::udp(SERVER_ADDRESS) };
                 let (weight, cap) = (self.choice.weights[id.index()], self.choice.caps[id.index()]);
-                self.hub.set_path(0, id, Some(via), weight, cap, MOST, now, out);
+                self.hub.set_path(0, id, Some(Line { via, terms: Terms { weight, cap }, most: MOST }), now, out);
             }
         }
         if let Some((path, _)) = self.gone.take_if(|(_, at)| *at <= now) {
-            self.hub.set_path(0, PathId::new(path).unwrap(), None, 1, 0, MOST, now, out);
+            self.hub.set_path(0, PathId::new(path).unwrap(), None, now, out);
         }
         self.hub.tick(now, out);
     }

@@ -8,11 +8,13 @@ use std::net::SocketAddr;
 use super::{Dice, Out, SERVER_ADDRESS, settings};
 use crate::bond::Via;
 use crate::bond::address::Address;
+use crate::bond::control::Terms;
 use crate::bond::flow::Packet;
 use crate::bond::frame::{self, Kind, PathId};
 use crate::bond::handshake::{Identity, Initiator};
 use crate::bond::hub::{Hub, Member};
 use crate::bond::keys::Secret;
+use crate::bond::peer::Line;
 use crate::time::{Span, Time};
 
 const CLIENTS: usize = 200;
@@ -143,8 +145,9 @@ impl Many {
         for client in 0..CLIENTS {
             for link in 0..LINKS {
                 let via = Via { socket: link as u16, to: Address::udp(SERVER_ADDRESS) };
+                let line = Line { via, terms: Terms::USUAL, most: 1_472 };
                 let id = PathId::new(link as u8).unwrap();
-                many.clients[client].set_path(0, id, Some(via), 1, 0, 1_472, now, &mut many.out);
+                many.clients[client].set_path(0, id, Some(line), now, &mut many.out);
                 many.settle(End::Client(client));
             }
         }

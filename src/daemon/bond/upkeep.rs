@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::bond::Via;
 use crate::bond::address::Address;
+use crate::bond::control::Terms;
 use crate::bond::frame::{MAX_PATHS, PathId};
+use crate::bond::peer::Line;
 use crate::config::{Role, Transport};
 use crate::linux::ether;
 use crate::logging;
@@ -191,10 +193,12 @@ impl Section {
             }
             _ => ether::LENGTH as u16,
         };
-        let (weight, cap, mtu) = way.map_or((1, 0, 0), |way| (way.weight, way.cap, way.mtu));
-        let most = mtu.saturating_sub(front);
+        let line = way.zip(via).map(|(way, via)| {
+            let terms = Terms { weight: way.weight, cap: way.cap };
+            Line { via, terms, most: way.mtu.saturating_sub(front) }
+        });
         if let Some(hub) = self.hub.as_mut().filter(|_| self.wanted.config.role == Role::Client) {
-            hub.set_path(0, id, via, weight, cap, most, now, &mut self.out);
+            hub.set_path(0, id, line, now, &mut self.out);
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use cheaproute::bond::control::Terms;
 use cheaproute::bond::flow::Packet;
 use cheaproute::bond::frame::PathId;
 use cheaproute::bond::hub::{Hub, Member};
+use cheaproute::bond::peer::Line;
 use cheaproute::bond::{Event, Via};
 use cheaproute::config::Prefix;
 use cheaproute::time::{Span, Time};
@@ -39,7 +41,8 @@ fuzz_target!(|input: &[u8]| {
     for (side, path) in [(CLIENT, 0), (CLIENT, 1), (SECOND, 0), (SECOND, 1)] {
         let End { hub, out, .. } = &mut ends[side];
         let id = PathId::new(path).expect("a path");
-        hub.set_path(0, id, Some(via(SERVER, path, false)), 1, 0, MOST, now, out);
+        let line = Line { via: via(SERVER, path, false), terms: Terms::USUAL, most: MOST };
+        hub.set_path(0, id, Some(line), now, out);
     }
     let (mut packets, mut instance) = (0u32, 2);
     // Half of the scripts begin with an undisturbed handshake.
