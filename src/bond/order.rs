@@ -15,10 +15,12 @@ use crate::time::{Span, Time, earliest};
 mod holes;
 mod queue;
 mod stuck;
+mod window;
 
 use holes::Holes;
 use queue::{Key, Queue};
 use stuck::Stuck;
+use window::Window;
 
 /// Bounds of the wait for a gap. Below, a timer's own delay would give gaps up; above, TCP has a timeout of its own.
 pub const SHORTEST_WAIT: Span = Span::from_millis(2);
@@ -93,14 +95,6 @@ struct Bucket {
     begun: bool,
 }
 
-/// An unordered flow. Without a map nothing has come yet.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    highest: u32,
-    /// Bit `s % BEHIND`: whether sequence s came.
-    map: Option<Box<[u32; BEHIND as usize / 32]>>,
-}
-
 /// How far `a` is ahead of `b`, of 24 bits; negative: behind.
 fn ahead(a: u32, b: u32) -> i32 {
     (a.wrapping_sub(b) << 8) as i32 >> 8
@@ -153,7 +147,7 @@ impl Order {
 
     /// Bytes of memory.
     pub fn held(&self) -> usize {
-        let maps = self.unordered.iter().filter(|window| window.map.is_some()).count() * BEHIND as usize / 8;
+        let maps: usize = self.unordered.iter().map(Window::held).sum();
         let tables = size_of_val(&*self.ordered) + size_of_val(&*self.unordered);
         let again: usize = self.again.iter().map(|(_, _, item)| item.capacity()).sum();
         self.queue.held() + self.holes.held() + maps + tables + again
@@ -406,45 +400,6 @@ impl Order {
         self.queue.reuse(slot, item);
         true
     }
-}
-
-impl Window {
-    /// Notes a sequence: whether it came after a later one, `None` if it came before or is too old.
-    fn note(&mut self, sequence: u32) -> Option<bool> {
-        let distance = match self.map {
-            Some(_) => ahead(sequence, self.highest),
-            None => BEHIND as i32,
-        };
-        let map = self.map.get_or_insert_with(|| Box::new([0; BEHIND as usize / 32]));
-        if distance <= -(BEHIND as i32) {
-            return None;
-        }
-        if distance >= BEHIND as i32 {
-            map.fill(0);
-        } else {
-            // Word by word: a peer's packets may all leap as far as can be.
-            let (mut at, end) = (self.highest + 1, self.highest + 1 + distance.max(0) as u32);
-            while at < end {
-                let count = (32 - at % 32).min(end - at);
-                *map.get_mut(place(at).0)? &= !((u32::MAX >> (32 - count)) << (at % 32));
-                at += count;
-            }
-        }
-        let (word, bit) = place(sequence);
-        let word = map.get_mut(word)?;
-        if *word & bit != 0 {
-            return None;
-        }
-        *word |= bit;
-        if distance > 0 {
-            self.highest = sequence;
-        }
-        Some(distance < 0)
-    }
-}
-
-fn place(sequence: u32) -> (usize, u32) {
-    ((sequence % BEHIND / 32) as usize, 1 << (sequence % 32))
 }
 
 #[cfg(test)]
