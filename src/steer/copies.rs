@@ -45,9 +45,9 @@ pub(super) fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp,
     out.rule(format_args!("{clear} accept"));
 }
 
-/// Protocols of which no copy is ever sent.
+/// Protocols of which no copy is ever sent. ICMP by its numbers: for the names nft may need /etc/protocols.
 pub(super) const fn not_raced(ipv4: bool) -> &'static str {
-    if ipv4 { "meta l4proto != { tcp, udp, icmp }" } else { "meta l4proto != { tcp, udp, ipv6-icmp }" }
+    if ipv4 { "meta l4proto != { tcp, udp, 1 }" } else { "meta l4proto != { tcp, udp, 58 }" }
 }
 
 /// A chain for each queue: the first for answers, then one for each policy that races.

@@ -69,7 +69,8 @@ fn number(protocol: Protocol, ipv4: bool) -> String {
         Protocol::Tcp => "tcp".into(),
         Protocol::Udp => "udp".into(),
         Protocol::Icmp if ipv4 => "icmp".into(),
-        Protocol::Icmp => "ipv6-icmp".into(),
+        // By its number: for the name nft needs /etc/protocols.
+        Protocol::Icmp => "58".into(),
         Protocol::Number(number) => number.to_string(),
     }
 }

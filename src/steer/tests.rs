@@ -87,7 +87,7 @@ fn rules_become_matches_of_each_family_they_can_match() {
         ]
     );
     assert_eq!(texts("films"), ["meta nfproto ipv4 ip saddr { 192.168.1.0/24 } ip daddr @films4"]);
-    assert_eq!(texts("six"), ["meta nfproto ipv6 meta l4proto { ipv6-icmp }"]);
+    assert_eq!(texts("six"), ["meta nfproto ipv6 meta l4proto { 58 }"]);
 }
 
 #[test]
@@ -356,9 +356,9 @@ fn the_routers_own_programs_get_the_link_that_they_ask_for() {
     // Steered as a whole, what goes to a link that the main table does not lead to was told to.
     config.main.local_traffic = true;
     let tunnels = [
-        "meta l4proto != { tcp, udp, icmp } ip saddr 203.0.113.1 goto link_1",
-        "meta l4proto != { tcp, udp, ipv6-icmp } ip6 saddr 2001:db8:1:1::1 goto link_1",
-        "meta l4proto != { tcp, udp, icmp } ip saddr 203.0.113.2 goto link_2",
+        "meta l4proto != { tcp, udp, 1 } ip saddr 203.0.113.1 goto link_1",
+        "meta l4proto != { tcp, udp, 58 } ip6 saddr 2001:db8:1:1::1 goto link_1",
+        "meta l4proto != { tcp, udp, 1 } ip saddr 203.0.113.2 goto link_2",
     ];
     let mut wanted: Vec<&str> = tunnels.into_iter().zip(by_address).flat_map(|(a, b)| [a, b]).collect();
     wanted.extend(["meta nfproto ipv4 oifname \"wan2\" goto link_2", "goto rules"]);
