@@ -6,10 +6,6 @@ fn config(text: &str) -> Config {
     config::read(text).unwrap_or_else(|faults| panic!("{faults:?}")).0
 }
 
-fn device(index: u32, name: &str) -> Device {
-    Device { index, name: name.into(), mtu: 1500, running: true, neighbours: true, tunnel: false, received: 0, sent: 0 }
-}
-
 fn route(to: &str, gateway: Option<&str>, device: u32, metric: u32) -> Route {
     let (address, length) = to.split_once('/').unwrap();
     let gateway = gateway.map(|gateway| gateway.parse().unwrap());
@@ -19,7 +15,12 @@ fn route(to: &str, gateway: Option<&str>, device: u32, metric: u32) -> Route {
 fn snapshot() -> Snapshot {
     let address = |device, text: &str, global| Address { device, address: text.parse().unwrap(), global };
     Snapshot {
-        devices: vec![device(1, "lo"), device(2, "eth1"), device(3, "pppoe-wan"), device(4, "eth9")],
+        devices: vec![
+            Device::example(1, "lo"),
+            Device::example(2, "eth1"),
+            Device::example(3, "pppoe-wan"),
+            Device::example(4, "eth9"),
+        ],
         addresses: vec![
             address(2, "192.0.2.10", true),
             address(2, "fe80::1", false),

@@ -186,16 +186,7 @@ fn what_has_a_links_address_alone_is_routed_by_it() {
 fn rules_of_others_are_told_apart() {
     let rule = |preference, mark, mask, table| Rule { preference, source: None, mark, mask, table, suppress: None };
     let mut kernel = Fake::default();
-    kernel.snapshot.devices.push(Device {
-        index: 9,
-        name: "usb0".into(),
-        mtu: 1500,
-        running: true,
-        neighbours: true,
-        tunnel: false,
-        received: 0,
-        sent: 0,
-    });
+    kernel.snapshot.devices.push(Device::example(9, "usb0"));
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
     // The kernel's own, ours, and what leads nowhere; and who comes before us need not be asked for.
     for (rule, by) in [
@@ -304,17 +295,7 @@ fn peers_have_a_table_and_a_server_forwards() {
     ] {
         kernel.set(name, value).unwrap();
     }
-    let (index, running) = (1, true);
-    kernel.snapshot.devices = vec![Device {
-        index,
-        name: "wan1".into(),
-        mtu: 1500,
-        running,
-        neighbours: true,
-        tunnel: false,
-        received: 0,
-        sent: 0,
-    }];
+    kernel.snapshot.devices = vec![Device::example(1, "wan1")];
     let before = kernel.settings.clone();
     let (config, links) = (config(), links());
     let prefixes: Vec<Prefix> = ["10.9.0.0/24", "fd09::/64"].iter().map(|prefix| prefix.parse().unwrap()).collect();

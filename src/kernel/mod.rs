@@ -144,6 +144,15 @@ pub struct Device {
     pub sent: u64,
 }
 
+#[cfg(test)]
+impl Device {
+    /// One on Ethernet that runs, for tests.
+    pub(crate) fn example(index: u32, name: &str) -> Self {
+        let name = name.into();
+        Device { index, name, mtu: 1500, running: true, neighbours: true, tunnel: false, received: 0, sent: 0 }
+    }
+}
+
 /// An address of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Address {

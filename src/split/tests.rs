@@ -109,16 +109,7 @@ fn what_cannot_be() {
 
 /// Two devices, 10.0.1.2 and 10.0.2.2, each with its network; the default route through the first.
 fn snapshot() -> Snapshot {
-    let device = |index: u32| Device {
-        index,
-        name: format!("eth{index}"),
-        mtu: 1500,
-        running: true,
-        neighbours: true,
-        tunnel: false,
-        received: 0,
-        sent: 0,
-    };
+    let device = |index: u32| Device::example(index, &format!("eth{index}"));
     let address = |device: u32| Address { device, address: [10, 0, device as u8, 2].into(), global: true };
     let route = |to: [u8; 4], length, gateway: Option<[u8; 4]>, device| Route {
         destination: (to.into(), length),

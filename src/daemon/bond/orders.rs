@@ -147,16 +147,7 @@ mod tests {
             config peer 'far'\n option private_key_file '/k'\n option public_key '{key}'\n list address '10.0.0.1/24'\n {peer}"
         );
         let (config, _) = config::read(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let device = |index: u32| Device {
-            index,
-            name: format!("eth{index}"),
-            mtu: 1500,
-            running: true,
-            neighbours: true,
-            tunnel: false,
-            received: 0,
-            sent: 0,
-        };
+        let device = |index: u32| Device::example(index, &format!("eth{index}"));
         let now = Snapshot { devices: (1..=3).map(device).collect(), addresses: Vec::new(), routes: Vec::new() };
         let attached = attach(&config, &number(&config, &[]), &now, &Netifd::Unknown);
         let ways = ways(&config.peers[0], &attached, &now, Marks::new(Marks::DEFAULT_MASK).unwrap());
