@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench fuzz setup clean packages release install uninstall
+.PHONY: help demo demo-bond test test-luci test-vm cross lint pure check bench fuzz worlds setup clean packages release install uninstall
 
 help:
 	@echo 'make demo      races over two WANs in a lab on this machine, live (root, under a minute)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-vm   routers in emulators run them; part of make test (root, 8 minutes)'
 	@echo 'make bench     what it costs, as ratios to the kernel alone (root, over half an hour)'
 	@echo 'make fuzz      whatever takes bytes from outside, each for a minute, or SECONDS=600 (a C++ compiler)'
+	@echo 'make worlds    races, bonds and probes in random worlds, other ones each time, for a minute, or SECONDS=600'
 	@echo 'make packages  .ipk and .apk packages for OpenWrt, into target/cross/packages/'
 	@echo 'make install   a systemd service on this machine (PREFIX, DESTDIR); make uninstall takes it away'
 	@echo 'make clean     removes what was built'
@@ -43,12 +44,16 @@ FUZZ = $(or $(CARGO_TARGET_DIR),target)/fuzz
 fuzz:
 	@CARGO=$(CARGO) tests/fuzz/run.sh $(SECONDS)
 
+worlds:
+	@CARGO=$(CARGO) tests/worlds.sh $(SECONDS)
+
 # The cores must build without a line that talks to the kernel.
 pure:
 	$(CARGO) clippy --lib --no-default-features --quiet -- --deny warnings
 
+# The same random worlds each time: what it says hangs on the program alone. `make worlds` looks for others.
 check:
-	$(CARGO) test --workspace
+	PROPTEST_RNG_SEED=1 $(CARGO) test --workspace
 
 # Part of `check`. With CHEAPROUTE_LUCI=DIR, a checkout of LuCI, it is LuCI's own scripts that run the pages.
 test-luci: setup

@@ -38,6 +38,13 @@ pub(super) struct Lane {
     pub handicap: Span,
 }
 
+impl Lane {
+    /// Whether packets of this family leave by it.
+    pub fn has(&self, ipv4: bool) -> bool {
+        self.up && if ipv4 { self.ipv4 } else { self.ipv6 }
+    }
+}
+
 impl<S: BuildHasher> Racer<S> {
     /// `capacity`: the most races in flight, up to [`super::MAX_RACES`].
     pub fn new(capacity: usize, hasher: S) -> Self {
@@ -160,7 +167,7 @@ impl<S: BuildHasher> Racer<S> {
     pub(super) fn eligible(&self, links: LinkSet, ipv4: bool, length: u16) -> LinkSet {
         let fit = |link: &LinkId| {
             let lane = self.lane(*link);
-            lane.up && length <= lane.mtu && if ipv4 { lane.ipv4 } else { lane.ipv6 }
+            lane.has(ipv4) && length <= lane.mtu
         };
         let able: LinkSet = links.iter().filter(fit).collect();
         let free: LinkSet = able.iter().filter(|link| !self.lane(*link).metered).collect();

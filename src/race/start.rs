@@ -113,7 +113,11 @@ impl<S: BuildHasher> Racer<S> {
         actions: &mut Actions,
     ) -> Option<Verdict> {
         let rules = self.policies.get(policy).copied();
-        let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, opening));
+        // A second datagram is not the first one again: who answered it alone would win with half of what was said. It takes a
+        // link that carries both.
+        let first = self.races.get(id)?.opening.unpack().length;
+        let both = Opening { length: opening.length.max(first), ..*opening };
+        let links = rules.map_or(LinkSet::EMPTY, |rules| self.field(&rules, &both));
         let lanes = self.lanes;
         let race = self.races.get(id)?;
         // A SYN with another initial sequence number is another connection (RFC 9293 3.4.1).
@@ -144,7 +148,6 @@ impl<S: BuildHasher> Racer<S> {
                 race.tries = race.tries.saturating_add(1);
                 race.sent_at = now;
                 let waiting = race.waiting.take_if(|waiting| matches!(**waiting, Waiting::FollowUp { .. }));
-                // A second datagram is not the first one again: who answered it alone would win with half of what was said.
                 if let Some(Waiting::FollowUp { packet, .. }) = waiting.map(|waiting| *waiting)
                     && !tcp
                     && !rest.is_empty()
@@ -156,10 +159,12 @@ impl<S: BuildHasher> Racer<S> {
                 self.send(links, port, None, actions);
                 Some(Verdict::Drop)
             }
-            State::Won(link) if !lanes[link.index()].up => None,
+            State::Won(link) if !lanes[link.index()].has(opening.client.is_ipv4()) => None,
             // It crossed the answer on its way; the client has its connection.
             State::Won(_) | State::Deciding(_) if tcp => Some(Verdict::Drop),
-            // A datagram that was queued before its flow was established: follow the winner.
+            // A datagram that was queued before its flow was established: follow the winner. Of one that is too long for it the
+            // kernel tells the client as soon as the flow is there.
+            State::Won(link) if opening.length > lanes[link.index()].mtu => Some(Verdict::Drop),
             State::Won(link) => {
                 let links = LinkSet::only(*link);
                 self.send(links, port, None, actions);

@@ -111,6 +111,24 @@ fn rule_6_a_second_datagram_follows_the_first() {
 }
 
 #[test]
+fn rule_6_a_second_datagram_takes_links_that_carry_both() {
+    let small = Link { mtu: 1280, ..link(1) };
+    play(
+        &[small.clone(), link(2), link(3)],
+        "0 udp length=1400 | copy 2 3, drop #1
+         5 udp            | copy 2 3, drop #2",
+    );
+    // What the winner does not carry.
+    play(
+        &[small, link(2)],
+        "0 udp             | copy 1 2, drop #1
+         20 1 data         | establish 1, decide #2
+         21 udp length=1281 | drop #3
+         22 udp length=1280 | copy 1, drop #4",
+    );
+}
+
+#[test]
 fn another_sequence_number_is_another_connection() {
     // The first one's copies may have left half a connection behind, which would not understand the second one's SYN.
     play(

@@ -107,6 +107,17 @@ fn rule_8_another_datagram_takes_the_first_along() {
     );
 }
 
+#[test]
+fn rule_8_the_first_follows_only_where_it_fits() {
+    let mut stage = Stage::new(&[Link { mtu: 1280, ..link(1) }, link(2), link(3)], 16, MINUTE);
+    stage.play(
+        "0 udp             | copy 1 2 3, drop #1
+         20 2 data         | establish 2, decide #2
+         9000 udp length=1400 | copy 2, drop #3
+         9001 udp          | copy 3 kept, copy 2 3, drop #4",
+    );
+}
+
 /// What it won for being fast it would have lost for its handicap.
 #[test]
 fn rule_8_minds_handicaps() {
