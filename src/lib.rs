@@ -37,6 +37,7 @@
 pub mod bond;
 pub mod config;
 pub mod control;
+pub mod family;
 pub mod import;
 pub mod kernel;
 pub mod link;

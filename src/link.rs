@@ -3,6 +3,7 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::family::Family;
 use crate::time::Span;
 
 /// The most links that one daemon handles: what four bits of the packet mark can name beside "none".
@@ -122,7 +123,7 @@ pub struct Link {
     pub handicap: Span,
     /// IPv6 prefixes delegated over it, as address and length: clients with such an address leave by it.
     pub delegated: Vec<(Ipv6Addr, u8)>,
-    /// Whether the main routing table's default route leads over it: that of IPv4, and that of IPv6.
+    /// Whether the main routing table's default route leads over it: that of each [`Family`].
     pub main: [bool; 2],
     pub up: bool,
 }
@@ -138,20 +139,24 @@ pub struct Side<A> {
 
 impl Link {
     /// Whether connections of a family may take it now.
-    pub const fn usable(&self, ipv4: bool) -> bool {
-        self.up && if ipv4 { self.ipv4.is_some() } else { self.ipv6.is_some() }
+    pub const fn usable(&self, family: Family) -> bool {
+        self.up
+            && match family {
+                Family::Ipv4 => self.ipv4.is_some(),
+                Family::Ipv6 => self.ipv6.is_some(),
+            }
     }
 
     /// Whether the main routing table's default route of a family leads over it.
-    pub const fn is_main(&self, ipv4: bool) -> bool {
-        self.main[!ipv4 as usize]
+    pub const fn is_main(&self, family: Family) -> bool {
+        self.main[family.index()]
     }
 
-    /// The link's own address in the family of `like`.
-    pub fn address(&self, like: IpAddr) -> Option<IpAddr> {
-        match like {
-            IpAddr::V4(_) => self.ipv4.map(|side| side.address.into()),
-            IpAddr::V6(_) => self.ipv6.map(|side| side.address.into()),
+    /// The link's own address in a family.
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::Ipv4 => self.ipv4.map(|side| side.address.into()),
+            Family::Ipv6 => self.ipv6.map(|side| side.address.into()),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use cheaproute::bond::address::Address;
 use cheaproute::bond::offload::Offload;
+use cheaproute::family::Family;
 use cheaproute::kernel::{Control, Route, Rule};
 use cheaproute::linux::address;
 use cheaproute::linux::batch::{Arena, Batch};
@@ -319,22 +320,22 @@ fn a_device_of_our_own_has_what_it_is_told() {
         metric: 0,
     };
     for to in ["0.0.0.0/0", "192.0.2.0/24", "::/0", "2001:db8::/32"] {
-        let ipv6 = to.contains(':');
-        let family = if ipv6 { "-6" } else { "-4" };
+        let of = if to.contains(':') { Family::Ipv6 } else { Family::Ipv4 };
+        let family = of.version();
         system.add_route(4100, &route(to)).expect("a route");
-        assert!(host.sh(&format!("ip {family} route show table 4100")).contains("dev bond0 proto 206"));
-        system.remove_routes(ipv6, &|table| table != 4100).expect("no route");
-        assert_eq!(host.sh(&format!("ip {family} route show table 4100 2>/dev/null || true")), "");
+        assert!(host.sh(&format!("ip -{family} route show table 4100")).contains("dev bond0 proto 206"));
+        system.remove_routes(of, &|table| table != 4100).expect("no route");
+        assert_eq!(host.sh(&format!("ip -{family} route show table 4100 2>/dev/null || true")), "");
     }
-    for ipv6 in [false, true] {
+    for family in Family::BOTH {
         let rule = Rule { preference: 4090, source: None, mark: 0, mask: 0, table: 254, suppress: Some(0) };
-        system.add_rule(ipv6, &rule).expect("a rule");
-        assert!(system.rules(ipv6).unwrap().contains(&(rule, 206)));
-        let shown = host.sh(if ipv6 { "ip -6 rule" } else { "ip rule" });
+        system.add_rule(family, &rule).expect("a rule");
+        assert!(system.rules(family).unwrap().contains(&(rule, 206)));
+        let shown = host.sh(&format!("ip -{} rule", family.version()));
         assert!(shown.contains("4090:\tfrom all lookup main suppress_prefixlength 0"), "{shown}");
         assert_eq!(rule.to_string(), "pref 4090 lookup 254 suppress_prefixlength 0");
-        system.remove_rule(ipv6, &rule).expect("no rule");
-        assert!(!system.rules(ipv6).unwrap().contains(&(rule, 206)));
+        system.remove_rule(family, &rule).expect("no rule");
+        assert!(!system.rules(family).unwrap().contains(&(rule, 206)));
     }
     assert!(host.run(|| address::set_up("none", 1400, &[])).is_err());
 }

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{OwnAddress, Role, Scheduler};
+use crate::family::Family;
 use crate::time::Time;
 
 /// A section `peer` of the configuration.
@@ -112,8 +113,8 @@ impl PeerStatus {
     }
 
     /// The device's own address in a family.
-    pub fn address(&self, ipv4: bool) -> Option<IpAddr> {
-        self.addresses.iter().map(|own| own.address).find(|address| address.is_ipv4() == ipv4)
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        self.addresses.iter().map(|own| own.address).find(|address| Family::of(*address) == family)
     }
 }
 

@@ -8,6 +8,7 @@ use super::mask::Mask;
 use super::print;
 use crate::config::{self, uci};
 use crate::control::{Code, Exit, Form, client};
+use crate::family::Family;
 use crate::kernel::Route;
 use crate::link::{LinkId, MAX_LINKS};
 use crate::linux::route::Routing;
@@ -180,8 +181,8 @@ fn routes() -> String {
     let main = u32::from(libc::RT_TABLE_MAIN);
     let mut out = String::new();
     let mut count = 0;
-    for ipv6 in [false, true] {
-        let Ok(mut routes) = routing.routes(ipv6) else { continue };
+    for family in Family::BOTH {
+        let Ok(mut routes) = routing.routes(family) else { continue };
         routes.retain(|(table, _)| *table == main || ours.contains(table));
         for (table, route) in routes {
             count += 1;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::Protocol;
 use crate::control::{Code, Exit};
+use crate::family::Family;
 
 /// As on the command line.
 #[derive(PartialEq, Eq, Debug, Default)]
@@ -36,8 +37,8 @@ pub fn words(asked: &Asked) -> Result<Vec<String>, Exit> {
         Err(_) => {
             let found: Vec<IpAddr> = resolve(host)?.into_iter().filter(fits).collect();
             // One of each family: the others are the same server, mostly.
-            let of = |ipv4: bool| found.iter().copied().find(|to| to.is_ipv4() == ipv4);
-            [of(true), of(false)].into_iter().flatten().collect()
+            let of = |family| found.iter().copied().find(|to| Family::of(*to) == family);
+            Family::BOTH.into_iter().filter_map(of).collect()
         }
     };
     if to.is_empty() {

@@ -9,7 +9,7 @@ use super::section::Known;
 use super::uci::{self, Place, Section, SyntaxError};
 use super::values::{Protocol, Target};
 use super::{
-    Attach, ClientConfig, Config, Family, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PeerConfig, PolicyConfig,
+    Attach, ClientConfig, Config, LastResort, LinkConfig, Main, Mode, OnDown, OnUp, PeerConfig, PolicyConfig,
     RuleConfig, SplitConfig, peer,
 };
 use crate::link::Marks;
@@ -312,7 +312,7 @@ fn rule(known: &Known) -> RuleConfig {
     let proto: Vec<Option<Protocol>> = known.list("proto");
     RuleConfig {
         name: known.name.clone(),
-        family: known.one("family").unwrap_or(Family::Any),
+        family: known.one("family").flatten(),
         proto: proto.into_iter().collect::<Option<_>>().unwrap_or_default(),
         src_ip: known.list("src_ip"),
         dest_ip: known.list("dest_ip"),

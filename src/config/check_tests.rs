@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use crate::config::options::Kind;
 use crate::config::*;
+use crate::family::Family;
 
 const LINKS: &str = "config link wan\nconfig link wanb\n";
 
@@ -82,7 +83,7 @@ fn defaults_are_those_of_the_table() {
 
     let rule = RuleConfig {
         name: "@rule[0]".into(),
-        family: Family::Any,
+        family: None,
         proto: vec![],
         src_ip: vec![],
         dest_ip: vec![],
@@ -131,7 +132,7 @@ fn every_option_arrives() {
     assert_eq!((p.remember.as_secs(), p.tie.as_millis(), p.last_resort), (600, 5, LastResort::Blackhole));
     assert_eq!(p.link, ["b", "a"]);
     let r = &config.rules[0];
-    assert_eq!((r.family, r.proto.as_slice()), (Family::Ipv4, [Protocol::Tcp, Protocol::Udp].as_slice()));
+    assert_eq!((r.family, r.proto.as_slice()), (Some(Family::Ipv4), [Protocol::Tcp, Protocol::Udp].as_slice()));
     assert_eq!((r.src_ip.len(), r.dest_ip.len(), r.src_port.len(), r.dest_port.len()), (1, 1, 1, 2));
     assert_eq!((r.src_device.as_deref(), r.policy.as_str()), (Some("br-lan"), "p"));
     assert_eq!(r.nftset.as_ref().map(NftSet::to_string).as_deref(), Some("x"));

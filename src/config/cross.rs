@@ -6,9 +6,10 @@ use super::peer_check::{Peers, needs_links};
 use super::section::Known;
 use super::values::{Prefix, Protocol, span_text};
 use super::{
-    Attach, ClientConfig, Family, LastResort, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role,
-    RuleConfig, SplitConfig,
+    Attach, ClientConfig, LastResort, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role, RuleConfig,
+    SplitConfig,
 };
+use crate::family::Family;
 use crate::link::MAX_LINKS;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
@@ -261,7 +262,7 @@ impl Checks<'_, '_> {
         let mut used = self.rules.iter().filter(|rule| rule.enabled);
         let matches_all = |rule: &Read<RuleConfig>| {
             let narrow = ["src_ip", "dest_ip", "src_port", "dest_port", "src_device", "nftset"];
-            let any = rule.config.family == Family::Any && rule.config.proto.is_empty();
+            let any = rule.config.family.is_none() && rule.config.proto.is_empty();
             any && rule.known.is_sound("proto") && !narrow.iter().any(|option| rule.known.is_given(option))
         };
         if let Some(rule) = used.by_ref().find(|rule| matches_all(rule))
@@ -369,18 +370,15 @@ fn apart(earlier: &Read<LinkConfig>, link: &Read<LinkConfig>, faults: &mut Vec<F
 fn families(known: &Known, rule: &RuleConfig, faults: &mut Vec<Fault>) {
     let mut fits = true;
     for (option, prefixes) in [("src_ip", &rule.src_ip), ("dest_ip", &rule.dest_ip)] {
-        let odd = prefixes.iter().find(|prefix| match rule.family {
-            Family::Any => false,
-            Family::Ipv4 => !prefix.is_ipv4(),
-            Family::Ipv6 => prefix.is_ipv4(),
-        });
+        let odd = prefixes.iter().find(|prefix| rule.family.is_some_and(|family| prefix.family() != family));
         if let Some(prefix) = odd {
             fits = false;
             known.fault_of(faults, option, format_args!("{prefix} is not of the rule's 'family'"));
         }
     }
-    let has = |prefixes: &[Prefix], ipv4| prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.is_ipv4() == ipv4);
-    let common = [true, false].iter().any(|ipv4| has(&rule.src_ip, *ipv4) && has(&rule.dest_ip, *ipv4));
+    let has =
+        |prefixes: &[Prefix], family| prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.family() == family);
+    let common = Family::BOTH.iter().any(|family| has(&rule.src_ip, *family) && has(&rule.dest_ip, *family));
     if fits && !common && known.is_sound("src_ip") && known.is_sound("dest_ip") {
         known.fault_of(
             faults,

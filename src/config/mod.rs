@@ -18,6 +18,7 @@ mod values;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::family::Family;
 use crate::link::Marks;
 use crate::split::Split;
 use crate::time::Span;
@@ -181,7 +182,8 @@ pub enum LastResort {
 pub struct RuleConfig {
     /// The section's; `@rule[2]`, as the `uci` command says it, for an anonymous one.
     pub name: String,
-    pub family: Family,
+    /// `None`: either.
+    pub family: Option<Family>,
     pub proto: Vec<Protocol>,
     pub src_ip: Vec<Prefix>,
     pub dest_ip: Vec<Prefix>,
@@ -199,11 +201,4 @@ pub struct SplitConfig {
     /// As of a rule.
     pub name: String,
     pub split: Split,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Family {
-    Any,
-    Ipv4,
-    Ipv6,
 }

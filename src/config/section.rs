@@ -10,8 +10,9 @@ use super::options::{Kind, Shape, Spec, Value, Without};
 use super::peer::{Endpoint, Key, Mac, Medium, OwnAddress};
 use super::uci::{Entry, Section};
 use super::values::{NftSet, PortRange, Prefix, Protocol, Target, is_name};
-use super::{Family, LastResort, MAX_RULES, Mode, OnDown, OnUp};
+use super::{LastResort, MAX_RULES, Mode, OnDown, OnUp};
 use super::{Role, Scheduler};
+use crate::family::Family;
 use crate::link::Marks;
 use crate::split::{Ratio, Side};
 use crate::text::{commas, is_host_name};
@@ -334,7 +335,14 @@ from_word! {
     OnDown { "reset" => Reset, "flush" => Flush, "keep" => Keep }
     Side { "sender" => Sender, "receiver" => Receiver }
     OnUp { "keep" => Keep, "return" => Return }
-    Family { "any" => Any, "ipv4" => Ipv4, "ipv6" => Ipv6 }
+}
+
+/// `any` is none.
+impl FromValue for Option<Family> {
+    fn from_value(value: &Value) -> Option<Self> {
+        let place = place(value, &["any", Family::Ipv4.name(), Family::Ipv6.name()])?;
+        Some(place.checked_sub(1).map(|index| Family::BOTH[index]))
+    }
 }
 
 impl FromValue for log::LevelFilter {

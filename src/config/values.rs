@@ -4,6 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::family::Family;
 use crate::time::Span;
 
 /// Text that is no value of the kind asked for. The option table knows what would be one.
@@ -43,12 +44,12 @@ impl Prefix {
         self.length
     }
 
-    pub const fn is_ipv4(self) -> bool {
-        self.address.is_ipv4()
+    pub const fn family(self) -> Family {
+        Family::of(self.address)
     }
 
     pub fn contains(self, address: IpAddr) -> bool {
-        self.is_ipv4() == address.is_ipv4() && Prefix::new(address, self.length) == Some(self)
+        self.family() == Family::of(address) && Prefix::new(address, self.length) == Some(self)
     }
 
     /// Whether some address is in both.

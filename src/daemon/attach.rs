@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig, is_name};
+use crate::family::Family;
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Side};
 use crate::steer::Tunnel;
@@ -57,13 +58,14 @@ pub fn attach(config: &Config, ids: &[LinkId], now: &Snapshot, netifd: &Netifd) 
     let mut links: Vec<Attached> =
         ids.iter().zip(&config.links).map(|(id, link)| attach_one(*id, link, now, netifd)).collect();
     join(&mut links);
-    for (at, ipv4) in [true, false].into_iter().enumerate() {
-        let default = |route: &&Route| route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4;
+    for family in Family::BOTH {
+        let default = |route: &&Route| route.is_default(family);
         let defaults = || now.routes.iter().filter(default);
         let best = defaults().map(|route| route.metric).min();
         for Attached { link, .. } in &mut links {
             // Of two that are equal nobody knows which the kernel takes.
-            link.main[at] = defaults().any(|route| Some(route.metric) == best && route.device == link.ifindex);
+            link.main[family.index()] =
+                defaults().any(|route| Some(route.metric) == best && route.device == link.ifindex);
         }
     }
     links
@@ -185,8 +187,8 @@ pub fn direct(now: &Snapshot, splits: &[SplitConfig], tunnels: &[Tunnel]) -> Vec
     }
     // A server's clients are next door; through a peer that is a way, its routes lead.
     for tunnel in tunnels.iter().filter(|tunnel| tunnel.way.is_none()) {
-        for ipv4 in [true, false] {
-            direct.extend(tunnel.routes(ipv4).into_iter().filter(|prefix| prefix.length() > 0));
+        for family in Family::BOTH {
+            direct.extend(tunnel.routes(family).into_iter().filter(|prefix| prefix.length() > 0));
         }
     }
     direct.sort_unstable_by_key(|prefix| (prefix.address(), prefix.length()));
@@ -236,22 +238,24 @@ fn by_device(
 ) -> Option<Lack> {
     link.device = name.to_owned();
     let Some(device) = adopt(link, now) else { return Some(Lack::Address(format!("there is no device {name}"))) };
-    let address = |ipv4: bool| {
+    let address = |family| {
         let of_device = now.addresses.iter().filter(|address| address.device == device.index && address.global);
-        let of_family = of_device.map(|address| address.address).filter(|address| address.is_ipv4() == ipv4);
+        let of_family = of_device.map(|address| address.address).filter(|address| Family::of(*address) == family);
         // The kernel's order says nothing, and a unique local address (fc00::/7) leads nowhere on the Internet.
         of_family.min_by_key(|address| matches!(address, IpAddr::V6(six) if six.is_unique_local()))
     };
-    let route = |ipv4| default_route(now, device, ipv4);
-    if let Some(IpAddr::V4(address)) = address(true) {
-        let gateway = gateway.map(|gateway| Some(gateway.into())).or_else(|| route(true).map(|route| route.gateway));
+    let route = |family| default_route(now, device, family);
+    if let Some(IpAddr::V4(address)) = address(Family::Ipv4) {
+        let gateway =
+            gateway.map(|gateway| Some(gateway.into())).or_else(|| route(Family::Ipv4).map(|route| route.gateway));
         link.ipv4 = gateway.map(|gateway| Side { address, gateway: gateway.and_then(four) });
     }
-    if let Some(IpAddr::V6(address)) = address(false) {
-        let gateway = gateway6.map(|gateway| Some(gateway.into())).or_else(|| route(false).map(|route| route.gateway));
+    if let Some(IpAddr::V6(address)) = address(Family::Ipv6) {
+        let gateway =
+            gateway6.map(|gateway| Some(gateway.into())).or_else(|| route(Family::Ipv6).map(|route| route.gateway));
         link.ipv6 = gateway.map(|gateway| Side { address, gateway: gateway.and_then(six) });
     }
-    let missing = match (address(true).or(address(false)), link.ipv4.is_some() || link.ipv6.is_some()) {
+    let missing = match (address(Family::Ipv4).or(address(Family::Ipv6)), link.ipv4.is_some() || link.ipv6.is_some()) {
         (None, _) => format!("{name} has no address"),
         (_, false) => format!("no default route through {name}: set option gateway"),
         _ => return (!device.running).then_some(Lack::Carrier),
@@ -269,14 +273,14 @@ fn by_interface(link: &mut Link, now: &Snapshot, name: &str, interface: Option<I
         return Some(Lack::Address(format!("there is no device {}", link.device)));
     };
     // Among neighbours an address is of no use without a way out, which the kernel may have heard of by itself.
-    let way = |hop, ipv4| match (hop, default_route(now, device, ipv4)) {
+    let way = |hop, family| match (hop, default_route(now, device, family)) {
         (Hop::Via(gateway), _) => Some(Some(gateway)),
         (Hop::Unknown, Some(route)) => Some(route.gateway),
         (Hop::Unknown, None) if device.neighbours => None,
         (Hop::Direct | Hop::Unknown, _) => Some(None),
     };
     let own = interface.ipv6.iter().min_by_key(|address| address.is_unique_local());
-    let (gateway, gateway6) = (way(interface.gateway, true), way(interface.gateway6, false));
+    let (gateway, gateway6) = (way(interface.gateway, Family::Ipv4), way(interface.gateway6, Family::Ipv6));
     let side =
         |gateway: Option<IpAddr>, address: &Ipv4Addr| Side { address: *address, gateway: gateway.and_then(four) };
     link.ipv4 = gateway.and_then(|gateway| interface.ipv4.first().map(|address| side(gateway, address)));
@@ -311,10 +315,8 @@ fn six(address: IpAddr) -> Option<Ipv6Addr> {
 }
 
 /// The default route through a device that the system prefers.
-fn default_route<'a>(now: &'a Snapshot, device: &Device, ipv4: bool) -> Option<&'a Route> {
-    let default = |route: &&Route| {
-        route.device == device.index && route.destination.1 == 0 && route.destination.0.is_ipv4() == ipv4
-    };
+fn default_route<'a>(now: &'a Snapshot, device: &Device, family: Family) -> Option<&'a Route> {
+    let default = |route: &&Route| route.device == device.index && route.is_default(family);
     now.routes.iter().filter(default).min_by_key(|route| route.metric)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::{LastResort, Mode, PolicyConfig};
 use crate::control::Value;
+use crate::family::Family;
 use crate::link::{Link, LinkId};
 use crate::race::Remembered;
 use crate::steer::{Plan, best};
@@ -32,7 +33,7 @@ impl Daemon {
         };
         let policies = self.config.policies.iter().map(|policy| {
             let mut reserve: Vec<Value> = Vec::new();
-            for (links, _) in [true, false].map(|ipv4| best(&plan, policy, ipv4)) {
+            for (links, _) in Family::BOTH.map(|family| best(&plan, policy, family)) {
                 let metered = |link: &&&Link| link.metered && links.first().is_some_and(|first| !first.metered);
                 for link in links.iter().filter(metered) {
                     let named = Value::Map(vec![("link", link.name.as_str().into())]);
@@ -44,8 +45,8 @@ impl Daemon {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),
                 ("mode", mode(policy.mode).into()),
-                ("ipv4", self.shares(&plan, policy, true)),
-                ("ipv6", self.shares(&plan, policy, false)),
+                ("ipv4", self.shares(&plan, policy, Family::Ipv4)),
+                ("ipv6", self.shares(&plan, policy, Family::Ipv6)),
                 ("last_resort", last_resort(policy.last_resort).into()),
                 // Up, and of no use while another is.
                 ("reserve", reserve.into()),
@@ -56,8 +57,8 @@ impl Daemon {
 
     /// The links that share new connections, the best first, and their shares: by weight, or, where they race, by the
     /// races won so far, as nobody knows who wins the next one.
-    fn shares(&self, plan: &Plan, policy: &PolicyConfig, ipv4: bool) -> Value {
-        let (links, sharing) = best(plan, policy, ipv4);
+    fn shares(&self, plan: &Plan, policy: &PolicyConfig, family: Family) -> Value {
+        let (links, sharing) = best(plan, policy, family);
         // As the ruleset has it: metered links race only when there is no other.
         let racing = match (policy.mode, links.first()) {
             (Mode::Race, Some(first)) => links.iter().filter(|link| link.metered == first.metered).count(),

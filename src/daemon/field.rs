@@ -4,6 +4,7 @@ use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::family::Family;
 use crate::kernel::{Data, Judge, Queued};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks, Stage};
 use crate::logging;
@@ -80,7 +81,7 @@ impl<D: Data> Field<D> {
 
     fn reset_over(&mut self, links: LinkSet, port: u16, opening: &Opening) {
         for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
-            let Some(source) = link.address(opening.server.ip()) else { continue };
+            let Some(source) = link.address(Family::of(opening.server.ip())) else { continue };
             packet::reset(opening, source, port, &mut self.buffer);
             let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
         }
@@ -99,7 +100,9 @@ impl<D: Data> Field<D> {
             let link = self.links.iter().flatten().find(|link| link.ifindex == packet.in_device);
             let answer = packet::answer(packet.bytes);
             match (link, answer) {
-                (Some(link), Some(answer)) if link.address(answer.local.ip()) == Some(answer.local.ip()) => {
+                (Some(link), Some(answer))
+                    if link.address(Family::of(answer.local.ip())) == Some(answer.local.ip()) =>
+                {
                     let id = link.id;
                     self.racer.answer(now, id, &answer, held, &mut actions);
                 }
@@ -133,7 +136,7 @@ impl<D: Data> Field<D> {
                         self.reset_over(links, port, &opening);
                     }
                     for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
-                        let Some(source) = link.address(opening.server.ip()) else { continue };
+                        let Some(source) = link.address(Family::of(opening.server.ip())) else { continue };
                         if packet::copy_of(bytes, source, port, link.mtu, &mut self.buffer) {
                             // A link that cannot send simply loses; its health is the probes' business.
                             let _ = self.data.send(link.id, &self.buffer, opening.server.ip());
@@ -147,7 +150,9 @@ impl<D: Data> Field<D> {
                     }
                 }
                 Action::Establish { race, link, opening, port } => {
-                    let address = self.links[link.index()].as_ref().and_then(|link| link.address(opening.server.ip()));
+                    let address = self.links[link.index()]
+                        .as_ref()
+                        .and_then(|link| link.address(Family::of(opening.server.ip())));
                     let mut next = Actions::new();
                     match address {
                         Some(address) => {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::install::Installation;
 use crate::config::OnDown;
+use crate::family::Family;
 use crate::kernel::{Control, Flow};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks};
 use crate::logging;
@@ -23,7 +24,7 @@ pub struct Flows {
     names: Vec<(LinkId, String)>,
     homes: [Home; MAX_LINKS],
     /// IPv4, then IPv6: a link may lose one, and keep the other.
-    families: [Family; 2],
+    sides: [Side; 2],
     /// Still to be done.
     left: LinkSet,
     rose: bool,
@@ -34,7 +35,7 @@ pub struct Flows {
 
 /// What links are to connections of one address family.
 #[derive(Default)]
-struct Family {
+struct Side {
     up: LinkSet,
     /// Were up, and no longer are.
     lost: LinkSet,
@@ -50,12 +51,15 @@ struct Home {
 }
 
 impl Home {
-    const fn has(self, ipv4: bool) -> bool {
-        if ipv4 { self.ipv4.is_some() } else { self.ipv6.is_some() }
+    const fn has(self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.ipv4.is_some(),
+            Family::Ipv6 => self.ipv6.is_some(),
+        }
     }
 }
 
-impl Family {
+impl Side {
     /// Whether a link is up that was not.
     fn note(&mut self, up: LinkSet, known: LinkSet, left: LinkSet) -> bool {
         let (fell, rose) = (self.up.minus(up), up.minus(self.up));
@@ -71,7 +75,7 @@ impl Flows {
     /// Links that connections of IPv4, and those of IPv6, could take while we ran, and no longer can. Of others nobody knows what
     /// they were before.
     pub fn lost(&self) -> [LinkSet; 2] {
-        self.families.each_ref().map(|family| family.lost)
+        self.sides.each_ref().map(|side| side.lost)
     }
 
     /// Notes what the links are now.
@@ -80,21 +84,21 @@ impl Flows {
             // Its number may already be another one's.
             if !links.iter().any(|link| link.id == *id && link.name == *name) {
                 self.left.insert(*id);
-                self.families.iter_mut().for_each(|family| family.up.remove(*id));
+                self.sides.iter_mut().for_each(|side| side.up.remove(*id));
                 self.homes[id.index()] = Home::default();
             }
         }
         self.names = links.iter().map(|link| (link.id, link.name.clone())).collect();
         let known: LinkSet = links.iter().map(|link| link.id).collect();
-        for (family, ipv4) in self.families.iter_mut().zip([true, false]) {
+        for (side, family) in self.sides.iter_mut().zip(Family::BOTH) {
             // Where the router itself never had an address, its clients may have some: they leave by the link while that is up.
-            let is_up = |link: &&Link| link.usable(ipv4) || link.up && !self.homes[link.id.index()].has(ipv4);
+            let is_up = |link: &&Link| link.usable(family) || link.up && !self.homes[link.id.index()].has(family);
             let up = links.iter().filter(is_up).map(|link| link.id).collect();
-            self.rose |= family.note(up, known, self.left);
+            self.rose |= side.note(up, known, self.left);
         }
         for link in links {
             let home = &mut self.homes[link.id.index()];
-            self.rose |= [true, false].iter().any(|ipv4| link.usable(*ipv4) && !home.has(*ipv4));
+            self.rose |= Family::BOTH.iter().any(|family| link.usable(*family) && !home.has(*family));
             // A link without an address may get the old one back, as after a redial.
             let old = [
                 link.ipv4
@@ -130,16 +134,16 @@ impl Flows {
         });
         let mut rose = false;
         for link in plan.links {
-            for (at, ipv4) in [true, false].into_iter().enumerate() {
+            for family in Family::BOTH {
                 // While it has nowhere to go, a connection waits.
-                if self.families[at].fell.contains(link.id) && steer::can_move(plan, link, ipv4) {
+                if self.sides[family.index()].fell.contains(link.id) && steer::can_move(plan, link, family) {
                     logging::debug!("link {}: its connections move", link.name);
-                    if is_done(&link.name, self.move_off(installation, plan, link, ipv4)) {
-                        self.families[at].fell.remove(link.id);
+                    if is_done(&link.name, self.move_off(installation, plan, link, family)) {
+                        self.sides[family.index()].fell.remove(link.id);
                     }
                 }
-                if self.rose && steer::returns(plan, link, ipv4) {
-                    rose |= !is_done(&link.name, give_back(installation, marks, link, ipv4));
+                if self.rose && steer::returns(plan, link, family) {
+                    rose |= !is_done(&link.name, give_back(installation, marks, link, family));
                 }
             }
         }
@@ -153,7 +157,7 @@ impl Flows {
         installation: &mut Installation<K>,
         plan: &Plan,
         link: &Link,
-        ipv4: bool,
+        family: Family,
     ) -> io::Result<()> {
         let marks = plan.config.main.mark_mask;
         let (mark, mask) = (marks.link(link.id), marks.link_mask());
@@ -167,7 +171,7 @@ impl Flows {
         };
         let forgotten = |flow: &Flow| is_past_rules(flow) && !from_outside(flow);
         if on_down == Some(OnDown::Reset) {
-            installation.renew(link, ipv4)?;
+            installation.renew(link, family)?;
         }
         let meant = |flow: &Flow| {
             let goes = match on_down {
@@ -175,18 +179,23 @@ impl Flows {
                 Some(OnDown::Reset) => !flow.replied || forgotten(flow),
                 _ => !flow.replied,
             };
-            goes && flow.source.is_ipv4() == ipv4
+            goes && Family::of(flow.source) == family
         };
         installation.kernel.forget(mark, mask, Some(&meant))
     }
 }
 
 /// Connections that a better link wants back: TCP's are reset by the rules, as far as they come by there.
-fn give_back<K: Control>(installation: &mut Installation<K>, marks: Marks, link: &Link, ipv4: bool) -> io::Result<()> {
+fn give_back<K: Control>(
+    installation: &mut Installation<K>,
+    marks: Marks,
+    link: &Link,
+    family: Family,
+) -> io::Result<()> {
     logging::debug!("link {}: connections go back to a better one", link.name);
-    installation.renew(link, ipv4)?;
+    installation.renew(link, family)?;
     let (mark, mask) = (marks.link(link.id) | marks.displaced(), marks.link_mask() | marks.displaced());
-    let meant = |flow: &Flow| flow.source.is_ipv4() == ipv4 && (is_past_rules(flow) || !flow.replied);
+    let meant = |flow: &Flow| Family::of(flow.source) == family && (is_past_rules(flow) || !flow.replied);
     installation.kernel.forget(mark, mask, Some(&meant))
 }
 

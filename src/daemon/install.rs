@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::settings::Settings;
+use crate::family::Family;
 use crate::kernel::{Control, Device, Failure, PROTOCOL, Route, Rule, Snapshot};
 use crate::link::{Link, MAX_LINKS, Marks};
 use crate::linux::{lacks, passes};
@@ -18,7 +19,7 @@ pub struct Installation<K> {
     queueing: Queueing,
     ipsec: bool,
     /// The families that the kernel has: IPv4, and mostly IPv6.
-    families: Vec<bool>,
+    families: Vec<Family>,
     loaded: Option<Ruleset>,
     /// The splits' tables as they stand.
     tables: Vec<Table>,
@@ -33,13 +34,13 @@ impl<K: Control> Installation<K> {
     /// Looks the kernel over and changes nothing. The error says what stands in the way, and what to do.
     pub fn survey(mut kernel: K, marks: Marks) -> Result<Self, Failure> {
         let mut families = Vec::new();
-        for ipv6 in [false, true] {
-            match kernel.rules(ipv6) {
+        for family in Family::BOTH {
+            match kernel.rules(family) {
                 Ok(rules) => {
-                    families.push(ipv6);
+                    families.push(family);
                     rules.iter().try_for_each(|(rule, by)| tolerate(rule, *by, marks))?;
                 }
-                Err(error) if ipv6 && lacks(&error) => logging::info!("this kernel has no IPv6"),
+                Err(error) if family == Family::Ipv6 && lacks(&error) => logging::info!("this kernel has no IPv6"),
                 Err(error) => return Err(format!("cannot read the ip rules: {error}")),
             }
         }
@@ -52,8 +53,8 @@ impl<K: Control> Installation<K> {
     /// What a daemon that was killed left, as far as [`remove`](Self::remove) has to know it. Asks the kernel for nothing that it
     /// may lack, and minds nobody else's rules.
     pub fn left(mut kernel: K) -> Self {
-        let has = |ipv6: &bool| !kernel.rules(*ipv6).is_err_and(|error| lacks(&error));
-        let families = [false, true].into_iter().filter(has).collect();
+        let has = |family: &Family| !kernel.rules(*family).is_err_and(|error| lacks(&error));
+        let families = Family::BOTH.into_iter().filter(has).collect();
         let settings = Settings::of(&mut kernel);
         let (marks, queueing, ipsec) = (Marks::default(), Queueing::Nft, false);
         let (loaded, tables, routes) = (None, Vec::new(), Vec::new());
@@ -115,8 +116,8 @@ impl<K: Control> Installation<K> {
         self.loaded = None;
         self.tables.clear();
         self.routes.clear();
-        for ipv6 in self.families.clone() {
-            let removed = self.remove_rules(ipv6, &[]).and_then(|()| self.kernel.remove_routes(ipv6, &|_| false));
+        for family in self.families.clone() {
+            let removed = self.remove_rules(family, &[]).and_then(|()| self.kernel.remove_routes(family, &|_| false));
             if let Err(error) = removed {
                 failed("ip rules and routes", error.to_string());
             }
@@ -128,8 +129,8 @@ impl<K: Control> Installation<K> {
     /// What somebody else's ip rules lead away; nothing, where nobody has any. Says so if one fights with ours, which came later.
     pub fn foreign(&mut self, now: &Snapshot) -> io::Result<Option<Foreign>> {
         let mut foreign = Foreign::default();
-        for ipv6 in self.families.clone() {
-            for (rule, by) in self.kernel.rules(ipv6)? {
+        for family in self.families.clone() {
+            for (rule, by) in self.kernel.rules(family)? {
                 if !self.told
                     && let Err(why) = tolerate(&rule, by, self.marks)
                 {
@@ -138,8 +139,8 @@ impl<K: Control> Installation<K> {
                 }
                 match rule.mask {
                     _ if by == PROTOCOL || KERNELS.contains(&rule.table) => {}
-                    0 => foreign.others[usize::from(ipv6)] |= rule.preference > tunnel::TABLE,
-                    mask => foreign.marks.push((!ipv6, rule.mark, mask)),
+                    0 => foreign.others[family.index()] |= rule.preference > tunnel::TABLE,
+                    mask => foreign.marks.push((family, rule.mark, mask)),
                 }
             }
         }
@@ -177,11 +178,11 @@ impl<K: Control> Installation<K> {
     fn route(&mut self, plan: &Plan) -> io::Result<()> {
         let (rules, wanted) = (self.rules(plan), split_tables(plan));
         let renewed = self.tables != wanted;
-        let peers: Vec<Route> = [true, false].into_iter().flat_map(|ipv4| tunnel::routes(plan, ipv4)).collect();
-        for ipv6 in self.families.clone() {
+        let peers: Vec<Route> = Family::BOTH.into_iter().flat_map(|family| tunnel::routes(plan, family)).collect();
+        for family in self.families.clone() {
             let mut tables = Vec::new();
             for link in plan.links {
-                if self.set_default(link, ipv6)? {
+                if self.set_default(link, family)? {
                     tables.push(table(link.id));
                 }
             }
@@ -191,22 +192,22 @@ impl<K: Control> Installation<K> {
             if !renewed {
                 tables.extend(wanted.iter().map(|table| table.number));
             }
-            self.kernel.remove_routes(ipv6, &|table| tables.contains(&table))?;
-            for table in wanted.iter().filter(|table| table.source.is_ipv6() == ipv6) {
+            self.kernel.remove_routes(family, &|table| tables.contains(&table))?;
+            for table in wanted.iter().filter(|table| Family::of(table.source) == family) {
                 for route in &table.routes {
                     // The device went down meanwhile: we shall hear of it.
                     let done = self.kernel.add_route(table.number, route);
                     let _ = done.inspect_err(|error| logging::debug!("split: no route for {}: {error}", table.source));
                 }
             }
-            for route in peers.iter().filter(|route| route.destination.0.is_ipv6() == ipv6) {
+            for route in peers.iter().filter(|route| Family::of(route.destination.0) == family) {
                 let done = self.kernel.add_route(tunnel::TABLE, route);
                 let _ = done.inspect_err(|error| logging::debug!("no route to {}: {error}", route.destination.0));
             }
-            let rules: Vec<Rule> = rules.iter().copied().chain(tunnel::rules(plan, !ipv6)).collect();
-            let of_family = |rule: &&Rule| rule.source.is_none_or(|source| source.is_ipv6() == ipv6);
-            rules.iter().filter(of_family).try_for_each(|rule| self.kernel.add_rule(ipv6, rule))?;
-            self.remove_rules(ipv6, &rules)?;
+            let rules: Vec<Rule> = rules.iter().copied().chain(tunnel::rules(plan, family)).collect();
+            let of_family = |rule: &&Rule| rule.source.is_none_or(|source| Family::of(source) == family);
+            rules.iter().filter(of_family).try_for_each(|rule| self.kernel.add_rule(family, rule))?;
+            self.remove_rules(family, &rules)?;
         }
         self.tables = wanted.to_vec();
         self.routes = peers;
@@ -214,24 +215,23 @@ impl<K: Control> Installation<K> {
     }
 
     /// Has the kernel route a link's connections of a family anew, those in a flowtable too: they come by the rules again.
-    pub fn renew(&mut self, link: &Link, ipv4: bool) -> io::Result<()> {
+    pub fn renew(&mut self, link: &Link, family: Family) -> io::Result<()> {
         let number = table(link.id);
-        if self.families.contains(&!ipv4) {
-            self.kernel.remove_routes(!ipv4, &|table| table != number)?;
-            self.set_default(link, !ipv4)?;
+        if self.families.contains(&family) {
+            self.kernel.remove_routes(family, &|table| table != number)?;
+            self.set_default(link, family)?;
         }
         Ok(())
     }
 
     /// Gives a link's table its default route; whether it has one. The error: it is to be tried again, and what stands is to stay.
-    fn set_default(&mut self, link: &Link, ipv6: bool) -> io::Result<bool> {
-        let side = if ipv6 {
-            link.ipv6.map(|side| side.gateway.map(Into::into))
-        } else {
-            link.ipv4.map(|side| side.gateway.map(Into::into))
+    fn set_default(&mut self, link: &Link, family: Family) -> io::Result<bool> {
+        let side = match family {
+            Family::Ipv4 => link.ipv4.map(|side| side.gateway.map(Into::into)),
+            Family::Ipv6 => link.ipv6.map(|side| side.gateway.map(Into::into)),
         };
         let Some(gateway) = side.filter(|_| link.ifindex != 0) else { return Ok(false) };
-        match self.kernel.set_default(table(link.id), link.ifindex, gateway, ipv6) {
+        match self.kernel.set_default(table(link.id), link.ifindex, gateway, family) {
             Err(error) if passes(&error) => return Err(error),
             // The device went down meanwhile: we shall hear of it.
             Err(error) => logging::debug!("link {}: no route yet: {error}", link.name),
@@ -240,10 +240,10 @@ impl<K: Control> Installation<K> {
         Ok(false)
     }
 
-    fn remove_rules(&mut self, ipv6: bool, but: &[Rule]) -> io::Result<()> {
-        for (rule, by) in self.kernel.rules(ipv6)? {
+    fn remove_rules(&mut self, family: Family, but: &[Rule]) -> io::Result<()> {
+        for (rule, by) in self.kernel.rules(family)? {
             if by == PROTOCOL && !but.contains(&rule) {
-                self.kernel.remove_rule(ipv6, &rule)?;
+                self.kernel.remove_rule(family, &rule)?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ fn what_is_put_up_is_taken_down() {
     kernel.set("net/ipv4/conf/wan1/rp_filter", "1").unwrap();
     kernel.set("net/ipv4/conf/wan2/rp_filter", "0").unwrap();
     let foreign = Rule { preference: 100, source: None, mark: 0, mask: 0, table: 77, suppress: None };
-    kernel.rules.push((false, foreign, 3));
+    kernel.rules.push((Family::Ipv4, foreign, 3));
     let before = kernel.clone();
     let (config, links) = (config(), links());
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
@@ -121,7 +121,7 @@ fn a_kernel_without_ipv6_is_no_error_and_one_without_memory_is() {
     for (number, starts) in [(libc::EAFNOSUPPORT, true), (libc::ENOMEM, false)] {
         let survey = Installation::survey(Fake { no_rules6: Some(number), ..Fake::default() }, MARKS());
         assert_eq!(survey.is_ok(), starts);
-        assert!(survey.is_err() || survey.is_ok_and(|one| one.families == [false]));
+        assert!(survey.is_err() || survey.is_ok_and(|one| one.families == [Family::Ipv4]));
     }
 }
 
@@ -129,8 +129,8 @@ fn a_kernel_without_ipv6_is_no_error_and_one_without_memory_is() {
 fn the_remains_of_a_crash_are_taken_over() {
     let mut kernel = Fake::default();
     let stale = Rule { preference: 4009, source: None, mark: 9 << 24, mask: 0x0F00_0000, table: 4009, suppress: None };
-    kernel.add_rule(false, &stale).unwrap();
-    kernel.set_default(4009, 9, None, false).unwrap();
+    kernel.add_rule(Family::Ipv4, &stale).unwrap();
+    kernel.set_default(4009, 9, None, Family::Ipv4).unwrap();
     let (config, links) = (config(), links());
     let mut installation = Installation::survey(kernel, MARKS()).unwrap();
     installation.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
@@ -151,10 +151,10 @@ fn the_remains_of_a_crash_are_taken_away_without_a_daemon() {
     killed.apply(&plan(&config, &links, Queueing::Nft)).unwrap();
     // What stands in a daemon's way is no reason to leave anything.
     let mut kernel = Fake { refuses: Some("hook".into()), ..killed.kernel };
-    kernel.rules.push((false, mwan3, 0));
+    kernel.rules.push((Family::Ipv4, mwan3, 0));
     let mut left = Installation::left(kernel);
     assert!(left.remove());
-    assert_eq!((left.kernel.rules.as_slice(), left.kernel.routes.len()), (&[(false, mwan3, 0)][..], 0));
+    assert_eq!((left.kernel.rules.as_slice(), left.kernel.routes.len()), (&[(Family::Ipv4, mwan3, 0)][..], 0));
     assert!(left.kernel.loaded.last().unwrap().ends_with("delete table inet cheaproute\n"));
     assert_eq!((left.kernel.settings, left.kernel.note), (before.settings, String::new()));
     let deaf = Fake { refuses: Some("table".into()), ..Fake::default() };
@@ -195,17 +195,17 @@ fn rules_of_others_are_told_apart() {
         (rule(5000, 0, 0, 0), 0),
         (rule(220, 0, 0, 220), 0),
     ] {
-        installation.kernel.rules.push((false, rule, by));
+        installation.kernel.rules.push((Family::Ipv4, rule, by));
     }
     let now = installation.kernel.snapshot().unwrap();
     assert_eq!(installation.foreign(&now).unwrap(), None);
-    installation.kernel.rules.push((true, rule(5270, 0, 0, 52), 0));
-    installation.kernel.rules.push((false, rule(100, 0x10000, 0xff0000, 7), 0));
+    installation.kernel.rules.push((Family::Ipv6, rule(5270, 0, 0, 52), 0));
+    installation.kernel.rules.push((Family::Ipv4, rule(100, 0x10000, 0xff0000, 7), 0));
     let mut now = now;
     let (destination, gateway) = (([0, 0, 0, 0].into(), 0), None);
     now.routes.push(Route { destination, gateway, device: 9, metric: 0 });
     let defaults = vec!["usb0".to_owned()];
-    let wanted = Foreign { marks: vec![(true, 0x10000, 0xff0000)], others: [false, true], defaults };
+    let wanted = Foreign { marks: vec![(Family::Ipv4, 0x10000, 0xff0000)], others: [false, true], defaults };
     assert_eq!(installation.foreign(&now).unwrap(), Some(wanted));
 }
 
@@ -259,14 +259,14 @@ fn what_stands_in_the_way_is_named_and_nothing_is_changed() {
         (Rule { table: 3, ..rule(2003, 0x30000, 0xF0000) }, "mwan3 is running"),
         (rule(2, 0x0100_0000, u32::MAX), "mark_mask"),
     ] {
-        let kernel = Fake { rules: vec![(false, rule, 0)], ..Fake::default() };
+        let kernel = Fake { rules: vec![(Family::Ipv4, rule, 0)], ..Fake::default() };
         let why = Installation::survey(kernel, MARKS()).err().unwrap();
         assert!(why.contains(word), "{why}");
     }
     // Somebody who numbers rules like tables is not mwan3 yet.
     let numbered = Rule { table: 100, ..rule(2100, 0x100, 0xFF00) };
     for harmless in [rule(30, 0x100, 0x3F00), rule(5, 0x80000, 0xFF0000), rule(9, 7, u32::MAX), numbered] {
-        let kernel = Fake { rules: vec![(true, harmless, 0)], ..Fake::default() };
+        let kernel = Fake { rules: vec![(Family::Ipv6, harmless, 0)], ..Fake::default() };
         assert!(Installation::survey(kernel, MARKS()).is_ok(), "{harmless:?}");
     }
 }
@@ -278,7 +278,7 @@ fn what_comes_into_the_way_later_is_said_once() {
     let rule = Rule { preference: 2001, source: None, mark: 0x100, mask: 0x3F00, table: 1, suppress: None };
     installation.foreign(&Snapshot::default()).unwrap();
     assert!(!installation.told);
-    installation.kernel.rules = vec![(true, rule, 0)];
+    installation.kernel.rules = vec![(Family::Ipv6, rule, 0)];
     installation.foreign(&Snapshot::default()).unwrap();
     assert!(installation.told);
 }
@@ -318,8 +318,8 @@ fn peers_have_a_table_and_a_server_forwards() {
         kernel.copied.iter().map(|(table, route)| (*table, route.device)).collect::<Vec<_>>(),
         [(4051, 8), (4051, 8)]
     );
-    for ipv6 in [false, true] {
-        let ours = kernel.rules.iter().filter(|(six, rule, _)| *six == ipv6 && rule.mask == 0 && rule.source.is_none());
+    for family in Family::BOTH {
+        let ours = kernel.rules.iter().filter(|(of, rule, _)| *of == family && rule.mask == 0 && rule.source.is_none());
         let ours: Vec<(u32, u32, Option<u32>)> =
             ours.map(|(_, rule, _)| (rule.preference, rule.table, rule.suppress)).collect();
         assert_eq!(ours, [(4050, 254, Some(0)), (4051, 4051, None)]);

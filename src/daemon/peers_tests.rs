@@ -2,6 +2,7 @@ use super::*;
 use crate::bond::status::PathStatus;
 use crate::config::read;
 use crate::daemon::attach::{number, number_peers};
+use crate::family::Family;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
@@ -47,7 +48,7 @@ fn peers_come_and_go_as_the_board_says() {
     assert!(peers.learn().is_empty(), "told once");
     let ways: Vec<Link> = peers.ways().collect();
     assert_eq!((ways.len(), &*ways[0].device, ways[0].ifindex, ways[0].up), (2, "bond0", 7, true));
-    assert!(ways[0].usable(true) && !ways[0].usable(false) && !ways[1].up);
+    assert!(ways[0].usable(Family::Ipv4) && !ways[0].usable(Family::Ipv6) && !ways[1].up);
     up(&peers, "vps", 0, State::Up);
     assert_eq!(peers.learn(), [turn(false)], "without its device it carries nothing");
     assert_eq!(peers.state_of(LinkId::new(1).unwrap()), None);

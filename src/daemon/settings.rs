@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{Control, Route};
+use crate::family::Family;
+use crate::kernel::Control;
 use crate::link::Link;
 use crate::logging;
 use crate::steer::Plan;
@@ -125,12 +126,11 @@ impl Settings {
 
     /// Says so where no device's own setting helps: the filter that holds for all drops what a link's table alone leads back to.
     fn see_filter(&mut self, kernel: &mut impl Control, plan: &Plan) {
-        let works = |link: &Link| link.usable(true) && !plan.is_peer(link.id);
-        let is_default = |route: &Route| route.destination.1 == 0 && route.destination.0.is_ipv4();
+        let works = |link: &Link| link.usable(Family::Ipv4) && !plan.is_peer(link.id);
         let lost = plan.links.iter().any(works)
-            && !plan.links.iter().any(|link| link.is_main(true))
+            && !plan.links.iter().any(|link| link.is_main(Family::Ipv4))
             && kernel.setting(FILTER).is_ok_and(|filter| filter != "0")
-            && kernel.snapshot().is_ok_and(|now| !now.routes.iter().any(is_default));
+            && kernel.snapshot().is_ok_and(|now| !now.routes.iter().any(|route| route.is_default(Family::Ipv4)));
         if lost && !self.told[1] {
             logging::warn!(
                 "{FILTER} is on, and the main table has no default route: the kernel drops all IPv4 answers; set it to 0"
@@ -165,15 +165,15 @@ impl Settings {
         }
         // Clients of a peer that are masqueraded are forwarded.
         let masquerades =
-            |ipv4| plan.tunnels.iter().flat_map(|tunnel| &tunnel.masquerade).any(|prefix| prefix.is_ipv4() == ipv4);
-        if masquerades(true) || plan.splits.is_some_and(|place| place.forwards) {
+            |family| plan.tunnels.iter().flat_map(|tunnel| &tunnel.masquerade).any(|prefix| prefix.family() == family);
+        if masquerades(Family::Ipv4) || plan.splits.is_some_and(|place| place.forwards) {
             wish("net/ipv4/ip_forward".into(), &["0"], "1", "only this host's connections are split or reach a peer");
         }
-        let forwards = masquerades(false) || plan.splits.is_some_and(|place| place.forwards6);
+        let forwards = masquerades(Family::Ipv6) || plan.splits.is_some_and(|place| place.forwards6);
         let is_ours = self.changed.iter().any(|known| known.name == IPV6_FORWARD);
         if forwards && (is_ours || kernel.setting(IPV6_FORWARD).is_ok_and(|own| own == "0")) {
             let mut advertised = plan.splits.map(|place| place.advertised.clone()).unwrap_or_default();
-            if masquerades(false) {
+            if masquerades(Family::Ipv6) {
                 let devices = kernel.snapshot().map(|snapshot| snapshot.devices).unwrap_or_default();
                 advertised.extend(devices.into_iter().map(|device| device.name));
             }

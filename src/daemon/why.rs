@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Prefix;
 use crate::control::{Code, Exit, Value};
+use crate::family::Family;
 use crate::kernel::{Control, Route, Snapshot};
 use crate::link::LinkId;
 use crate::linux::clock::now;
@@ -12,7 +13,7 @@ use crate::logging;
 use crate::packet::Protocol;
 use crate::race::record::{Outcome, Record};
 use crate::race::{Memory, Remembered};
-use crate::steer::why::{Facts, Question, TCP, UDP, Way, Why, has_ports, icmp, why};
+use crate::steer::why::{Facts, Question, TCP, UDP, Way, Why, has_ports, why};
 use crate::steer::{Foreign, Plan, TABLE, table};
 use crate::time::Time;
 
@@ -177,7 +178,7 @@ fn questions(words: &[&str]) -> Option<Vec<Question>> {
         return None;
     }
     let question = |to: IpAddr| {
-        let protocol = if protocol == "icmp" { icmp(to.is_ipv4()) } else { protocol.parse().ok()? };
+        let protocol = if protocol == "icmp" { Family::of(to).icmp() } else { protocol.parse().ok()? };
         let fits = from.is_none_or(|from| from.is_ipv4() == to.is_ipv4());
         let port = port.filter(|_| has_ports(protocol));
         let device = device.clone();
@@ -190,7 +191,7 @@ fn protocol_name(question: &Question) -> String {
     match question.protocol {
         TCP => "tcp".into(),
         UDP => "udp".into(),
-        number if number == icmp(question.to.is_ipv4()) => "icmp".into(),
+        number if number == Family::of(question.to).icmp() => "icmp".into(),
         number => number.to_string(),
     }
 }
@@ -200,7 +201,7 @@ fn raced(question: &Question) -> Option<(Protocol, u16)> {
     match question.protocol {
         TCP => Some((Protocol::Tcp, question.port?)),
         UDP => Some((Protocol::Udp, question.port?)),
-        number if number == icmp(question.to.is_ipv4()) => Some((Protocol::Echo, 0)),
+        number if number == Family::of(question.to).icmp() => Some((Protocol::Echo, 0)),
         _ => None,
     }
 }

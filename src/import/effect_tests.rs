@@ -2,13 +2,13 @@
 
 use super::tests::{imported, with_network};
 use super::*;
-use crate::config::{Config, Family, Mode, PolicyConfig, RuleConfig, read};
+use crate::config::{Config, Mode, PolicyConfig, RuleConfig, read};
+use crate::family::Family;
 use crate::time::Span;
 
 /// The rules that a connection of a family can meet, with their policies.
-fn met(config: &Config, ipv4: bool) -> Vec<(&RuleConfig, &PolicyConfig)> {
-    let other = if ipv4 { Family::Ipv6 } else { Family::Ipv4 };
-    let rules = config.rules.iter().filter(|rule| rule.family != other);
+fn met(config: &Config, family: Family) -> Vec<(&RuleConfig, &PolicyConfig)> {
+    let rules = config.rules.iter().filter(|rule| rule.family.is_none_or(|only| only == family));
     rules.map(|rule| (rule, config.policy(&rule.policy).unwrap())).collect()
 }
 
@@ -41,22 +41,22 @@ config rule all
 #[test]
 fn a_family_without_members_has_the_last_resort() {
     let (config, import) = imported(TUNNEL);
-    let [(guest, vpn), (all, both)] = met(&config, true)[..] else { panic!("{}", import.config) };
+    let [(guest, vpn), (all, both)] = met(&config, Family::Ipv4)[..] else { panic!("{}", import.config) };
     assert_eq!((guest.name.as_str(), &vpn.link[..]), ("guest", &["wg0".to_owned()][..]));
-    assert_eq!((all.name.as_str(), all.family, &both.link[..]), ("all", Family::Any, &["wan".to_owned()][..]));
-    let [(guest, vpn), _] = met(&config, false)[..] else { panic!("{}", import.config) };
+    assert_eq!((all.name.as_str(), all.family, &both.link[..]), ("all", None, &["wan".to_owned()][..]));
+    let [(guest, vpn), _] = met(&config, Family::Ipv6)[..] else { panic!("{}", import.config) };
     assert_eq!((guest.name.as_str(), vpn.mode), ("guest_ipv6", Mode::Unreachable));
     assert_eq!(guest.proto.len(), 1, "it matches what the other one matches");
     for (last_resort, mode) in [("blackhole", Mode::Blackhole), ("default", Mode::Failover)] {
         let list = "config policy vpn\n";
         let (config, _) = imported(&TUNNEL.replace(list, &format!("{list} option last_resort {last_resort}\n")));
-        let (_, vpn) = met(&config, false)[0];
+        let (_, vpn) = met(&config, Family::Ipv6)[0];
         assert_eq!((vpn.mode, vpn.link.len()), (mode, 0));
     }
     // The other way round, by a twin.
     let (config, _) = imported(&TUNNEL.replace("list use_member m4", ""));
-    assert_eq!(met(&config, true).last().unwrap().1.mode, Mode::Unreachable);
-    assert_eq!(met(&config, false).last().unwrap().1.link, ["wan"]);
+    assert_eq!(met(&config, Family::Ipv4).last().unwrap().1.mode, Mode::Unreachable);
+    assert_eq!(met(&config, Family::Ipv6).last().unwrap().1.link, ["wan"]);
 }
 
 #[test]

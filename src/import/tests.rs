@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Mode, read};
+use crate::family::Family;
 
 const SHIPPED: &str = include_str!("../../tests/data/mwan3.config");
 
@@ -124,7 +125,7 @@ fn groups_in_failover_need_metrics() {
 fn what_no_rule_matches_is_left_to_the_router() {
     let (config, _) = imported(&TWO.replace("use_policy spare", "use_policy spare\n option family ipv4"));
     let last = config.rules.last().unwrap();
-    assert_eq!((last.name.as_str(), last.family), ("others", crate::config::Family::Ipv6));
+    assert_eq!((last.name.as_str(), last.family), ("others", Some(Family::Ipv6)));
     let policy = config.policy(&last.policy).unwrap();
     assert_eq!((policy.link.len(), policy.last_resort), (0, crate::config::LastResort::Default));
     let (config, _) = imported(TWO);
@@ -171,7 +172,7 @@ fn every_field_of_a_rule() {
     );
     let first = first.unwrap();
     let shown = |all: &[crate::config::Prefix]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    assert_eq!(first.family, crate::config::Family::Ipv4);
+    assert_eq!(first.family, Some(Family::Ipv4));
     assert_eq!(shown(&first.src_ip), "192.168.1.0/24");
     assert_eq!(shown(&first.dest_ip), "198.51.100.7/32 203.0.113.0/24");
     let ports: Vec<String> = first.src_port.iter().chain(&first.dest_port).map(ToString::to_string).collect();
@@ -184,7 +185,7 @@ fn every_field_of_a_rule() {
     for (proto, number) in [("esp", "50"), ("GRE", "47"), ("icmp", "icmp"), ("6", "tcp"), ("99", "99")] {
         assert_eq!(rule(&format!(" option proto {proto}")).unwrap().proto[0].to_string(), number);
     }
-    assert_eq!(rule(" option dest_ip ::/0").unwrap().family, crate::config::Family::Ipv6);
+    assert_eq!(rule(" option dest_ip ::/0").unwrap().family, Some(Family::Ipv6));
     assert_eq!(rule(" option proto udp\n option dest_port 0:99").unwrap().dest_port[0].to_string(), "1-99");
     assert!(rule(" option dest_port 80").unwrap().dest_port.is_empty(), "as mwan3 does without proto");
 }

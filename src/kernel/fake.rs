@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Control, Data, Failure, Flow, Judge, PROTOCOL, Picked, Route, Rule, Snapshot};
+use crate::family::Family;
 use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -12,10 +13,10 @@ use crate::race::RaceId;
 #[derive(Clone, Default, Debug)]
 pub struct Fake {
     pub snapshot: Snapshot,
-    /// (IPv6, rule, who made it)
-    pub rules: Vec<(bool, Rule, u8)>,
-    /// (IPv6, table, device, gateway)
-    pub routes: Vec<(bool, u32, u32, Option<IpAddr>)>,
+    /// (family, rule, who made it)
+    pub rules: Vec<(Family, Rule, u8)>,
+    /// (family, table, device, gateway)
+    pub routes: Vec<(Family, u32, u32, Option<IpAddr>)>,
     /// Those that are no default routes of links: (table, route)
     pub copied: Vec<(u32, Route)>,
     pub settings: Vec<(String, String)>,
@@ -45,28 +46,28 @@ impl Control for Fake {
         Ok(self.snapshot.clone())
     }
 
-    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
-        refuse(self.no_rules6.filter(|_| ipv6))?;
-        let of_family = self.rules.iter().filter(|(six, ..)| *six == ipv6);
+    fn rules(&mut self, family: Family) -> io::Result<Vec<(Rule, u8)>> {
+        refuse(self.no_rules6.filter(|_| family == Family::Ipv6))?;
+        let of_family = self.rules.iter().filter(|(known, ..)| *known == family);
         Ok(of_family.map(|(_, rule, protocol)| (*rule, *protocol)).collect())
     }
 
-    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        if !self.rules.contains(&(ipv6, *rule, PROTOCOL)) {
-            self.rules.push((ipv6, *rule, PROTOCOL));
+    fn add_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        if !self.rules.contains(&(family, *rule, PROTOCOL)) {
+            self.rules.push((family, *rule, PROTOCOL));
         }
         Ok(())
     }
 
-    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        self.rules.retain(|known| *known != (ipv6, *rule, PROTOCOL));
+    fn remove_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        self.rules.retain(|known| *known != (family, *rule, PROTOCOL));
         Ok(())
     }
 
-    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, family: Family) -> io::Result<()> {
         refuse(self.no_default)?;
-        self.routes.retain(|(six, known, ..)| (*six, *known) != (ipv6, table));
-        self.routes.push((ipv6, table, device, gateway));
+        self.routes.retain(|(of, known, ..)| (*of, *known) != (family, table));
+        self.routes.push((family, table, device, gateway));
         Ok(())
     }
 
@@ -75,9 +76,9 @@ impl Control for Fake {
         Ok(())
     }
 
-    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
-        self.routes.retain(|(six, table, ..)| *six != ipv6 || wanted(*table));
-        self.copied.retain(|(table, route)| route.destination.0.is_ipv4() == ipv6 || wanted(*table));
+    fn remove_routes(&mut self, family: Family, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
+        self.routes.retain(|(of, table, ..)| *of != family || wanted(*table));
+        self.copied.retain(|(table, route)| Family::of(route.destination.0) != family || wanted(*table));
         Ok(())
     }
 

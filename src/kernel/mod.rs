@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Prefix;
+use crate::family::Family;
 use crate::link::LinkId;
 use crate::packet::Opening;
 use crate::race::RaceId;
@@ -26,22 +27,22 @@ pub trait Control {
     fn snapshot(&mut self) -> io::Result<Snapshot>;
 
     /// Every ip rule of a family, with who made it.
-    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>>;
+    fn rules(&mut self, family: Family) -> io::Result<Vec<(Rule, u8)>>;
 
     /// Adds a rule of ours. One that is there already is fine.
-    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()>;
+    fn add_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()>;
 
     /// Removes a rule of ours. One that is gone already is fine.
-    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()>;
+    fn remove_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()>;
 
     /// Makes the default route of one of our tables what it should be.
-    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()>;
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, family: Family) -> io::Result<()>;
 
     /// Adds a route to one of our tables, its metric left out. One that is there already is fine.
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()>;
 
     /// Removes our routes from the tables that `wanted` does not want.
-    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
+    fn remove_routes(&mut self, family: Family, wanted: &dyn Fn(u32) -> bool) -> io::Result<()>;
 
     /// Loads an nft ruleset in one transaction.
     fn load(&mut self, ruleset: &str) -> Result<(), Failure>;
@@ -170,6 +171,13 @@ pub struct Route {
     /// 0: none (unreachable, or several next hops).
     pub device: u32,
     pub metric: u32,
+}
+
+impl Route {
+    /// Whether it leads to all of a family.
+    pub fn is_default(&self, family: Family) -> bool {
+        self.destination.1 == 0 && Family::of(self.destination.0) == family
+    }
 }
 
 /// What the kernel knows.

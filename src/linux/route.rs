@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, REPLACE, Socket, address, array};
+use crate::family::Family;
 use crate::kernel::{Address, Device, PROTOCOL, Route, Rule, Snapshot};
 
 pub struct Routing {
@@ -35,8 +36,8 @@ impl Routing {
         self.socket.dump(Message::new(libc::RTM_GETLINK, 0, &[0; 16]), |answer| now.devices.extend(device(answer)))?;
         self.socket
             .dump(Message::new(libc::RTM_GETADDR, 0, &[0; 8]), |answer| now.addresses.extend(of_device(answer)))?;
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            let message = Message::new(libc::RTM_GETROUTE, 0, &header(family, 0));
+        for family in Family::BOTH {
+            let message = Message::new(libc::RTM_GETROUTE, 0, &header(family));
             self.socket.dump(message, |answer| {
                 now.routes.extend(
                     route(answer).filter(|(_, table, _)| *table == u32::from(libc::RT_TABLE_MAIN)).map(|r| r.0),
@@ -47,47 +48,50 @@ impl Routing {
     }
 
     /// Every route of a family with its table, the kernel's own tables included.
-    pub fn routes(&mut self, ipv6: bool) -> io::Result<Vec<(u32, Route)>> {
+    pub fn routes(&mut self, family: Family) -> io::Result<Vec<(u32, Route)>> {
         let mut routes = Vec::new();
-        let request = Message::new(libc::RTM_GETROUTE, 0, &header(family(ipv6), 0));
+        let request = Message::new(libc::RTM_GETROUTE, 0, &header(family));
         self.socket.dump(request, |answer| routes.extend(route(answer).map(|(route, table, _)| (table, route))))?;
         Ok(routes)
     }
 
     /// Every ip rule, with who made it.
-    pub fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
+    pub fn rules(&mut self, family: Family) -> io::Result<Vec<(Rule, u8)>> {
         let mut rules = Vec::new();
-        let request = Message::new(libc::RTM_GETRULE, 0, &header(family(ipv6), 0));
+        let request = Message::new(libc::RTM_GETRULE, 0, &header(family));
         self.socket.dump(request, |answer| rules.extend(rule(answer)))?;
         Ok(rules)
     }
 
     /// Adds a rule. One that is there already is fine.
-    pub fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        match self.change_rule(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, ipv6, rule) {
+    pub fn add_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        match self.change_rule(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, family, rule) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             done => done,
         }
     }
 
     /// Removes a rule of ours. One that is gone already is fine.
-    pub fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        match self.change_rule(libc::RTM_DELRULE, 0, ipv6, rule) {
+    pub fn remove_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        match self.change_rule(libc::RTM_DELRULE, 0, family, rule) {
             Err(error) if gone(&error) => Ok(()),
             done => done,
         }
     }
 
     /// Makes the default route of one of our tables what it should be.
-    pub fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
-        let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    pub fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, family: Family) -> io::Result<()> {
+        let any = match family {
+            Family::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
+        };
         self.add_route(table, &Route { destination: (any, 0), gateway, device, metric: 0 })
     }
 
     /// Adds a route to one of our tables, or puts it in the place of one to the same destination.
     pub fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         let Route { destination: (to, length), gateway, device, .. } = *route;
-        let mut head = header(family(to.is_ipv6()), 0);
+        let mut head = header(Family::of(to));
         head[1] = length;
         head[5] = PROTOCOL;
         // Without a gateway the far end is on the link itself.
@@ -107,9 +111,9 @@ impl Routing {
     }
 
     /// Removes the routes of ours that stand in tables which `wanted` does not want.
-    pub fn remove_routes(&mut self, ipv6: bool, wanted: impl Fn(u32) -> bool) -> io::Result<()> {
+    pub fn remove_routes(&mut self, family: Family, wanted: impl Fn(u32) -> bool) -> io::Result<()> {
         let mut routes: Vec<Vec<u8>> = Vec::new();
-        self.socket.dump(Message::new(libc::RTM_GETROUTE, 0, &header(family(ipv6), 0)), |answer| {
+        self.socket.dump(Message::new(libc::RTM_GETROUTE, 0, &header(family)), |answer| {
             if route(answer).is_some_and(|(_, table, protocol)| protocol == PROTOCOL && !wanted(table)) {
                 routes.push(answer.body.to_vec());
             }
@@ -124,8 +128,8 @@ impl Routing {
         Ok(())
     }
 
-    fn change_rule(&mut self, kind: u16, flags: u16, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        let mut head = header(family(ipv6), 0);
+    fn change_rule(&mut self, kind: u16, flags: u16, family: Family, rule: &Rule) -> io::Result<()> {
+        let mut head = header(family);
         head[7] = FR_ACT_TO_TBL;
         head[2] = rule.source.map_or(0, whole);
         let mut message = Message::new(kind, flags, &head);
@@ -202,13 +206,17 @@ const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
 
-fn family(ipv6: bool) -> libc::c_int {
-    if ipv6 { libc::AF_INET6 } else { libc::AF_INET }
+/// As system calls number it.
+fn number_of(family: Family) -> libc::c_int {
+    match family {
+        Family::Ipv4 => libc::AF_INET,
+        Family::Ipv6 => libc::AF_INET6,
+    }
 }
 
 /// `rtmsg` and `fib_rule_hdr` have the same 12 bytes: family, lengths, tos, table, three more, flags.
-fn header(family: libc::c_int, table: u8) -> [u8; 12] {
-    [family as u8, 0, 0, 0, table, 0, 0, 0, 0, 0, 0, 0]
+fn header(family: Family) -> [u8; 12] {
+    [number_of(family) as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
 fn gone(error: &io::Error) -> bool {

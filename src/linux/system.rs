@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::route::{Changes, Routing};
 use super::{conntrack, file, nft, program, sysctl, target};
+use crate::family::Family;
 use crate::kernel::{Control, Failure, Picked, Route, Rule, Snapshot};
 
 pub struct System {
@@ -29,28 +30,28 @@ impl Control for System {
         self.routing.snapshot()
     }
 
-    fn rules(&mut self, ipv6: bool) -> io::Result<Vec<(Rule, u8)>> {
-        self.routing.rules(ipv6)
+    fn rules(&mut self, family: Family) -> io::Result<Vec<(Rule, u8)>> {
+        self.routing.rules(family)
     }
 
-    fn add_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        self.routing.add_rule(ipv6, rule)
+    fn add_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        self.routing.add_rule(family, rule)
     }
 
-    fn remove_rule(&mut self, ipv6: bool, rule: &Rule) -> io::Result<()> {
-        self.routing.remove_rule(ipv6, rule)
+    fn remove_rule(&mut self, family: Family, rule: &Rule) -> io::Result<()> {
+        self.routing.remove_rule(family, rule)
     }
 
-    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, ipv6: bool) -> io::Result<()> {
-        self.routing.set_default(table, device, gateway, ipv6)
+    fn set_default(&mut self, table: u32, device: u32, gateway: Option<IpAddr>, family: Family) -> io::Result<()> {
+        self.routing.set_default(table, device, gateway, family)
     }
 
     fn add_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         self.routing.add_route(table, route)
     }
 
-    fn remove_routes(&mut self, ipv6: bool, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
-        self.routing.remove_routes(ipv6, wanted)
+    fn remove_routes(&mut self, family: Family, wanted: &dyn Fn(u32) -> bool) -> io::Result<()> {
+        self.routing.remove_routes(family, wanted)
     }
 
     fn load(&mut self, ruleset: &str) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use super::ports::Ports;
 use super::record::{Log, Outcome, Tally};
 use super::table::{State, Table, Waiting};
 use super::{Actions, Held, MAX_POLICIES, RaceId, Rules, Verdict, judge_all};
+use crate::family::Family;
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS};
 use crate::time::{Span, Time};
 
@@ -30,8 +31,8 @@ pub struct Racer<S> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Lane {
     pub up: bool,
-    pub ipv4: bool,
-    pub ipv6: bool,
+    /// Which it has an address of.
+    pub families: [bool; 2],
     pub metered: bool,
     pub mtu: u16,
     pub weight: u16,
@@ -40,8 +41,8 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Whether packets of this family leave by it.
-    pub fn has(&self, ipv4: bool) -> bool {
-        self.up && if ipv4 { self.ipv4 } else { self.ipv6 }
+    pub fn has(&self, family: Family) -> bool {
+        self.up && self.families[family.index()]
     }
 }
 
@@ -75,8 +76,7 @@ impl<S: BuildHasher> Racer<S> {
         for link in links {
             self.lanes[link.id.index()] = Lane {
                 up: link.up,
-                ipv4: link.ipv4.is_some(),
-                ipv6: link.ipv6.is_some(),
+                families: [link.ipv4.is_some(), link.ipv6.is_some()],
                 metered: link.metered,
                 mtu: link.mtu,
                 weight: link.weight,
@@ -164,10 +164,10 @@ impl<S: BuildHasher> Racer<S> {
     }
 
     /// The links of `links` that can carry a packet of `length` bytes in this family; metered ones if there is no other.
-    pub(super) fn eligible(&self, links: LinkSet, ipv4: bool, length: u16) -> LinkSet {
+    pub(super) fn eligible(&self, links: LinkSet, family: Family, length: u16) -> LinkSet {
         let fit = |link: &LinkId| {
             let lane = self.lane(*link);
-            lane.has(ipv4) && length <= lane.mtu
+            lane.has(family) && length <= lane.mtu
         };
         let able: LinkSet = links.iter().filter(fit).collect();
         let free: LinkSet = able.iter().filter(|link| !self.lane(*link).metered).collect();

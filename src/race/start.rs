@@ -6,6 +6,7 @@ use super::ports::Want;
 use super::record::{Outcome, Record};
 use super::table::{Race, State, Waiting};
 use super::{Action, Actions, FOLLOW_UP_SLACK, Held, LIFETIME, MAX_KEPT, RaceId, Racer, Rules, Verdict, act};
+use crate::family::Family;
 use crate::link::LinkSet;
 use crate::packet::Opening;
 use crate::time::{Span, Time};
@@ -159,7 +160,7 @@ impl<S: BuildHasher> Racer<S> {
                 self.send(links, port, None, actions);
                 Some(Verdict::Drop)
             }
-            State::Won(link) if !lanes[link.index()].has(opening.client.is_ipv4()) => None,
+            State::Won(link) if !lanes[link.index()].has(Family::of(opening.client.ip())) => None,
             // It crossed the answer on its way; the client has its connection.
             State::Won(_) | State::Deciding(_) if tcp => Some(Verdict::Drop),
             // A datagram that was queued before its flow was established: follow the winner. Of one that is too long for it the
@@ -239,7 +240,7 @@ impl<S: BuildHasher> Racer<S> {
     fn field(&self, rules: &Rules, opening: &Opening) -> LinkSet {
         // A SYN's copy is clamped to what its link takes, and never long; datagrams must fit as they are.
         let length = if opening.syn.is_some() { 0 } else { opening.length };
-        self.eligible(rules.links, opening.client.is_ipv4(), length)
+        self.eligible(rules.links, Family::of(opening.client.ip()), length)
     }
 
     fn send(&mut self, links: LinkSet, port: u16, kept: Option<Box<[u8]>>, actions: &mut Actions) {

@@ -1,7 +1,6 @@
 //! What begins, on its way in: which rule, policy and link it is for. Known connections keep theirs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
+use crate::family::Family;
 use crate::text::commas;
 
 use super::copies::not_raced;
@@ -95,30 +94,26 @@ fn write_asked(out: &mut Writer, plan: &Plan) {
     out.rule(format_args!("{NO_HOST} return"));
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     for link in with_devices(plan) {
-        for (ip, ipv4) in [("ip", true), ("ip6", false)] {
-            let like = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let Some(address) = link.address(like) else { continue };
-            let (device, id) = (&link.device, link.id);
+        for family in Family::BOTH {
+            let Some(address) = link.address(family) else { continue };
+            let (device, id, ip) = (&link.device, link.id, family.ip());
             let to = if plan.spares_own(link) { "asked" } else { "link" };
             if !plan.is_shared(link, address) {
                 if local {
                     // A tunnel's far end knows this address alone; its program need not have asked for more than the main table's way.
-                    out.rule(format_args!("{} {ip} saddr {address} goto {to}_{id}", not_raced(ipv4)));
+                    out.rule(format_args!("{} {ip} saddr {address} goto {to}_{id}", not_raced(family)));
                 }
                 out.rule(format_args!("{ip} saddr {address} oifname != \"{device}\" oifname @links goto {to}_{id}"));
                 // Nor does a peer's route lead it elsewhere.
                 for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_some_and(|way| way != id)) {
-                    if !tunnel.routes(ipv4).is_empty() {
+                    if !tunnel.routes(family).is_empty() {
                         let tunnel = &tunnel.device;
                         out.rule(format_args!("{ip} saddr {address} oifname \"{tunnel}\" goto {to}_{id}"));
                     }
                 }
             }
-            if local && !link.is_main(ipv4) {
-                out.rule(format_args!(
-                    "meta nfproto ipv{} oifname \"{device}\" goto {to}_{id}",
-                    if ipv4 { 4 } else { 6 }
-                ));
+            if local && !link.is_main(family) {
+                out.rule(format_args!("meta nfproto {} oifname \"{device}\" goto {to}_{id}", family.name()));
             }
         }
     }

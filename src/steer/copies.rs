@@ -1,8 +1,9 @@
 //! What a race sends and hears: its copies' tuples, the answers to them, and the queues.
 
+use crate::family::Family;
 use crate::link::Stage;
 
-use super::ruleset::{Words, racing};
+use super::ruleset::racing;
 use super::writer::Writer;
 use super::{Plan, QUEUE, Queueing};
 
@@ -10,11 +11,12 @@ use super::{Plan, QUEUE, Queueing};
 const ERRORS: u32 = 100;
 
 /// Three chains a family: the tuple of a copy is noted, that of an answer is known or not, or is forgotten.
-pub(super) fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp, ipv4 }: Words) {
+pub(super) fn write_tuples(out: &mut Writer, plan: &Plan, family: Family) {
+    let (ip, ipv, icmp) = (family.ip(), family.name(), family.icmp_header());
     let marks = plan.config.main.mark_mask;
     out.chain(format_args!("{ipv}_note"), None);
     // A link that is a tunnel of the kernel's leaves a copy's mark on the packet around it: that one is no copy.
-    out.rule(format_args!("{} return", not_raced(ipv4)));
+    out.rule(format_args!("{} return", not_raced(family)));
     // A reset expects no answer.
     out.rule(format_args!("tcp flags rst notrack accept"));
     out.rule(format_args!(
@@ -35,8 +37,10 @@ pub(super) fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp,
     out.rule(format_args!("{answer} @{ipv}_answers {queue}"));
     out.rule(format_args!("{icmp} type echo-reply {echo} @{ipv}_echoes {queue}"));
     // An error about a copy, which conntrack knows nothing of. nft cannot look up what is quoted there.
-    let error =
-        if icmp == "icmp" { "destination-unreachable icmp code != frag-needed" } else { "destination-unreachable" };
+    let error = match family {
+        Family::Ipv4 => "destination-unreachable icmp code != frag-needed",
+        Family::Ipv6 => "destination-unreachable",
+    };
     out.rule(format_args!("{icmp} type {error} limit rate {ERRORS}/second {queue}"));
     out.chain(format_args!("{ipv}_forget"), None);
     out.rule(format_args!("meta l4proto udp delete @{ipv}_answers {{ {answer} }}"));
@@ -46,8 +50,11 @@ pub(super) fn write_tuples(out: &mut Writer, plan: &Plan, Words { ip, ipv, icmp,
 }
 
 /// Protocols of which no copy is ever sent. ICMP by its numbers: for the names nft may need /etc/protocols.
-pub(super) const fn not_raced(ipv4: bool) -> &'static str {
-    if ipv4 { "meta l4proto != { tcp, udp, 1 }" } else { "meta l4proto != { tcp, udp, 58 }" }
+pub(super) const fn not_raced(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "meta l4proto != { tcp, udp, 1 }",
+        Family::Ipv6 => "meta l4proto != { tcp, udp, 58 }",
+    }
 }
 
 /// A chain for each queue: the first for answers, then one for each policy that races.

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::config::Prefix;
+use crate::family::Family;
 use crate::link::Link;
 use crate::text::commas;
 
@@ -15,8 +16,8 @@ use super::writer::Writer;
 pub(super) fn write(out: &mut Writer, plan: &Plan) {
     out.chain(format_args!("global"), None);
     for link in first_up(plan) {
-        let prefixes = widest(&delegated(link), false);
-        if link.usable(false) {
+        let prefixes = widest(&delegated(link), Family::Ipv6);
+        if link.usable(Family::Ipv6) {
             write_prefixes(out, &prefixes, format_args!("goto link_{}", link.id));
         } else if strands(plan, link) {
             // The main table's way is that link still: whoever hears of it has another address or family.

@@ -1,6 +1,7 @@
 //! Connections that have a link: conntrack remembers it, and their packets take it; or they are told to begin anew.
 
 use crate::config::{LinkConfig, Mode, OnDown, OnUp, PolicyConfig};
+use crate::family::Family;
 use crate::link::Link;
 
 use super::writer::Writer;
@@ -12,7 +13,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, movable: bool) {
     let marks = plan.config.main.mark_mask;
     for link in plan.links {
         let mark = marks.link(link.id);
-        let moves = [true, false].iter().any(|ipv4| is_reset(plan, link, *ipv4) || returns(plan, link, *ipv4));
+        let moves = Family::BOTH.iter().any(|family| is_reset(plan, link, *family) || returns(plan, link, *family));
         let fate = match movable && moves {
             true => format!("goto moved_{}", link.id),
             false => format!("{} accept", out.set_mark(marks.mask(), mark)),
@@ -29,22 +30,22 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
     let reset = "tcp flags & rst == 0 ct direction original ct status seen-reply reject with tcp reset";
     let displaced = format!("ct mark & {0:#010x} == {0:#010x} ", marks.displaced());
     for link in plan.links {
-        let whose = |ipv4| match () {
-            () if is_reset(plan, link, ipv4) => Some(""),
-            () if returns(plan, link, ipv4) => Some(&*displaced),
+        let whose = |family| match () {
+            () if is_reset(plan, link, family) => Some(""),
+            () if returns(plan, link, family) => Some(&*displaced),
             () => None,
         };
-        let (of_ipv4, of_ipv6) = (whose(true), whose(false));
-        if of_ipv4.is_none() && of_ipv6.is_none() {
+        let both = Family::BOTH.map(whose);
+        if both == [None; 2] {
             continue;
         }
         out.chain(format_args!("moved_{}", link.id), None);
-        if of_ipv4 == of_ipv6 {
-            out.rule(format_args!("{}{reset}", of_ipv4.unwrap_or_default()));
+        if both[0] == both[1] {
+            out.rule(format_args!("{}{reset}", both[0].unwrap_or_default()));
         } else {
-            for (family, whose) in [("ipv4", of_ipv4), ("ipv6", of_ipv6)] {
+            for (family, whose) in Family::BOTH.iter().zip(both) {
                 if let Some(whose) = whose {
-                    out.rule(format_args!("meta nfproto {family} {whose}{reset}"));
+                    out.rule(format_args!("meta nfproto {} {whose}{reset}", family.name()));
                 }
             }
         }
@@ -54,41 +55,41 @@ pub(super) fn write_moved(out: &mut Writer, plan: &Plan) {
 }
 
 /// Whether the TCP connections of a family, whose link no longer carries them, are to begin anew, and can.
-pub(super) fn is_reset(plan: &Plan, link: &Link, ipv4: bool) -> bool {
-    plan.lost[usize::from(!ipv4)].contains(link.id)
+pub(super) fn is_reset(plan: &Plan, link: &Link, family: Family) -> bool {
+    plan.lost[family.index()].contains(link.id)
         && settings(plan, link).map_or(plan.is_peer(link.id), |settings| settings.on_down == OnDown::Reset)
-        && can_move(plan, link, ipv4)
+        && can_move(plan, link, family)
 }
 
 /// Whether connections of a family that a link no longer carries have somewhere to go: another link. From one that is down, they
 /// may go over to the other family as well.
-pub fn can_move(plan: &Plan, link: &Link, ipv4: bool) -> bool {
-    plan.links.iter().any(|other| other.usable(ipv4) || other.up && !link.up)
+pub fn can_move(plan: &Plan, link: &Link, family: Family) -> bool {
+    plan.links.iter().any(|other| other.usable(family) || other.up && !link.up)
 }
 
 /// Whether connections that a failover policy gave to this link, for want of a better one, are to go back to that. Another
 /// policy that still makes do with this link keeps them all here: they would only come again.
-pub fn returns(plan: &Plan, link: &Link, ipv4: bool) -> bool {
+pub fn returns(plan: &Plan, link: &Link, family: Family) -> bool {
     let mut wanted = false;
     for policy in &plan.config.policies {
-        let (links, sharing) = policy::best(plan, policy, ipv4);
+        let (links, sharing) = policy::best(plan, policy, family);
         let is_used = links.iter().take(sharing).any(|used| used.id == link.id);
-        if is_used && is_displaced(plan, policy, link, ipv4) {
+        if is_used && is_displaced(plan, policy, link, family) {
             return false;
         }
-        wanted |= is_outdone(plan, policy, link, ipv4);
+        wanted |= is_outdone(plan, policy, link, family);
     }
     wanted
 }
 
 /// Whether a connection that takes `link` by this policy does so for want of a better one that wants it back.
-pub(super) fn is_displaced(plan: &Plan, policy: &PolicyConfig, link: &Link, ipv4: bool) -> bool {
-    better(plan, policy, link).any(|better| !better.usable(ipv4))
+pub(super) fn is_displaced(plan: &Plan, policy: &PolicyConfig, link: &Link, family: Family) -> bool {
+    better(plan, policy, link).any(|better| !better.usable(family))
 }
 
 /// Whether this policy has a better one for connections of this link, which wants them back.
-pub(super) fn is_outdone(plan: &Plan, policy: &PolicyConfig, link: &Link, ipv4: bool) -> bool {
-    better(plan, policy, link).any(|better| better.usable(ipv4))
+pub(super) fn is_outdone(plan: &Plan, policy: &PolicyConfig, link: &Link, family: Family) -> bool {
+    better(plan, policy, link).any(|better| better.usable(family))
 }
 
 /// The links that a failover policy prefers to this one, up or not, and that want their connections back; none if the

@@ -1,5 +1,6 @@
 //! What begins, on its way out, after the user's firewall: it is queued for its race, or its link is noted.
 
+use crate::family::Family;
 use crate::link::{Link, Stage};
 use crate::text::commas;
 
@@ -14,14 +15,14 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, raced: usize) {
     // Marked packets are looked up in their link's table alone, which has no way next door.
     out.rules(&["ip daddr @ipv4_direct return", "ip6 daddr @ipv6_direct return"]);
     // What leaves by a link that is down does so by the default route, whatever we think of the link: it is not to be reset.
-    let reset = |link: &Link| [true, false].map(|ipv4| known::is_reset(plan, link, ipv4));
+    let reset = |link: &Link| Family::BOTH.map(|family| known::is_reset(plan, link, family));
     let (saved, lost): (Vec<_>, Vec<_>) =
         with_devices(plan).into_iter().partition(|link| reset(link) == [false, false]);
     if !saved.is_empty() {
         out.rule(format_args!("oifname vmap {{ {} }}", by_device(&saved, "jump save")));
     }
     for link in lost.iter().filter(|link| reset(link) != [true, true]) {
-        let family = if reset(link) == [true, false] { "ipv6" } else { "ipv4" };
+        let family = if reset(link) == [true, false] { Family::Ipv6 } else { Family::Ipv4 }.name();
         out.rule(format_args!("meta nfproto {family} oifname \"{}\" jump save_{}", link.device, link.id));
     }
     out.chain(format_args!("plain"), None);

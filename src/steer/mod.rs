@@ -20,6 +20,7 @@
 use std::net::IpAddr;
 
 use crate::config::{Config, Prefix};
+use crate::family::Family;
 use crate::link::{Link, LinkId, LinkSet};
 use crate::split::place::Place;
 
@@ -96,7 +97,7 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// Whether another link has an address of this one's, as two modems of one make do: then it names neither.
     pub fn is_shared(&self, link: &Link, address: IpAddr) -> bool {
-        self.links.iter().any(|other| other.id != link.id && other.address(address) == Some(address))
+        self.links.iter().any(|other| other.id != link.id && other.address(Family::of(address)) == Some(address))
     }
 
     /// Whether what the router itself sends takes this link only if its program asks for that: it may be what the link's own packets are

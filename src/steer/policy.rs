@@ -1,6 +1,7 @@
 //! A policy: from its mode and the links that are up to the rules that write the mark.
 
 use crate::config::{Config, LastResort, Mode, PolicyConfig, Prefix};
+use crate::family::Family;
 use crate::link::{Link, Stage};
 use crate::race::Rules;
 use crate::text::commas;
@@ -35,9 +36,9 @@ pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
 
 /// The links that a policy uses now in one family, the best first, with the number that share the load: more than one in
 /// mode weighted, and in mode failover where the lowest metric is shared.
-pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, ipv4: bool) -> (Vec<&'l Link>, usize) {
+pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, family: Family) -> (Vec<&'l Link>, usize) {
     let mut links: Vec<&Link> = Vec::new();
-    for link in own_links(plan, policy).filter(|link| link.usable(ipv4)) {
+    for link in own_links(plan, policy).filter(|link| link.usable(family)) {
         // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
         let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
         links.insert(at, link);
@@ -89,29 +90,30 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         // They are as good as local.
     } else if let Some(refuse) = refuse {
         // Whoever wants no other way than the policy's links gets none.
-        for link in own_links(plan, policy).filter(|link| link.usable(false)) {
-            write_prefixes(out, &widest(&prefixes(plan, link), false), format_args!("goto link_{}", link.id));
+        for link in own_links(plan, policy).filter(|link| link.usable(Family::Ipv6)) {
+            write_prefixes(out, &widest(&prefixes(plan, link), Family::Ipv6), format_args!("goto link_{}", link.id));
         }
         out.rule(format_args!("{GLOBAL} {refuse}"));
     } else {
         out.rule(format_args!("{GLOBAL} goto global"));
     }
-    for ipv4 in [true, false] {
-        let family = if ipv4 { "meta nfproto ipv4" } else { "meta nfproto ipv6" };
-        let (links, sharing) = best(plan, policy, ipv4);
+    for family in Family::BOTH {
+        let of_family = format!("meta nfproto {}", family.name());
+        let (links, sharing) = best(plan, policy, family);
         let Some(first) = links.first() else {
-            out.rule(format_args!("{family} {}", refuse.unwrap_or("return")));
+            out.rule(format_args!("{of_family} {}", refuse.unwrap_or("return")));
             continue;
         };
-        if known::is_displaced(plan, policy, first, ipv4) {
+        if known::is_displaced(plan, policy, first, family) {
             let displaced = plan.config.main.mark_mask.displaced();
             let set = out.set_ct_mark(displaced, displaced);
-            out.rule(format_args!("{family} {set}"));
+            out.rule(format_args!("{of_family} {set}"));
         }
         let to = if sticky { format!("stick_{number}") } else { "link".into() };
         if sticky {
-            let (ip, four) = if ipv4 { ("ip", 4) } else { ("ip6", 6) };
-            let allowed = |link: &&&Link| link.metered == first.metered && !known::is_outdone(plan, policy, link, ipv4);
+            let (ip, four) = (family.ip(), family.version());
+            let allowed =
+                |link: &&&Link| link.metered == first.metered && !known::is_outdone(plan, policy, link, family);
             for link in links.iter().filter(allowed) {
                 out.rule(format_args!("{ip} saddr @sticky_{number}_{}_{four} goto {to}_{}", link.id, link.id));
             }
@@ -129,23 +131,26 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
                 .collect();
             // Each connection is dealt by itself: only its first packet comes here. By chance, not in turn: programs open
             // connections in patterns, and a turn that meets them would give one link all that is heavy.
-            out.rule(format_args!("{family} numgen random mod {at} vmap {{ {} }}", commas(&shares)));
+            out.rule(format_args!("{of_family} numgen random mod {at} vmap {{ {} }}", commas(&shares)));
             continue;
         }
         // Metered links race only when there is no other, and a race needs two.
         let racing: Vec<&Link> = links.iter().copied().take_while(|link| link.metered == first.metered).collect();
         if let (Some(raced), [_, second, ..]) = (raced, &*racing) {
             // The errors that such a packet is sent for would find no connection: a copy has none.
-            let hops = if ipv4 { "ip ttl" } else { "ip6 hoplimit" };
+            let hops = match family {
+                Family::Ipv4 => "ip ttl",
+                Family::Ipv6 => "ip6 hoplimit",
+            };
             out.rule(format_args!("{hops} <= {TRACED_HOPS} goto {to}_{}", first.id));
-            let others = racing.iter().any(|link| plan.spares_own(link)).then(|| format!("{family} iif != 0"));
+            let others = racing.iter().any(|link| plan.spares_own(link)).then(|| format!("{of_family} iif != 0"));
             // A program that is bound to the main table's device cannot be told from one that is not, until the mark leads elsewhere.
-            if plan.config.main.local_traffic && first.is_main(ipv4) && others.is_none() {
-                write_race(out, plan, (&format!("{family} oifname \"{}\"", first.device), ipv4), raced, second);
+            if plan.config.main.local_traffic && first.is_main(family) && others.is_none() {
+                write_race(out, plan, (&format!("{of_family} oifname \"{}\"", first.device), family), raced, second);
             }
-            write_race(out, plan, (others.as_deref().unwrap_or(family), ipv4), raced, first);
+            write_race(out, plan, (others.as_deref().unwrap_or(&of_family), family), raced, first);
         }
-        out.rule(format_args!("{family} goto {to}_{}", first.id));
+        out.rule(format_args!("{of_family} goto {to}_{}", first.id));
     }
 }
 
@@ -153,18 +158,18 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
 /// most: whoever had to move stays where it went.
 fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize) {
     let links: Vec<&Link> = own_links(plan, policy).collect();
-    let families = [("ip", "ipv4", 4), ("ip6", "ipv6", 6)];
     for link in &links {
-        for (_, ipv, four) in families {
+        for family in Family::BOTH {
             let about = format!("{} {}", policy.name, link.name);
-            let set = format!("sticky_{number}_{}_{four}", link.id);
-            out.memory(&set, &about, &format!("type {ipv}_addr"), STICKY_CLIENTS);
+            let set = format!("sticky_{number}_{}_{}", link.id, family.version());
+            out.memory(&set, &about, &format!("type {}_addr", family.name()), STICKY_CLIENTS);
         }
     }
     let seconds = policy.sticky.as_secs().max(1);
     for link in &links {
         out.chain(format_args!("stick_{number}_{}", link.id), None);
-        for (ip, _, four) in families {
+        for family in Family::BOTH {
+            let (ip, four) = (family.ip(), family.version());
             for other in links.iter().filter(|other| other.id != link.id) {
                 out.rule(format_args!("delete @sticky_{number}_{}_{four} {{ {ip} saddr }}", other.id));
             }
@@ -176,7 +181,7 @@ fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: us
 }
 
 /// What is raced gets the best link's mark all the same: that is the way it takes when the daemon cannot race it.
-fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced: usize, best: &Link) {
+fn write_race(out: &mut Writer, plan: &Plan, (matching, family): (&str, Family), raced: usize, best: &Link) {
     let marks = plan.config.main.mark_mask;
     let goto = {
         let mark = marks.link(best.id) | marks.stage(Stage::Queue);
@@ -185,11 +190,10 @@ fn write_race(out: &mut Writer, plan: &Plan, (family, ipv4): (&str, bool), raced
         format!("{} {} accept", out.set_ct_mark(marks.link_mask(), policy), out.set_mark(marks.mask(), mark))
     };
     let helped = commas(&HELPED_PORTS.map(|port| port.to_string()));
-    out.rule(format_args!("{family} tcp flags & (syn | ack) == syn tcp dport != {{ {helped} }} {goto}"));
+    out.rule(format_args!("{matching} tcp flags & (syn | ack) == syn tcp dport != {{ {helped} }} {goto}"));
     let ports: Vec<String> = plan.config.main.race_ports_udp.iter().map(ToString::to_string).collect();
     if !ports.is_empty() {
-        out.rule(format_args!("{family} udp dport {{ {} }} {goto}", commas(&ports)));
+        out.rule(format_args!("{matching} udp dport {{ {} }} {goto}", commas(&ports)));
     }
-    let echo = if ipv4 { "icmp type echo-request" } else { "icmpv6 type echo-request" };
-    out.rule(format_args!("{family} {echo} {goto}"));
+    out.rule(format_args!("{matching} {} type echo-request {goto}", family.icmp_header()));
 }

@@ -2,24 +2,25 @@
 
 use std::fmt::Write;
 
-use crate::config::{Family, PortRange, Prefix, Protocol, RuleConfig};
+use crate::config::{PortRange, Prefix, Protocol, RuleConfig};
+use crate::family::Family;
 use crate::text::commas;
 
 use super::ruleset::widest;
 
 /// The nft rules for one rule of the configuration, without their verdict: one a family that it can match.
 pub(super) fn matches(rule: &RuleConfig) -> Vec<String> {
-    [true, false].into_iter().filter_map(|ipv4| matches_in(rule, ipv4)).collect()
+    Family::BOTH.into_iter().filter_map(|family| matches_in(rule, family)).collect()
 }
 
-fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
-    if rule.family == if ipv4 { Family::Ipv6 } else { Family::Ipv4 } {
+fn matches_in(rule: &RuleConfig, family: Family) -> Option<String> {
+    if rule.family.is_some_and(|wanted| wanted != family) {
         return None;
     }
-    let (ip, name) = if ipv4 { ("ip", "ipv4") } else { ("ip6", "ipv6") };
+    let (ip, name) = (family.ip(), family.name());
     let mut text = format!("meta nfproto {name}");
     for (field, prefixes) in [("saddr", &rule.src_ip), ("daddr", &rule.dest_ip)] {
-        if let Some(set) = prefix_set(prefixes, ipv4)? {
+        if let Some(set) = prefix_set(prefixes, family)? {
             let _ = write!(text, " {ip} {field} {set}");
         }
     }
@@ -27,9 +28,9 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
         let _ = write!(text, " iifname \"{device}\"");
     }
     if let Some(set) = &rule.nftset {
-        let _ = write!(text, " {ip} daddr @{}{}", set.name, if ipv4 { 4 } else { 6 });
+        let _ = write!(text, " {ip} daddr @{}{}", set.name, family.version());
     }
-    let mut protocols: Vec<String> = rule.proto.iter().map(|protocol| number(*protocol, ipv4)).collect();
+    let mut protocols: Vec<String> = rule.proto.iter().map(|protocol| number(*protocol, family)).collect();
     let ports = !rule.src_port.is_empty() || !rule.dest_port.is_empty();
     if protocols.is_empty() && ports {
         protocols = vec!["tcp".into(), "udp".into()];
@@ -47,12 +48,12 @@ fn matches_in(rule: &RuleConfig, ipv4: bool) -> Option<String> {
 }
 
 /// `None`: it matches nothing of this family. `Some(None)`: it matches everything.
-pub(super) fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<String>> {
+pub(super) fn prefix_set(prefixes: &[Prefix], family: Family) -> Option<Option<String>> {
     if prefixes.is_empty() {
         return Some(None);
     }
     // A set's elements must not overlap.
-    let kept = widest(prefixes, ipv4);
+    let kept = widest(prefixes, family);
     if kept.is_empty() {
         return None;
     }
@@ -64,13 +65,12 @@ pub(super) fn prefix_set(prefixes: &[Prefix], ipv4: bool) -> Option<Option<Strin
     Some(Some(format!("{{ {} }}", commas(&list))))
 }
 
-fn number(protocol: Protocol, ipv4: bool) -> String {
+fn number(protocol: Protocol, family: Family) -> String {
     match protocol {
         Protocol::Tcp => "tcp".into(),
         Protocol::Udp => "udp".into(),
-        Protocol::Icmp if ipv4 => "icmp".into(),
         // By its number: for the name nft needs /etc/protocols.
-        Protocol::Icmp => "58".into(),
+        Protocol::Icmp => family.icmp().to_string(),
         Protocol::Number(number) => number.to_string(),
     }
 }

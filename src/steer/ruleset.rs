@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::Prefix;
+use crate::family::Family;
 use crate::link::Link;
 use crate::split;
 use crate::text::commas;
@@ -87,7 +88,7 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
     let mut out = Writer::new();
     write_sets(&mut out, plan);
     write_link_chains(&mut out, plan);
-    for family in FAMILIES {
+    for family in Family::BOTH {
         copies::write_tuples(&mut out, plan, family);
     }
     global::write(&mut out, plan);
@@ -113,22 +114,26 @@ pub fn ruleset(plan: &Plan) -> Ruleset {
 
 /// The families of connections that were forgotten with their link, for the minute after the rules are loaded.
 pub(super) fn fallen(plan: &Plan) -> Vec<String> {
-    let lost = |words: &Words| plan.links.iter().any(|link| known::is_reset(plan, link, words.ipv4));
-    FAMILIES.iter().filter(|words| lost(words)).map(|words| format!("{} timeout 60s", words.ipv)).collect()
+    let lost = |family: &Family| plan.links.iter().any(|link| known::is_reset(plan, link, *family));
+    Family::BOTH.iter().filter(|family| lost(family)).map(|family| format!("{} timeout 60s", family.name())).collect()
 }
 
-/// nft's words for a family.
-pub(super) struct Words {
-    pub ip: &'static str,
-    pub ipv: &'static str,
-    pub icmp: &'static str,
-    pub ipv4: bool,
-}
+/// nft's words for headers.
+impl Family {
+    pub(super) const fn ip(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "ip",
+            Family::Ipv6 => "ip6",
+        }
+    }
 
-pub(super) const FAMILIES: [Words; 2] = [
-    Words { ip: "ip", ipv: "ipv4", icmp: "icmp", ipv4: true },
-    Words { ip: "ip6", ipv: "ipv6", icmp: "icmpv6", ipv4: false },
-];
+    pub(super) const fn icmp_header(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "icmp",
+            Family::Ipv6 => "icmpv6",
+        }
+    }
+}
 
 fn write_sets(out: &mut Writer, plan: &Plan) {
     let devices: Vec<String> = racing(plan).iter().map(|link| format!("\"{}\"", link.device)).collect();
@@ -143,8 +148,9 @@ fn write_sets(out: &mut Writer, plan: &Plan) {
     out.set("fallen", "typeof meta nfproto", "timeout", "", &fallen(plan));
     let size = plan.races * plan.config.links.len().max(1) * LINGER;
     let learn = format!("\t\ttimeout {EXPECT_SECONDS}s;\n\t\tsize {size};\n");
-    for Words { ip, ipv, icmp, ipv4 } in FAMILIES {
-        let direct: Vec<String> = widest(plan.direct, ipv4).iter().map(ToString::to_string).collect();
+    for family in Family::BOTH {
+        let (ip, ipv, icmp) = (family.ip(), family.name(), family.icmp_header());
+        let direct: Vec<String> = widest(plan.direct, family).iter().map(ToString::to_string).collect();
         out.set(&format!("{ipv}_direct"), &format!("type {ipv}_addr"), "interval", "\t\tauto-merge;\n", &direct);
         let tuple = format!("type inet_proto . {ipv}_addr . inet_service . {ipv}_addr . inet_service");
         out.set(&format!("{ipv}_answers"), &tuple, "dynamic, timeout", &learn, &[]);
@@ -211,12 +217,12 @@ pub(super) fn racing<'p>(plan: &Plan<'p>) -> Vec<&'p Link> {
 }
 
 /// The prefixes of a family, without those inside another.
-pub(super) fn widest(prefixes: &[Prefix], ipv4: bool) -> Vec<Prefix> {
+pub(super) fn widest(prefixes: &[Prefix], family: Family) -> Vec<Prefix> {
     let mut kept: Vec<Prefix> = Vec::new();
     // In the order of their lengths, without the code that sorting takes.
     for length in 0..=128 {
         for prefix in prefixes {
-            let ours = prefix.is_ipv4() == ipv4 && prefix.length() == length;
+            let ours = prefix.family() == family && prefix.length() == length;
             if ours && !kept.iter().any(|wider| wider.overlaps(*prefix)) {
                 kept.push(*prefix);
             }

@@ -94,28 +94,28 @@ fn rules_become_matches_of_each_family_they_can_match() {
 fn the_best_link_is_up_unmetered_and_of_low_metric() {
     let (config, mut links) = sample();
     let policy = |name: &str| config.policy(name).unwrap().clone();
-    let best = |links: &[Link], policy: &PolicyConfig, ipv4: bool| {
+    let best = |links: &[Link], policy: &PolicyConfig, family: Family| {
         let plan = Plan::example(&config, links);
-        let (order, sharing) = policy::best(&plan, policy, ipv4);
+        let (order, sharing) = policy::best(&plan, policy, family);
         (names(&order), sharing)
     };
     let race = policy("fastest");
-    assert_eq!(best(&links, &race, true), (vec!["wan".into(), "wanb".into(), "lte".into()], 1));
-    assert_eq!(best(&links, &race, false), (vec!["wan".into(), "lte".into()], 1), "wanb has no IPv6");
-    assert_eq!(best(&links, &policy("spread"), true).1, 2, "the metered link takes no share");
+    assert_eq!(best(&links, &race, Family::Ipv4), (vec!["wan".into(), "wanb".into(), "lte".into()], 1));
+    assert_eq!(best(&links, &race, Family::Ipv6), (vec!["wan".into(), "lte".into()], 1), "wanb has no IPv6");
+    assert_eq!(best(&links, &policy("spread"), Family::Ipv4).1, 2, "the metered link takes no share");
     links[0].metric = 20;
     links[1].metric = 10;
-    assert_eq!(best(&links, &race, true).0, ["wanb", "wan", "lte"]);
+    assert_eq!(best(&links, &race, Family::Ipv4).0, ["wanb", "wan", "lte"]);
     let mut failover = race.clone();
     failover.mode = config::Mode::Failover;
-    assert_eq!(best(&links, &failover, true).1, 1);
+    assert_eq!(best(&links, &failover, Family::Ipv4).1, 1);
     links[0].metric = 10;
-    assert_eq!(best(&links, &failover, true).1, 2, "an equal metric is shared by weight");
+    assert_eq!(best(&links, &failover, Family::Ipv4).1, 2, "an equal metric is shared by weight");
     links[0].up = false;
     links[1].up = false;
-    assert_eq!(best(&links, &race, true), (vec!["lte".into()], 1));
+    assert_eq!(best(&links, &race, Family::Ipv4), (vec!["lte".into()], 1));
     links[2].up = false;
-    assert_eq!(best(&links, &race, true), (vec![], 0));
+    assert_eq!(best(&links, &race, Family::Ipv4), (vec![], 0));
 }
 
 #[test]
@@ -309,7 +309,8 @@ fn what_others_rules_lead_away_is_not_steered() {
     };
     let plan = Plan::example(&config, &links);
     let (before, own) = new(&plan);
-    let mut foreign = Foreign { marks: vec![(true, 1, 3)], others: [false, true], defaults: vec!["usb0".into()] };
+    let mut foreign =
+        Foreign { marks: vec![(Family::Ipv4, 1, 3)], others: [false, true], defaults: vec!["usb0".into()] };
     let (rules, asked) = new(&Plan { foreign: Some(&foreign), ..plan });
     let devices = r#"{ "usb0", "wan1", "wan2", "wan3" }"#;
     let added = [

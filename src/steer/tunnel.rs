@@ -4,9 +4,8 @@
 //! mark; what the router itself sends has none, and finds them in a table of their own ([`TABLE`]), after the main table
 //! without its default routes. A server's clients are next door: never steered, and only in that table.
 
-use std::net::IpAddr;
-
 use crate::config::{Mode, Prefix};
+use crate::family::Family;
 use crate::kernel::{Route, Rule};
 use crate::link::LinkId;
 
@@ -41,9 +40,9 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Its routes of one family, if they are in force.
-    pub fn routes(&self, ipv4: bool) -> Vec<Prefix> {
+    pub fn routes(&self, family: Family) -> Vec<Prefix> {
         let in_force = self.up && self.index != 0;
-        self.routes.iter().copied().filter(|prefix| in_force && prefix.is_ipv4() == ipv4).collect()
+        self.routes.iter().copied().filter(|prefix| in_force && prefix.family() == family).collect()
     }
 }
 
@@ -56,8 +55,8 @@ impl Plan<'_> {
     /// The tunnel that a connection takes by its peer's routes, with the route: the longest prefix, then the first peer.
     pub fn by_route(&self, to: std::net::IpAddr) -> Option<(&Tunnel, Prefix)> {
         let mut best: Option<(&Tunnel, Prefix)> = None;
-        for tunnel in self.tunnels.iter().filter(|tunnel| self.leads(tunnel, to.is_ipv4())) {
-            for route in tunnel.routes(to.is_ipv4()) {
+        for tunnel in self.tunnels.iter().filter(|tunnel| self.leads(tunnel, Family::of(to))) {
+            for route in tunnel.routes(Family::of(to)) {
                 if route.contains(to) && best.is_none_or(|(_, other)| route.length() > other.length()) {
                     best = Some((tunnel, route));
                 }
@@ -67,16 +66,16 @@ impl Plan<'_> {
     }
 
     /// A peer without an address of a family carries none of its connections.
-    fn leads(&self, tunnel: &Tunnel, ipv4: bool) -> bool {
-        self.links.iter().any(|link| Some(link.id) == tunnel.way && link.usable(ipv4))
+    fn leads(&self, tunnel: &Tunnel, family: Family) -> bool {
+        self.links.iter().any(|link| Some(link.id) == tunnel.way && link.usable(family))
     }
 }
 
 /// The routes of [`TABLE`], of one family.
-pub fn routes(plan: &Plan, ipv4: bool) -> Vec<Route> {
+pub fn routes(plan: &Plan, family: Family) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() || plan.leads(tunnel, ipv4)) {
-        for prefix in tunnel.routes(ipv4) {
+    for tunnel in plan.tunnels.iter().filter(|tunnel| tunnel.way.is_none() || plan.leads(tunnel, family)) {
+        for prefix in tunnel.routes(family) {
             let destination = (prefix.address(), prefix.length());
             // Two peers may lead to one network: the first.
             if routes.iter().all(|route| route.destination != destination) {
@@ -88,8 +87,8 @@ pub fn routes(plan: &Plan, ipv4: bool) -> Vec<Route> {
 }
 
 /// The two rules that lead to [`TABLE`], in a family in which it has routes.
-pub fn rules(plan: &Plan, ipv4: bool) -> Vec<Rule> {
-    if routes(plan, ipv4).is_empty() {
+pub fn rules(plan: &Plan, family: Family) -> Vec<Rule> {
+    if routes(plan, family).is_empty() {
         return Vec::new();
     }
     let rule = |preference, table, suppress| Rule { preference, source: None, mark: 0, mask: 0, table, suppress };
@@ -98,11 +97,11 @@ pub fn rules(plan: &Plan, ipv4: bool) -> Vec<Rule> {
 
 /// In the chain of new connections, after what is next door: those that a peer's route leads to.
 pub(super) fn write_routes(out: &mut Writer, plan: &Plan) {
-    for ipv4 in [true, false] {
-        let ways = plan.tunnels.iter().filter(|tunnel| plan.leads(tunnel, ipv4));
+    for family in Family::BOTH {
+        let ways = plan.tunnels.iter().filter(|tunnel| plan.leads(tunnel, family));
         let mut routes: Vec<(Prefix, LinkId)> = Vec::new();
         for tunnel in ways {
-            let own = tunnel.routes(ipv4).into_iter().filter_map(|route| Some((route, tunnel.way?)));
+            let own = tunnel.routes(family).into_iter().filter_map(|route| Some((route, tunnel.way?)));
             own.for_each(|(route, way)| {
                 if routes.iter().all(|(known, _)| *known != route) {
                     let at = routes.partition_point(|(longer, _)| longer.length() >= route.length());
@@ -110,17 +109,15 @@ pub(super) fn write_routes(out: &mut Writer, plan: &Plan) {
                 }
             });
         }
-        let ip = if ipv4 { "ip" } else { "ip6" };
+        let (ip, name) = (family.ip(), family.name());
         // Neighbours of one peer and one length stand in one set; the longest prefix comes first.
         for same in routes.chunk_by(|(a, one), (b, other)| a.length() == b.length() && one == other) {
             let Some((_, way)) = same.first() else { continue };
             let prefixes: Vec<Prefix> = same.iter().map(|(route, _)| *route).collect();
-            match prefix_set(&prefixes, ipv4) {
+            match prefix_set(&prefixes, family) {
                 Some(Some(set)) => out.rule(format_args!("{ip} daddr {set} goto link_{way}")),
                 // All of the family.
-                Some(None) => {
-                    out.rule(format_args!("meta nfproto {} goto link_{way}", if ipv4 { "ipv4" } else { "ipv6" }));
-                }
+                Some(None) => out.rule(format_args!("meta nfproto {name} goto link_{way}")),
                 None => {}
             }
         }
@@ -137,9 +134,9 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
         let syn = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
         out.rule(format_args!("oifname \"{device}\" {syn} rt mtu"));
         // The other end's SYNs fit already, unless it is of another mind, or a version that forgets it. RFC 9293, 3.7.1.
-        for (family, headers) in [("ipv4", 40), ("ipv6", 60)] {
+        for (family, headers) in [(Family::Ipv4, 40), (Family::Ipv6, 60)] {
             if let Some(most) = mtu.checked_sub(headers).filter(|most| *most > 0) {
-                out.rule(format_args!("iifname \"{device}\" meta nfproto {family} {syn} {most}"));
+                out.rule(format_args!("iifname \"{device}\" meta nfproto {} {syn} {most}", family.name()));
             }
         }
     }
@@ -152,22 +149,19 @@ pub(super) fn write_chains(out: &mut Writer, plan: &Plan) {
     }
     out.chain(format_args!("from_clients"), Some("nat hook postrouting priority srcnat"));
     for link in plan.links.iter().filter(|link| own && plan.is_peer(link.id)) {
-        let addresses =
-            [("ip", link.ipv4.map(|side| side.address.into())), ("ip6", link.ipv6.map(|side| side.address.into()))];
-        for (ip, address) in addresses {
-            let Some::<IpAddr>(address) = address else { continue };
-            let device = &link.device;
+        for family in Family::BOTH {
+            let Some(address) = link.address(family) else { continue };
+            let (device, ip) = (&link.device, family.ip());
             out.rule(format_args!("oifname \"{device}\" {ip} saddr != {address} fib saddr type local masquerade"));
         }
     }
     for Tunnel { device, masquerade, .. } in plan.tunnels.iter().filter(|tunnel| !tunnel.masquerade.is_empty()) {
-        for (ip, ipv4) in [("ip", true), ("ip6", false)] {
-            let family = if ipv4 { "ipv4" } else { "ipv6" };
-            match prefix_set(masquerade, ipv4) {
+        for family in Family::BOTH {
+            let (ip, name) = (family.ip(), family.name());
+            match prefix_set(masquerade, family) {
                 Some(Some(set)) => out.rule(format_args!("{ip} saddr {set} oifname != \"{device}\" masquerade")),
-                Some(None) => out.rule(format_args!(
-                    "meta nfproto {family} iifname \"{device}\" oifname != \"{device}\" masquerade"
-                )),
+                Some(None) => out
+                    .rule(format_args!("meta nfproto {name} iifname \"{device}\" oifname != \"{device}\" masquerade")),
                 None => {}
             }
         }

@@ -133,11 +133,11 @@ fn the_table_has_the_routes_of_all() {
         let routes = routes(&plan_, ipv4);
         routes.iter().map(|route| format!("{}/{} {}", route.destination.0, route.destination.1, route.device)).collect()
     };
-    assert_eq!(shown(true), ["0.0.0.0/0 7", "10.9.0.0/24 8"]);
-    assert_eq!(shown(false), ["fd09::/64 8"], "the peer has no IPv6 address");
-    let rules: Vec<String> = rules(&plan_, true).iter().map(ToString::to_string).collect();
+    assert_eq!(shown(Family::Ipv4), ["0.0.0.0/0 7", "10.9.0.0/24 8"]);
+    assert_eq!(shown(Family::Ipv6), ["fd09::/64 8"], "the peer has no IPv6 address");
+    let rules: Vec<String> = rules(&plan_, Family::Ipv4).iter().map(ToString::to_string).collect();
     assert_eq!(rules, ["pref 4050 lookup 254 suppress_prefixlength 0", "pref 4051 lookup 4051"]);
-    assert_eq!(super::rules(&plan(&config, &links, &[tunnel(&[])]), true), []);
+    assert_eq!(super::rules(&plan(&config, &links, &[tunnel(&[])]), Family::Ipv4), []);
 }
 
 #[test]

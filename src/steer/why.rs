@@ -5,6 +5,7 @@ use core::fmt;
 use std::net::IpAddr;
 
 use crate::config::{LastResort, Mode, PolicyConfig, RuleConfig};
+use crate::family::Family;
 use crate::link::{Link, LinkId};
 use crate::race::Remembered;
 use crate::text::commas;
@@ -163,24 +164,19 @@ fn spared(question: &Question, facts: &Facts, reasons: &mut Vec<String>) -> Opti
 /// The link whose address the router's own connection has, if the main table leads to another one.
 fn asked<'a>(question: &Question, plan: &Plan<'a>) -> Option<&'a Link> {
     let from = question.from.filter(|_| question.own)?;
-    let ipv4 = from.is_ipv4();
-    let link = plan.links.iter().find(|link| link.address(from) == Some(from))?;
-    let is_raced = has_ports(question.protocol) || question.protocol == icmp(ipv4);
+    let family = Family::of(from);
+    let link = plan.links.iter().find(|link| link.address(family) == Some(from))?;
+    let is_raced = has_ports(question.protocol) || question.protocol == family.icmp();
     if plan.config.main.local_traffic && !is_raced && !plan.is_shared(link, from) {
         return Some(link); // a tunnel's
     }
-    (!link.is_main(ipv4) && plan.links.iter().any(|link| link.is_main(ipv4))).then_some(link)
+    (!link.is_main(family) && plan.links.iter().any(|link| link.is_main(family))).then_some(link)
 }
 
 /// One place that formats, since each that does takes room.
 #[inline(never)]
 fn say(to: &mut Vec<String>, text: fmt::Arguments) {
     to.push(text.to_string());
-}
-
-/// The number of ICMP or ICMPv6.
-pub const fn icmp(ipv4: bool) -> u8 {
-    if ipv4 { 1 } else { 58 }
 }
 
 /// Whether our rules know ports in it.
@@ -211,9 +207,9 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         }
         _ => {}
     }
-    let ipv4 = question.to.is_ipv4();
-    let (links, sharing) = best(&facts.plan, policy, ipv4);
-    left_out(facts, policy, &links, ipv4, reasons);
+    let family = Family::of(question.to);
+    let (links, sharing) = best(&facts.plan, policy, family);
+    left_out(facts, policy, &links, family, reasons);
     let Some(first) = links.first() else {
         let (way, what) = match policy.last_resort {
             LastResort::Default => (Way::Main, "the router's default route"),
@@ -280,7 +276,7 @@ fn by_prefix(from: IpAddr, plan: &Plan, policy: &PolicyConfig, reasons: &mut Vec
         let prefixes = if refused.is_some() { prefixes(plan, link) } else { delegated(link) };
         let Some(prefix) = prefixes.iter().find(|prefix| prefix.contains(from)) else { continue };
         let name = &link.name;
-        if link.usable(false) {
+        if link.usable(Family::Ipv6) {
             say(reasons, format_args!("{from} is of {prefix}, which link {name} delegated: it leaves by it, unraced"));
             return Way::Links(vec![(link.id, 100)]);
         }
@@ -298,7 +294,7 @@ fn by_prefix(from: IpAddr, plan: &Plan, policy: &PolicyConfig, reasons: &mut Vec
 }
 
 /// Tells of each link of the policy that has no part in it why.
-fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, reasons: &mut Vec<String>) {
+fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], family: Family, reasons: &mut Vec<String>) {
     let known = |name: &String| facts.plan.links.iter().find(|link| link.name == *name);
     for link in policy.link.iter().filter_map(known) {
         let name = &link.name;
@@ -306,7 +302,7 @@ fn left_out(facts: &Facts, policy: &PolicyConfig, used: &[&Link], ipv4: bool, re
             let kind = if policy.mode == Mode::Aggregate { "peer" } else { "link" };
             say(reasons, format_args!("{kind} {name} is {}", (facts.state)(link.id)));
         } else if !used.iter().any(|other| other.id == link.id) {
-            say(reasons, format_args!("link {name} has no IPv{} address", if ipv4 { 4 } else { 6 }));
+            say(reasons, format_args!("link {name} has no IPv{} address", family.version()));
         } else if link.metered && used.first().is_some_and(|first| !first.metered) {
             say(reasons, format_args!("link {name} is metered: left out while others are up"));
         }
@@ -324,7 +320,7 @@ fn not_raced(question: &Question, facts: &Facts) -> Option<String> {
             Some(format!("udp port {port} is not raced: it is not in race_ports_udp"))
         }
         TCP | UDP => None,
-        number if number == icmp(question.to.is_ipv4()) => None,
+        number if number == Family::of(question.to).icmp() => None,
         number => Some(format!("protocol {number} is not raced")),
     }
 }

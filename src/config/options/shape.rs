@@ -7,6 +7,7 @@ use super::super::values::{
     Prefix, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex, parse_span, span_text,
 };
 use super::Value;
+use crate::family::Family;
 use crate::link::Marks;
 use crate::split;
 use crate::text::commas;
@@ -72,7 +73,7 @@ impl Shape {
             Shape::Ipv6 => text.parse().ok().filter(|a: &Ipv6Addr| is_host((*a).into())).map(Value::Ipv6),
             Shape::Prefix => text.parse().ok().map(Value::Prefix),
             Shape::PrefixIpv6 => {
-                let fits = |prefix: &Prefix| !prefix.is_ipv4() && prefix.length() > 0;
+                let fits = |prefix: &Prefix| prefix.family() == Family::Ipv6 && prefix.length() > 0;
                 text.parse().ok().filter(fits).map(Value::Prefix)
             }
             Shape::Ports => text.parse().ok().map(Value::Ports),

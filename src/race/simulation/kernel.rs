@@ -3,6 +3,7 @@
 
 use super::network::{Far, ToRouter, ToServer};
 use super::world::{Fate, Happening, Packet, World, near};
+use crate::family::Family;
 use crate::link::{LinkId, LinkSet};
 use crate::packet::{Opening, Protocol, Says};
 use crate::race::{Action, Actions, LIFETIME, REFUSAL_GRACE, RaceId, Verdict};
@@ -67,7 +68,7 @@ impl World {
         let able = |link: LinkId| {
             let link = &self.links[link.index()];
             link.up
-                && link.address(opening.client.ip()).is_some()
+                && link.address(Family::of(opening.client.ip())).is_some()
                 && (opening.syn.is_some() || opening.length <= link.mtu)
         };
         assert!(links.iter().all(able), "a copy over a link that cannot carry it");
@@ -147,7 +148,8 @@ impl World {
             Verdict::Decide => panic!("an opening decides nothing"),
             Verdict::Drop => {}
             Verdict::Pass => {
-                let fits = |link: &&crate::link::Link| link.up && link.address(opening.client.ip()).is_some();
+                let fits =
+                    |link: &&crate::link::Link| link.up && link.address(Family::of(opening.client.ip())).is_some();
                 let Some(link) = self.links.iter().find(fits).map(|link| link.id) else { return };
                 let taken = |port: &u16| {
                     let mut flows = self.conntrack.iter();

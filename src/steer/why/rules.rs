@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Family, PortRange, Prefix, Protocol, RuleConfig};
+use crate::config::{PortRange, Prefix, Protocol, RuleConfig};
+use crate::family::Family;
 use crate::text::commas;
 
-use super::{Facts, Question, TCP, UDP, has_ports, icmp, say};
+use super::{Facts, Question, TCP, UDP, has_ports, say};
 
 /// What a rule says of a connection.
 enum Match {
@@ -47,19 +48,18 @@ pub(super) fn first_rule<'a>(
 
 fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) -> Option<bool>) -> Match {
     let (mut fields, mut missing) = (Vec::new(), None);
-    let ipv4 = question.to.is_ipv4();
+    let family = Family::of(question.to);
     match rule.family {
-        Family::Any => {}
-        Family::Ipv4 if ipv4 => fields.push("family ipv4".into()),
-        Family::Ipv6 if !ipv4 => fields.push("family ipv6".into()),
-        _ => return Match::No,
+        None => {}
+        Some(wanted) if wanted == family => say(&mut fields, format_args!("family {}", family.name())),
+        Some(_) => return Match::No,
     }
-    match prefix(&rule.dest_ip, Some(question.to), ipv4) {
+    match prefix(&rule.dest_ip, Some(question.to), family) {
         Field::Any => {}
         Field::Hit(prefix) => say(&mut fields, format_args!("dest_ip {prefix}")),
         _ => return Match::No,
     }
-    match prefix(&rule.src_ip, question.from, ipv4) {
+    match prefix(&rule.src_ip, question.from, family) {
         Field::Any => {}
         Field::Hit(prefix) => say(&mut fields, format_args!("src_ip {prefix}")),
         Field::Unknown => missing = Some("--from ADDRESS"),
@@ -75,7 +75,7 @@ fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) 
     let of = |protocol: &Protocol| match protocol {
         Protocol::Tcp => TCP,
         Protocol::Udp => UDP,
-        Protocol::Icmp => icmp(ipv4),
+        Protocol::Icmp => family.icmp(),
         Protocol::Number(number) => *number,
     };
     if let Some(protocol) = rule.proto.iter().find(|protocol| of(protocol) == question.protocol) {
@@ -97,7 +97,7 @@ fn matches(question: &Question, rule: &RuleConfig, in_set: &mut dyn FnMut(&str) 
     }
     // Last, since it costs a question to the kernel.
     if let Some(set) = &rule.nftset {
-        let name = format!("{}{}", set.name, if ipv4 { 4 } else { 6 });
+        let name = format!("{}{}", set.name, family.version());
         match in_set(&name) {
             Some(true) => say(&mut fields, format_args!("nftset {}", set.name)),
             Some(false) => return Match::No,
@@ -118,8 +118,8 @@ enum Field<T> {
     Unknown,
 }
 
-fn prefix(wanted: &[Prefix], address: Option<IpAddr>, ipv4: bool) -> Field<Prefix> {
-    let mut of_family = wanted.iter().filter(|prefix| prefix.is_ipv4() == ipv4).peekable();
+fn prefix(wanted: &[Prefix], address: Option<IpAddr>, family: Family) -> Field<Prefix> {
+    let mut of_family = wanted.iter().filter(|prefix| prefix.family() == family).peekable();
     if wanted.is_empty() || of_family.clone().any(|prefix| prefix.length() == 0) {
         return Field::Any;
     }
