@@ -1,4 +1,6 @@
-//! The Internet checksum (RFC 1071), and which packets have one that a device may fill in.
+//! Which packets have a checksum that a device may fill in, and what stands in it until then.
+
+use crate::packet::checksum::{self, fold, words};
 
 /// Where a TCP or UDP packet's parts are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,10 +51,9 @@ impl Layout {
     /// field that is pending. Never zero.
     pub fn pseudo(&self, head: &[u8], length: usize) -> [u8; 2] {
         let addresses = if self.ipv6 { head.get(8..40) } else { head.get(12..20) };
-        let protocol = if self.tcp { 6u16 } else { 17 };
-        let rest = (length.saturating_sub(self.transport)) as u16;
-        let sum = words(addresses.unwrap_or_default()) + u64::from(protocol.to_be()) + u64::from(rest.to_be());
-        fold(sum).to_ne_bytes()
+        let protocol = if self.tcp { 6 } else { 17 };
+        let rest = length.saturating_sub(self.transport);
+        fold(checksum::pseudo(addresses.unwrap_or_default(), protocol, rest)).to_ne_bytes()
     }
 
     /// Whether the checksum of a packet in two parts, the first of them of even length, is good.
@@ -63,39 +64,11 @@ impl Layout {
     }
 }
 
-/// The sum of 16-bit words as they are in memory: its bytes' order is memory's as well (RFC 1071, 2 B). An odd byte at the end is a
-/// word's first.
-pub fn words(bytes: &[u8]) -> u64 {
-    let mut sum = 0u64;
-    let mut rest = bytes;
-    // A chunk adds less than 2³⁴, a packet less than 2⁴⁶ then.
-    while let Some((chunk, left)) = rest.split_first_chunk::<16>() {
-        let number = u128::from_ne_bytes(*chunk);
-        sum += (number & 0xffff_ffff) as u64 + (number >> 32 & 0xffff_ffff) as u64;
-        sum += (number >> 64 & 0xffff_ffff) as u64 + (number >> 96) as u64;
-        rest = left;
-    }
-    while let Some((chunk, left)) = rest.split_first_chunk::<2>() {
-        sum += u64::from(u16::from_ne_bytes(*chunk));
-        rest = left;
-    }
-    rest.first().map_or(sum, |last| sum + u64::from(u16::from_ne_bytes([*last, 0])))
-}
-
-/// A sum in one word, not yet complemented: zero only if everything was.
-pub fn fold(sum: u64) -> u16 {
-    let mut sum = sum;
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum as u16
-}
-
 /// Makes the header checksum of an IPv4 header, options included, anew.
 pub fn finish_ipv4(header: &mut [u8]) {
     put(header, 10, [0, 0]);
-    let sum = !fold(words(header));
-    put(header, 10, sum.to_ne_bytes());
+    let sum = checksum::closed(words(header));
+    put(header, 10, sum);
 }
 
 /// Fills in a checksum: of all bytes from `start` on, to the field `offset` bytes further, which holds the pseudo-header's sum.
@@ -107,12 +80,11 @@ pub fn complete(packet: &mut [u8], start: usize, offset: usize) -> bool {
     true
 }
 
-/// The checksum itself, of all words that it covers.
+/// A checksum that may be UDP's: there zero means none (RFC 768), and the other protocols do not mind.
 pub fn closed(sum: u64) -> [u8; 2] {
-    match !fold(sum) {
-        // RFC 768: none is what zero means. The other protocols do not mind.
-        0 => [0xff; 2],
-        sum => sum.to_ne_bytes(),
+    match checksum::closed(sum) {
+        [0, 0] => [0xff; 2],
+        sum => sum,
     }
 }
 

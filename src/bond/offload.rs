@@ -4,8 +4,9 @@
 //! [`segments`] cuts what was read. Its packets keep their checksums pending: in the far kernel they arrive as if a card had
 //! looked at them, and nobody ever sums up their bytes. [`super::coalesce`] is the way back.
 
-use super::checksum::{Layout, closed, complete, finish_ipv4, fold, put, words};
+use super::checksum::{Layout, closed, complete, finish_ipv4, put};
 use super::flow::Packet;
+use crate::packet::checksum::{fold, words};
 
 /// What a device may be asked to do for us.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

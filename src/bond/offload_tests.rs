@@ -193,7 +193,7 @@ fn what_has_its_checksum_elsewhere_is_summed_up_at_once() {
         assert!(!packet.pending);
         got = [packet.head, packet.body].concat();
     });
-    assert_eq!(super::super::checksum::fold(super::super::checksum::words(&got[40..])), 0xffff);
+    assert_eq!(fold(words(&got[40..])), 0xffff);
     // Where it does not even have a place, the packet is none.
     assert_eq!(segments(&mut got, &Virtio { start: 55, ..header }, &mut |_| panic!("no packet")), 0);
 }

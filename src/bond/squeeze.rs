@@ -14,12 +14,12 @@
 //! lengths or checksums) are not squeezed.
 
 use super::flow::{ORDERED, Packet};
+use crate::packet::checksum::{closed, words};
 use crate::time::{Span, Time};
 
 mod mould;
 use mould::{
-    ACK, ACKNOWLEDGMENT, ECHO, EXTRA, Head, Mould, OPTIONS, PSH, PUSH, SEQUENCE, SYN, URG, WIDE, WINDOW, fold, pseudo,
-    sum,
+    ACK, ACKNOWLEDGMENT, ECHO, EXTRA, Head, Mould, OPTIONS, PSH, PUSH, SEQUENCE, SYN, URG, WIDE, WINDOW, pseudo,
 };
 
 /// What usually replaces the headers of a segment of a bulk transfer: no more, with the checksum not pending.
@@ -339,10 +339,10 @@ impl Expander {
         put(out, if v6 { 4 } else { 2 }, &u16::try_from(length).ok()?.to_be_bytes())?;
         if !v6 {
             put(out, 10, &[0; 2])?;
-            let sum = !fold(sum(out.get(..ip)?));
-            put(out, 10, &sum.to_be_bytes())?;
+            let sum = closed(words(out.get(..ip)?));
+            put(out, 10, &sum)?;
         }
-        let checksum = if pending { pseudo(out, ip, out.len() - ip + rest.len())?.to_be_bytes() } else { checksum };
+        let checksum = if pending { pseudo(out, ip, out.len() - ip + rest.len())? } else { checksum };
         put(out, ip + 16, &checksum)?;
         Some(rest)
     }

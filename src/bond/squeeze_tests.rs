@@ -63,7 +63,7 @@ impl Segment {
             head.extend(((20 + tcp + self.payload) as u16).to_be_bytes());
             head.extend(self.id.to_be_bytes());
             head.extend([if self.df { 0x40 } else { 0 }, 0, self.ttl, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 9]);
-            let check = (!fold(sum(&head))).to_be_bytes();
+            let check = closed(words(&head));
             head[10..12].copy_from_slice(&check);
         }
         let ip = head.len();
@@ -74,7 +74,7 @@ impl Segment {
         head.extend([((tcp / 4) << 4) as u8, self.flags]);
         head.extend(self.window.to_be_bytes());
         let check = match self.pending {
-            true => pseudo(&head, ip, tcp + self.payload).unwrap(),
+            true => u16::from_be_bytes(pseudo(&head, ip, tcp + self.payload).unwrap()),
             false => self.sequence as u16 ^ 0x1d0f,
         };
         head.extend(check.to_be_bytes());

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::checksum::Sum16BitWords;
-
+use super::checksum::{closed, pseudo, words};
 use super::view::{Ip, MSS, options};
 use super::{MAX_PACKET, Opening, Protocol};
 
@@ -117,30 +116,21 @@ fn clamp_mss(tcp: &mut [u8], limit: u16) -> Option<()> {
 
 fn head_checksum(head: &[u8]) -> Option<[u8; 2]> {
     let (before, after) = (head.get(..10)?, head.get(12..)?);
-    Some(Sum16BitWords::new().add_slice(before).add_slice(after).ones_complement().to_ne_bytes())
+    Some(closed(words(before) + words(after)))
 }
 
-/// The checksum of `payload` with its pseudo-header (RFC 9293 3.1, RFC 8200 8.1); ICMP over IPv4 has none.
+/// The checksum of `payload` with its pseudo-header; ICMP over IPv4 has none.
 fn transport_checksum(protocol: u8, from: IpAddr, to: IpAddr, payload: &[u8]) -> [u8; 2] {
-    let length = payload.len() as u32;
     let sum = match (from, to) {
-        (IpAddr::V4(_), IpAddr::V4(_)) if protocol == 1 => Sum16BitWords::new(),
-        (IpAddr::V4(from), IpAddr::V4(to)) => Sum16BitWords::new()
-            .add_4bytes(from.octets())
-            .add_4bytes(to.octets())
-            .add_2bytes([0, protocol])
-            .add_2bytes((length as u16).to_be_bytes()),
-        (IpAddr::V6(from), IpAddr::V6(to)) => Sum16BitWords::new()
-            .add_16bytes(from.octets())
-            .add_16bytes(to.octets())
-            .add_4bytes(length.to_be_bytes())
-            .add_4bytes([0, 0, 0, protocol]),
+        (IpAddr::V4(_), IpAddr::V4(_)) if protocol == 1 => 0,
+        (IpAddr::V4(from), IpAddr::V4(to)) => words(&from.octets()) + pseudo(&to.octets(), protocol, payload.len()),
+        (IpAddr::V6(from), IpAddr::V6(to)) => words(&from.octets()) + pseudo(&to.octets(), protocol, payload.len()),
         _ => return [0, 0],
     };
-    match sum.add_slice(payload).ones_complement() {
+    match closed(sum + words(payload)) {
         // RFC 768: a UDP checksum that comes out as 0 is sent as all ones, since 0 means that there is none.
-        0 if protocol == 17 => [0xFF, 0xFF],
-        sum => sum.to_ne_bytes(),
+        [0, 0] if protocol == 17 => [0xFF, 0xFF],
+        sum => sum,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+pub mod checksum;
 pub mod copy;
 pub mod view;
 

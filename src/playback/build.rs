@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::field::{Field, Packet, Section};
 use super::{LONGEST, options};
+use crate::packet::checksum::{closed, pseudo, words};
 
 /// The packet as it goes over the wire, or in words what it lacks.
 pub fn build(packet: &Packet) -> Result<Vec<u8>, String> {
@@ -64,7 +65,7 @@ fn ipv4_packet(packet: &Packet, ends: [IpAddr; 2], protocol: u64, payload: &[u8]
     out.extend([number(Field::Ttl, 64) as u8, protocol as u8, 0, 0]);
     ends.iter().for_each(|end| push_address(&mut out, *end));
     out.extend(options);
-    let sum = packet.number(Field::IpChecksum).map_or_else(|| checksum(&[&out]), |sum| sum as u16);
+    let sum = packet.number(Field::IpChecksum).map_or_else(|| checksum(&out), |sum| sum as u16);
     put(&mut out, 10, sum);
     out.extend(payload);
     Ok(out)
@@ -188,7 +189,7 @@ fn icmp(packet: &Packet, ends: [IpAddr; 2], data: &[u8]) -> Result<Vec<u8>, Stri
         Some(embedded) => out.extend(build(embedded).map_err(|text| format!("in icmp.packet: {text}"))?),
         None => out.extend(data),
     }
-    let computed = || if ipv6 { with_pseudo(ends, 58, &out) } else { checksum(&[&out]) };
+    let computed = || if ipv6 { with_pseudo(ends, 58, &out) } else { checksum(&out) };
     let sum = packet.number(Field::IcmpChecksum).map_or_else(computed, |sum| sum as u16);
     put(&mut out, 2, sum);
     Ok(out)
@@ -264,24 +265,11 @@ fn put(out: &mut [u8], at: usize, number: u16) {
 
 /// With the header that TCP, UDP and ICMPv6 put in front for this (RFC 9293 3.1, RFC 8200 8.1).
 fn with_pseudo(ends: [IpAddr; 2], protocol: u8, bytes: &[u8]) -> u16 {
-    let mut pseudo = Vec::with_capacity(40);
-    ends.iter().for_each(|end| push_address(&mut pseudo, *end));
-    pseudo.extend((bytes.len() as u32).to_be_bytes());
-    pseudo.extend([0, 0, 0, protocol]);
-    checksum(&[&pseudo, bytes])
+    let mut addresses = Vec::with_capacity(32);
+    ends.iter().for_each(|end| push_address(&mut addresses, *end));
+    u16::from_be_bytes(closed(pseudo(&addresses, protocol, bytes.len()) + words(bytes)))
 }
 
-/// RFC 1071, over parts of which all but the last have even lengths.
-fn checksum(parts: &[&[u8]]) -> u16 {
-    let words = parts.iter().flat_map(|part| part.chunks(2));
-    let sum: u64 = words
-        .map(|word| match word {
-            [high, low] => u64::from(u16::from_be_bytes([*high, *low])),
-            [high] => u64::from(*high) << 8,
-            _ => 0,
-        })
-        .sum();
-    let folded = (sum & 0xFFFF) + (sum >> 16);
-    let folded = (folded & 0xFFFF) + (folded >> 16);
-    !((folded & 0xFFFF) as u16 + (folded >> 16) as u16)
+fn checksum(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes(closed(words(bytes)))
 }

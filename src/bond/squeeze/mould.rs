@@ -2,6 +2,7 @@
 
 use super::Name;
 use crate::bond::flow::Packet;
+use crate::packet::checksum::{self, closed, fold, words};
 
 /// IPv6 (40), TCP (20), timestamps (12).
 const MAX_HEAD: usize = 72;
@@ -70,7 +71,7 @@ impl<'p> Mould<'p> {
         }
         if packet.pending {
             let sum = pseudo(packet.head, mould.ip, packet.length() - mould.ip)?;
-            if mould.bytes(16) != Some(sum.to_be_bytes()) {
+            if mould.bytes(16) != Some(sum) {
                 return None;
             }
         }
@@ -220,26 +221,16 @@ impl<'p> Mould<'p> {
     }
 }
 
-/// The ones' complement sum (RFC 1071) of an even number of bytes, not folded.
-pub fn sum(bytes: &[u8]) -> u32 {
-    bytes.chunks_exact(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum()
-}
-
-pub fn fold(sum: u32) -> u16 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    ((once & 0xffff) + (once >> 16)) as u16
-}
-
 /// Whether an IPv4 header has the checksum that a sender would have computed.
 fn valid(header: &[u8]) -> bool {
-    let [.., _, _] = header else { return false };
-    let Some(field) = header.get(10..12) else { return false };
-    let sum = sum(header).wrapping_sub(sum(field));
-    field == (!fold(sum)).to_be_bytes()
+    let [Some(before), Some(field), Some(after)] = [header.get(..10), header.get(10..12), header.get(12..)] else {
+        return false;
+    };
+    closed(words(before) + words(after)) == field
 }
 
 /// The sum of the pseudo-header of a TCP packet, as the kernel leaves it in the checksum field.
-pub fn pseudo(head: &[u8], ip: usize, length: usize) -> Option<u16> {
+pub fn pseudo(head: &[u8], ip: usize, length: usize) -> Option<[u8; 2]> {
     let addresses = head.get(if ip == 40 { 8..40 } else { 12..20 })?;
-    Some(fold(sum(addresses) + 6 + (length & 0xffff) as u32 + (length >> 16) as u32))
+    Some(fold(checksum::pseudo(addresses, 6, length)).to_ne_bytes())
 }
