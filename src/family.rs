@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::packet::numbers::{ICMP, ICMPV6};
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Family {
     Ipv4,
@@ -31,11 +33,11 @@ impl Family {
         }
     }
 
-    /// The protocol number of its ICMP (IANA, Protocol Numbers).
+    /// The protocol number of its ICMP.
     pub const fn icmp(self) -> u8 {
         match self {
-            Family::Ipv4 => 1,
-            Family::Ipv6 => 58,
+            Family::Ipv4 => ICMP,
+            Family::Ipv6 => ICMPV6,
         }
     }
 

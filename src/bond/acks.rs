@@ -4,15 +4,15 @@
 //! What TCP counts is kept: an acknowledgment that repeats the last number without a word about packets beyond it (RFC 5681,
 //! "duplicate"), and marks of congestion (RFC 3168). A superset of selective acknowledgments (RFC 2018) says what the subset said.
 
-use super::flow::{Layout, Packet, TCP};
+use super::flow::{Layout, Packet};
 use super::store::Slot;
+use crate::packet::numbers::TCP;
+use crate::packet::numbers::flags::ACK;
 
 /// Waiting ones that are known, one for each flow. Where more flows wait, the oldest one's leaves as it is.
 const MOST: usize = 16;
 /// TCP's option with selective acknowledgments, RFC 2018.
 const SACK: u8 = 5;
-/// The flag of an acknowledgment.
-const ACK: u8 = 0x10;
 
 /// What an acknowledgment says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

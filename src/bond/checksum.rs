@@ -1,6 +1,7 @@
 //! Which packets have a checksum that a device may fill in, and what stands in it until then.
 
 use crate::packet::checksum::{self, fold, words};
+use crate::packet::numbers::{TCP, UDP};
 
 /// Where a TCP or UDP packet's parts are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +32,8 @@ impl Layout {
             _ => return None,
         };
         let (tcp, end) = match protocol {
-            6 => (true, transport + usize::from(*head.get(transport + 12)? >> 4) * 4),
-            17 => (false, transport + 8),
+            TCP => (true, transport + usize::from(*head.get(transport + 12)? >> 4) * 4),
+            UDP => (false, transport + 8),
             _ => return None,
         };
         let smallest = if tcp { 20 } else { 8 };
@@ -51,7 +52,7 @@ impl Layout {
     /// field that is pending. Never zero.
     pub fn pseudo(&self, head: &[u8], length: usize) -> [u8; 2] {
         let addresses = if self.ipv6 { head.get(8..40) } else { head.get(12..20) };
-        let protocol = if self.tcp { 6 } else { 17 };
+        let protocol = if self.tcp { TCP } else { UDP };
         let rest = length.saturating_sub(self.transport);
         fold(checksum::pseudo(addresses.unwrap_or_default(), protocol, rest)).to_ne_bytes()
     }

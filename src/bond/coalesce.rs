@@ -5,6 +5,7 @@
 use super::checksum::{Layout, complete, finish_ipv4, put};
 use super::flow::Packet;
 use super::offload::{Offload, TCP4, TCP6, UDP, Virtio};
+use crate::packet::numbers::flags::{ACK, PSH};
 
 /// Flows that are joined at a time. A batch of datagrams holds few that are worth it.
 const FLOWS: usize = 8;
@@ -140,9 +141,6 @@ impl Coalescer {
         slot.begin(layout, packet);
     }
 }
-
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
 
 fn pushes(layout: &Layout, head: &[u8]) -> bool {
     layout.tcp && head.get(layout.transport + 13).is_some_and(|flags| flags & PSH != 0)

@@ -1,5 +1,7 @@
 //! Inner packets: which flow each belongs to, and what it asks of the bond.
 
+use crate::packet::numbers::flags::{FIN, RST, SYN};
+use crate::packet::numbers::{ICMP, ICMPV6, TCP, UDP};
 use crate::time::{Span, Time};
 
 /// An IP packet in two parts.
@@ -71,7 +73,7 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
             urgent = [u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])].contains(&DNS);
         }
         // Questions of people (echo) and errors that a sender waits for (packet too big).
-        (ICMP | ICMP6, [_, ..]) => urgent = true,
+        (ICMP | ICMPV6, [_, ..]) => urgent = true,
         _ => {}
     }
     let hash = hash.finish();
@@ -81,13 +83,6 @@ pub fn nature(packet: &Packet) -> Option<Nature> {
     Some(Nature { flow, ordered, urgent, hash, end })
 }
 
-pub(super) const TCP: u8 = 6;
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMP6: u8 = 58;
 const DNS: u16 = 53;
 
 /// Where things are in an IP packet.

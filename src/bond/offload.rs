@@ -7,6 +7,7 @@
 use super::checksum::{Layout, closed, complete, finish_ipv4, put};
 use super::flow::Packet;
 use crate::packet::checksum::{fold, words};
+use crate::packet::numbers::flags::{CWR, FIN, PSH};
 
 /// What a device may be asked to do for us.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -73,10 +74,6 @@ impl Virtio {
 
 /// Longer than the headers of any segment: IP with all options or some extensions, and TCP with all options.
 const MAX_HEAD: usize = 256;
-
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
-const CWR: u8 = 0x80;
 
 /// Hands out the packets that a device's packet stands for, in their order; tells how many. None if it makes no sense.
 pub fn segments(packet: &mut [u8], header: &Virtio, each: &mut dyn FnMut(Packet)) -> usize {

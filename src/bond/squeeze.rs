@@ -15,12 +15,11 @@
 
 use super::flow::{ORDERED, Packet};
 use crate::packet::checksum::{closed, words};
+use crate::packet::numbers::flags::{ACK, PSH, SYN, URG};
 use crate::time::{Span, Time};
 
 mod mould;
-use mould::{
-    ACK, ACKNOWLEDGMENT, ECHO, EXTRA, Head, Mould, OPTIONS, PSH, PUSH, SEQUENCE, SYN, URG, WIDE, WINDOW, pseudo,
-};
+use mould::{ACKNOWLEDGMENT, ECHO, EXTRA, Head, Mould, OPTIONS, PUSH, SEQUENCE, WIDE, WINDOW, pseudo};
 
 /// What usually replaces the headers of a segment of a bulk transfer: no more, with the checksum not pending.
 pub const USUAL: usize = 12;

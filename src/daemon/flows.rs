@@ -12,9 +12,9 @@ use crate::family::Family;
 use crate::kernel::{Control, Flow};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Marks};
 use crate::logging;
+use crate::packet::numbers::TCP;
 use crate::steer::{self, Plan};
 
-const TCP: u8 = 6;
 /// So often is tried again what failed, for want of memory mostly.
 const FAILURES: u8 = 3;
 

@@ -11,9 +11,10 @@ use crate::linux::clock::now;
 use crate::linux::program;
 use crate::logging;
 use crate::packet::Protocol;
+use crate::packet::numbers::{TCP, UDP};
 use crate::race::record::{Outcome, Record};
 use crate::race::{Memory, Remembered};
-use crate::steer::why::{Facts, Question, TCP, UDP, Way, Why, has_ports, why};
+use crate::steer::why::{Facts, Question, Way, Why, has_ports, why};
 use crate::steer::{Foreign, Plan, TABLE, table};
 use crate::time::Time;
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::checksum::{closed, pseudo, words};
+use super::numbers::{ICMP, TCP, UDP};
 use super::view::{Ip, MSS, options};
 use super::{MAX_PACKET, Opening, Protocol};
 
@@ -36,12 +37,12 @@ fn write_copy(packet: &[u8], source: IpAddr, port: u16, mtu: u16, out: &mut Buff
         IpAddr::V6(address) => head.get_mut(8..24)?.copy_from_slice(&address.octets()),
     }
     let checksum_at = match ip.protocol {
-        6 => {
+        TCP => {
             payload.get_mut(..2)?.copy_from_slice(&port.to_be_bytes());
             clamp_mss(payload, mtu.saturating_sub(if source.is_ipv4() { 40 } else { 60 }))?;
             16
         }
-        17 => {
+        UDP => {
             payload.get_mut(..2)?.copy_from_slice(&port.to_be_bytes());
             6
         }
@@ -51,7 +52,7 @@ fn write_copy(packet: &[u8], source: IpAddr, port: u16, mtu: u16, out: &mut Buff
         }
     };
     // RFC 768: over IPv4, a UDP checksum of 0 says that the sender made none. Keep that.
-    if ip.protocol == 17 && source.is_ipv4() && payload.get(6..8)? == [0, 0] {
+    if ip.protocol == UDP && source.is_ipv4() && payload.get(6..8)? == [0, 0] {
         return Some(());
     }
     payload.get_mut(checksum_at..checksum_at + 2)?.fill(0);
@@ -122,14 +123,14 @@ fn head_checksum(head: &[u8]) -> Option<[u8; 2]> {
 /// The checksum of `payload` with its pseudo-header; ICMP over IPv4 has none.
 fn transport_checksum(protocol: u8, from: IpAddr, to: IpAddr, payload: &[u8]) -> [u8; 2] {
     let sum = match (from, to) {
-        (IpAddr::V4(_), IpAddr::V4(_)) if protocol == 1 => 0,
+        (IpAddr::V4(_), IpAddr::V4(_)) if protocol == ICMP => 0,
         (IpAddr::V4(from), IpAddr::V4(to)) => words(&from.octets()) + pseudo(&to.octets(), protocol, payload.len()),
         (IpAddr::V6(from), IpAddr::V6(to)) => words(&from.octets()) + pseudo(&to.octets(), protocol, payload.len()),
         _ => return [0, 0],
     };
     match closed(sum + words(payload)) {
         // RFC 768: a UDP checksum that comes out as 0 is sent as all ones, since 0 means that there is none.
-        [0, 0] if protocol == 17 => [0xFF, 0xFF],
+        [0, 0] if protocol == UDP => [0xFF, 0xFF],
         sum => sum,
     }
 }

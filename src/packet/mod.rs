@@ -8,7 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 
 pub mod checksum;
 pub mod copy;
+pub mod numbers;
 pub mod view;
+
+use crate::family::Family;
+use numbers::{TCP, UDP};
 
 pub use copy::{Buffer, copy_of, reset};
 pub use view::{answer, opening};
@@ -29,10 +33,9 @@ impl Protocol {
     /// The IANA protocol number in the family of `address`.
     pub const fn number(self, address: IpAddr) -> u8 {
         match self {
-            Protocol::Tcp => 6,
-            Protocol::Udp => 17,
-            Protocol::Echo if address.is_ipv4() => 1,
-            Protocol::Echo => 58,
+            Protocol::Tcp => TCP,
+            Protocol::Udp => UDP,
+            Protocol::Echo => Family::of(address).icmp(),
         }
     }
 

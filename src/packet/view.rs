@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice, UdpHeaderSlice};
 
+use super::numbers::{ICMP, ICMPV6, TCP, UDP};
 use super::{Answer, MAX_PACKET, Opening, Protocol, Says, Syn};
 
 /// The first packet of a connection. `None` if it is not one that can be raced: not TCP, UDP or an echo request, a
@@ -15,14 +16,14 @@ pub fn opening(packet: &[u8]) -> Option<Opening> {
     }
     let payload = packet.get(ip.header..ip.length)?;
     let (protocol, from, to, syn) = match ip.protocol {
-        6 => {
+        TCP => {
             let tcp = TcpHeaderSlice::from_slice(payload).ok()?;
             if !tcp.syn() || tcp.ack() || tcp.rst() || tcp.fin() {
                 return None;
             }
             (Protocol::Tcp, tcp.source_port(), tcp.destination_port(), Some(syn(&tcp, payload.len())))
         }
-        17 => {
+        UDP => {
             let udp = UdpHeaderSlice::from_slice(payload).ok()?;
             if usize::from(udp.length()) != payload.len() {
                 return None;
@@ -52,7 +53,7 @@ pub fn answer(packet: &[u8]) -> Option<Answer> {
         return error(quoted);
     }
     let (protocol, from, to, says) = match ip.protocol {
-        6 => {
+        TCP => {
             let tcp = TcpHeaderSlice::from_slice(payload).ok()?;
             let says = match (tcp.syn(), tcp.rst()) {
                 (true, false) if tcp.ack() => Says::SynAck(tcp.acknowledgment_number()),
@@ -62,7 +63,7 @@ pub fn answer(packet: &[u8]) -> Option<Answer> {
             };
             (Protocol::Tcp, tcp.source_port(), tcp.destination_port(), says)
         }
-        17 => {
+        UDP => {
             let udp = UdpHeaderSlice::from_slice(payload).ok()?;
             (Protocol::Udp, udp.source_port(), udp.destination_port(), Says::Data)
         }
@@ -82,11 +83,11 @@ fn error(quoted: &[u8]) -> Option<Answer> {
     let payload = quoted.get(ip.header..)?;
     let word = |at: usize| Some(u16::from_be_bytes(payload.get(at..at + 2)?.try_into().ok()?));
     let (protocol, from, to, acknowledgment) = match ip.protocol {
-        6 => {
+        TCP => {
             let sequence = u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?);
             (Protocol::Tcp, word(0)?, word(2)?, Some(sequence.wrapping_add(1)))
         }
-        17 => (Protocol::Udp, word(0)?, word(2)?, None),
+        UDP => (Protocol::Udp, word(0)?, word(2)?, None),
         _ => (Protocol::Echo, ip.echo(payload, EchoKind::Request)?, 0, None),
     };
     Some(Answer {
@@ -194,8 +195,8 @@ impl Ip {
         const TOO_LARGE: u8 = 4;
         let (head, quoted) = payload.split_at_checked(8)?;
         match (self.protocol, self.source, head) {
-            (1, IpAddr::V4(_), [3, code, ..]) if *code != TOO_LARGE => Some(quoted),
-            (58, IpAddr::V6(_), [1, ..]) => Some(quoted),
+            (ICMP, IpAddr::V4(_), [3, code, ..]) if *code != TOO_LARGE => Some(quoted),
+            (ICMPV6, IpAddr::V6(_), [1, ..]) => Some(quoted),
             _ => None,
         }
     }
@@ -203,10 +204,10 @@ impl Ip {
     /// The identifier of an echo request or reply (RFC 792, RFC 4443 4.1).
     fn echo(&self, payload: &[u8], kind: EchoKind) -> Option<u16> {
         let wanted = match (self.protocol, self.source, kind) {
-            (1, IpAddr::V4(_), EchoKind::Request) => 8,
-            (1, IpAddr::V4(_), EchoKind::Reply) => 0,
-            (58, IpAddr::V6(_), EchoKind::Request) => 128,
-            (58, IpAddr::V6(_), EchoKind::Reply) => 129,
+            (ICMP, IpAddr::V4(_), EchoKind::Request) => 8,
+            (ICMP, IpAddr::V4(_), EchoKind::Reply) => 0,
+            (ICMPV6, IpAddr::V6(_), EchoKind::Request) => 128,
+            (ICMPV6, IpAddr::V6(_), EchoKind::Reply) => 129,
             _ => return None,
         };
         match *payload {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::Token;
 use crate::packet::checksum::{closed, fold, words};
+use crate::packet::numbers::ICMP;
 
 /// The length of an echo message of ours.
 pub const LENGTH: usize = 16;
@@ -44,7 +45,7 @@ impl Echo {
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         // RFC 791, 3.1: more-fragments flag and fragment offset.
         let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3FFF != 0;
-        if header[0] >> 4 != 4 || header_length < header.len() || fragment || header[9] != PROTOCOL_ICMP {
+        if header[0] >> 4 != 4 || header_length < header.len() || fragment || header[9] != ICMP {
             return None;
         }
         let message = packet.get(header_length..length)?;
@@ -66,7 +67,6 @@ const REPLY_V4: u8 = 0;
 const REQUEST_V4: u8 = 8;
 const REQUEST_V6: u8 = 128;
 const REPLY_V6: u8 = 129;
-const PROTOCOL_ICMP: u8 = 1;
 
 /// A reply brings the request's data back whole: any other length is not ours.
 fn parse(message: &[u8], kind: u8) -> Option<Echo> {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::config::{LastResort, Mode, PolicyConfig, RuleConfig};
 use crate::family::Family;
 use crate::link::{Link, LinkId};
+use crate::packet::numbers::{TCP, UDP};
 use crate::race::Remembered;
 use crate::text::commas;
 use crate::time::{Span, Time};
@@ -18,10 +19,6 @@ use super::{Plan, best};
 mod rules;
 
 use rules::first_rule;
-
-/// IANA's protocol numbers.
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
 
 /// A connection. What is `None` is not known: a rule that looks at it may match or not.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,6 +3,7 @@
 use super::Name;
 use crate::bond::flow::Packet;
 use crate::packet::checksum::{self, closed, fold, words};
+use crate::packet::numbers::flags::{ACK, PSH, SYN, URG};
 
 /// IPv6 (40), TCP (20), timestamps (12).
 const MAX_HEAD: usize = 72;
@@ -17,11 +18,6 @@ pub const EXTRA: u8 = 0x20;
 pub const OPTIONS: u8 = 0x40;
 pub const WIDE: u8 = 0x80;
 
-/// Flags of TCP's byte 13.
-pub const SYN: u8 = 0x02;
-pub const PSH: u8 = 0x08;
-pub const ACK: u8 = 0x10;
-pub const URG: u8 = 0x20;
 /// NOP, NOP, timestamps (RFC 7323 appendix A).
 pub const STAMPS: [u8; 4] = [1, 1, 8, 10];
 

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use crate::config::{PortRange, Prefix, Protocol, RuleConfig};
 use crate::family::Family;
+use crate::packet::numbers::{TCP, UDP};
 use crate::text::commas;
 
-use super::{Facts, Question, TCP, UDP, has_ports, say};
+use super::{Facts, Question, has_ports, say};
 
 /// What a rule says of a connection.
 enum Match {
