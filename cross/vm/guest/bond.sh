@@ -73,5 +73,5 @@ outlives_a_link() {
 separates() {
 	cp /tmp/alone /etc/config/cheaproute
 	kill -TERM $far
-	cheaproute reload && ! ip link show bond0 && ! ip rule | grep bond0
+	cheaproute reload && ! ip link show bond0 && ! ip rule | grep bond0 && eventually uses 2
 }

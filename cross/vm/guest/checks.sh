@@ -79,7 +79,8 @@ settled() {
 	nft -s list ruleset
 	for family in -4 -6; do
 		ip $family rule
-		ip $family route show table all | sed 's/ expires [0-9]*sec//'
+		# Their order is that in which devices came up.
+		ip $family route show table all | sed 's/ expires [0-9]*sec//' | sort
 	done
 	grep . /proc/sys/net/ipv4/conf/*/rp_filter
 }
@@ -144,6 +145,39 @@ asks_once() {
 	answer=$(echo question | client timeout 5 netcat -u -W 1 198.51.100.1 53)
 	echo "answered '$answer'"
 	[ "$answer" = answer ] && newest_race udp 2
+}
+# What a flowtable forwards the rules do not see; and by a bridge's port it goes on after the route has changed.
+seen_by_rules() {
+	nft list chain inet shortcut forward | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+}
+unseen() {
+	seen=$(seen_by_rules)
+	sleep 1
+	[ "$(seen_by_rules)" = "$seen" ]
+}
+echo_listens() {
+	internet cat /proc/net/tcp | grep ':0007 .* 0A '
+}
+talks() {
+	kill -0 $talker
+}
+talks_no_more() {
+	! talks
+}
+resets_what_is_offloaded() {
+	nft -f /checks/offload.nft
+	internet timeout 30 netcat -l 198.51.100.1 7 >/tmp/heard &
+	eventually echo_listens
+	while sleep 0.2; do echo line; done | client timeout 30 netcat 198.51.100.1 7 &
+	talker=$!
+	eventually [ -s /tmp/heard ] && eventually unseen && talks || return 1
+	# In silence: what the link is to carry is gone.
+	tc qdisc replace dev port2 root netem loss 100%
+	eventually uses 1 && eventually talks_no_more
+	result=$?
+	tc qdisc del dev port2 root
+	nft delete table inet shortcut
+	eventually uses 2 && return $result
 }
 uses() { # NUMBER: of links
 	cheaproute status --json | tr -d " " | grep "\"links_up\":$1,"
@@ -263,6 +297,7 @@ check 'a closed port refuses at once' refused
 check 'pings are raced, by IPv4 and IPv6' echoes
 check 'a datagram to port 53 is raced' asks_once
 check 'it takes 3 MB of memory at most' is_small
+check 'an offloaded connection is reset when its link falls silent' resets_what_is_offloaded
 check 'a link that goes down is left' leaves_a_lost_link
 check 'a link that comes up is taken again' takes_it_again
 check 'a reload changes what it changes' reloads
