@@ -113,8 +113,10 @@ impl Racing {
         let heartbeat = Heartbeat::open(beat)?;
         let (waker, stop) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));
         let poll = Poll::new()?;
-        poll.add(&queues, 0, false)?;
-        poll.add(&*waker, 1, false)?;
+        for (socket, key) in queues.sockets().iter().zip(0..) {
+            poll.add(socket, key, false)?;
+        }
+        poll.add(&*waker, WAKER, false)?;
         let mut runner = Runner {
             field: field.clone(),
             queues,
@@ -189,6 +191,9 @@ fn lock(field: &Mutex<Field<Outlets>>) -> MutexGuard<'_, Field<Outlets>> {
     field.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the poll says of it; the queues have their sockets' places.
+const WAKER: u64 = 2;
+
 struct Runner {
     field: SharedField,
     queues: Queues,
@@ -213,10 +218,10 @@ impl Runner {
             }
             let waits = lock(&self.field).racer.deadline().map(|(at, _)| at);
             let deadline = [waits, self.ring_at].into_iter().flatten().fold(next_beat, Time::min);
-            self.poll.wait(Some(deadline.since(before)), |key| {
-                if key == 1 {
-                    self.waker.reset();
-                }
+            let (queues, waker) = (&mut self.queues, &self.waker);
+            self.poll.wait(Some(deadline.since(before)), |key| match key {
+                WAKER => waker.reset(),
+                socket => queues.wake(socket as usize),
             })?;
             let woken = now();
             let stale = woken.since(before) > deadline.since(before) + STALE;

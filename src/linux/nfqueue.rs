@@ -39,83 +39,28 @@ const DATAGRAM: usize = 2048;
 /// Bytes of verdicts that wait for the kernel to have memory for them: the queues hold few more packets.
 const MOST: usize = 64 * 1024;
 
+/// Queues of one program. The first that is bound comes before the others: it has a socket of its own, which is read first.
 pub struct Queues {
-    socket: Socket,
+    lanes: [Lane; 2],
+    /// The queue of the first lane.
+    first: Option<u16>,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
+}
+
+struct Lane {
+    socket: Socket,
+    /// Something may be there.
+    ready: bool,
     verdicts: Message,
 }
 
-impl Queues {
-    /// `memory`: the receive buffer, in bytes.
-    pub fn open(memory: libc::c_int) -> io::Result<Self> {
+impl Lane {
+    fn open(memory: libc::c_int) -> io::Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
         // A burst that overflows the socket is the queue's business (it fails open), not an error of the next read.
         socket.set_netlink_option(libc::NETLINK_NO_ENOBUFS)?;
         socket.set_buffers(memory);
-        let buffers = vec![[0; DATAGRAM]; BATCH].into_boxed_slice();
-        let buffers = buffers.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
-        Ok(Queues { socket, buffers, verdicts: Message::default() })
-    }
-
-    /// Takes a queue: packets are copied up to `range` bytes; past `length` waiting packets, it lets them pass unseen.
-    /// `ResourceBusy`: another program has this queue.
-    pub fn bind(&mut self, queue: u16, range: u32, length: u32) -> io::Result<()> {
-        let mut message = config(queue);
-        message.attribute(CFG_CMD, &[CMD_BIND, 0, 0, 0]);
-        self.socket.request(message).map_err(|error| match error.kind() {
-            // We may, or `open` had failed: it is that somebody else has the queue.
-            io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
-            _ => error,
-        })?;
-        let mut message = config(queue);
-        let mut params = [0; 5];
-        params[..4].copy_from_slice(&range.to_be_bytes());
-        params[4] = COPY_PACKET;
-        message.attribute(CFG_PARAMS, &params).be32(CFG_QUEUE_MAXLEN, length);
-        message.be32(CFG_MASK, FAIL_OPEN).be32(CFG_FLAGS, FAIL_OPEN);
-        self.socket.request(message)
-    }
-
-    /// Hands every event that waits, up to a batch, to `each`; `true` if there may be more. Does not block.
-    pub fn receive(&mut self, mut each: impl FnMut(Event, &mut Verdicts)) -> io::Result<bool> {
-        // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
-        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { core::mem::zeroed() };
-        for (n, buffer) in self.buffers.iter_mut().enumerate() {
-            vectors[n] = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: DATAGRAM };
-            headers[n].msg_hdr.msg_iov = &mut vectors[n];
-            headers[n].msg_hdr.msg_iovlen = 1;
-        }
-        let fd = self.socket.as_fd().as_raw_fd();
-        // SAFETY: each header points at one vector, which points at a buffer of DATAGRAM bytes; all live through the call.
-        let got = unsafe {
-            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
-        };
-        let got = match check(got) {
-            // Nothing is there; or the kernel could not tell of what it refused.
-            Err(error) if passes(&error) => return Ok(false),
-            got => got? as usize,
-        };
-        let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
-        for (buffer, header) in self.buffers.iter().zip(&headers).take(got) {
-            let bytes = buffer.get(..header.msg_len as usize).unwrap_or(buffer);
-            for message in Messages(bytes) {
-                if let Some(event) = event(&message) {
-                    each(event, &mut verdicts);
-                }
-            }
-        }
-        self.verdicts = verdicts.0;
-        self.flush()?;
-        // A packet seldom comes alone in a burst: who finds several looks again at once, instead of waiting first.
-        Ok(got == BATCH)
-    }
-
-    /// Adds verdicts outside of [`Self::receive`], and sends them.
-    pub fn verdicts(&mut self, give: impl FnOnce(&mut Verdicts)) -> io::Result<()> {
-        let mut verdicts = Verdicts(core::mem::take(&mut self.verdicts));
-        give(&mut verdicts);
-        self.verdicts = verdicts.0;
-        self.flush()
+        Ok(Lane { socket, ready: false, verdicts: Message::default() })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -132,6 +77,105 @@ impl Queues {
     }
 }
 
+impl Queues {
+    /// `memory`: each of the two receive buffers, in bytes.
+    pub fn open(memory: libc::c_int) -> io::Result<Self> {
+        let lanes = [Lane::open(memory)?, Lane::open(memory)?];
+        let buffers = vec![[0; DATAGRAM]; BATCH].into_boxed_slice();
+        let buffers = buffers.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(Queues { lanes, first: None, buffers })
+    }
+
+    /// Takes a queue: packets are copied up to `range` bytes; past `length` waiting packets, it lets them pass unseen.
+    /// `ResourceBusy`: another program has this queue.
+    pub fn bind(&mut self, queue: u16, range: u32, length: u32) -> io::Result<()> {
+        let first = *self.first.get_or_insert(queue);
+        let socket = &mut self.lanes[usize::from(queue != first)].socket;
+        let mut message = config(queue);
+        message.attribute(CFG_CMD, &[CMD_BIND, 0, 0, 0]);
+        socket.request(message).map_err(|error| match error.kind() {
+            // We may, or `open` had failed: it is that somebody else has the queue.
+            io::ErrorKind::PermissionDenied => io::ErrorKind::ResourceBusy.into(),
+            _ => error,
+        })?;
+        let mut message = config(queue);
+        let mut params = [0; 5];
+        params[..4].copy_from_slice(&range.to_be_bytes());
+        params[4] = COPY_PACKET;
+        message.attribute(CFG_PARAMS, &params).be32(CFG_QUEUE_MAXLEN, length);
+        message.be32(CFG_MASK, FAIL_OPEN).be32(CFG_FLAGS, FAIL_OPEN);
+        socket.request(message)
+    }
+
+    /// What to wait for; [`Self::wake`] takes the place in it.
+    pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
+        self.lanes.each_ref().map(|lane| lane.socket.as_fd())
+    }
+
+    /// Something came in by one of [`Self::sockets`].
+    pub fn wake(&mut self, socket: usize) {
+        if let Some(lane) = self.lanes.get_mut(socket) {
+            lane.ready = true;
+        }
+    }
+
+    /// Hands every event that waits, up to a batch, to `each`; `true` if there may be more. Does not block.
+    pub fn receive(&mut self, mut each: impl FnMut(Event, &mut Verdicts)) -> io::Result<bool> {
+        // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
+        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { core::mem::zeroed() };
+        for (n, buffer) in self.buffers.iter_mut().enumerate() {
+            vectors[n] = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: DATAGRAM };
+            headers[n].msg_hdr.msg_iov = &mut vectors[n];
+            headers[n].msg_hdr.msg_iovlen = 1;
+        }
+        let Some(at) = self.lanes.iter().position(|lane| lane.ready) else { return Ok(false) };
+        let fd = self.lanes[at].socket.as_fd().as_raw_fd();
+        // SAFETY: each header points at one vector, which points at a buffer of DATAGRAM bytes; all live through the call.
+        let got = unsafe {
+            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
+        };
+        let got = match check(got) {
+            // Nothing is there; or the kernel could not tell of what it refused.
+            Err(error) if passes(&error) => 0,
+            got => got? as usize,
+        };
+        // A packet seldom comes alone in a burst: who finds several looks again at once, instead of waiting first. And before
+        // more is begun, the first lane has its turn.
+        self.lanes[at].ready = got == BATCH;
+        self.lanes[0].ready |= got == BATCH;
+        let first = self.first.unwrap_or_default();
+        let mut verdicts =
+            Verdicts { first, to: self.lanes.each_mut().map(|lane| core::mem::take(&mut lane.verdicts)) };
+        for (buffer, header) in self.buffers.iter().zip(&headers).take(got) {
+            let bytes = buffer.get(..header.msg_len as usize).unwrap_or(buffer);
+            for message in Messages(bytes) {
+                if let Some(event) = event(&message) {
+                    each(event, &mut verdicts);
+                }
+            }
+        }
+        self.send(verdicts)?;
+        Ok(self.lanes.iter().any(|lane| lane.ready))
+    }
+
+    /// Adds verdicts outside of [`Self::receive`], and sends them.
+    pub fn verdicts(&mut self, give: impl FnOnce(&mut Verdicts)) -> io::Result<()> {
+        let first = self.first.unwrap_or_default();
+        let mut verdicts =
+            Verdicts { first, to: self.lanes.each_mut().map(|lane| core::mem::take(&mut lane.verdicts)) };
+        give(&mut verdicts);
+        self.send(verdicts)
+    }
+
+    fn send(&mut self, verdicts: Verdicts) -> io::Result<()> {
+        for (lane, message) in self.lanes.iter_mut().zip(verdicts.to) {
+            lane.verdicts = message;
+        }
+        let [first, others] = &mut self.lanes;
+        first.flush().and(others.flush())
+    }
+}
+
 /// What the kernel has to say.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -141,21 +185,24 @@ pub enum Event<'a> {
 }
 
 /// Verdicts, and flows to establish, on their way to the kernel.
-pub struct Verdicts(Message);
+pub struct Verdicts {
+    first: u16,
+    /// By whose socket: the kernel takes a queue's verdicts from no other.
+    to: [Message; 2],
+}
 
 impl Judge for Verdicts {
     fn establish(&mut self, race: RaceId, opening: &Opening, source: SocketAddr, mark: u32) {
-        conntrack::establish(&mut self.0, race.to_bits(), opening, source, mark);
+        // An answer waits for it, and goes on after it.
+        conntrack::establish(&mut self.to[0], race.to_bits(), opening, source, mark);
     }
 
     fn accept(&mut self, queue: u16, id: u32, mark: u32) {
-        self.verdict(queue, id, libc::NF_ACCEPT as u32);
-        self.0.be32(MARK, mark);
+        self.verdict(queue, id, libc::NF_ACCEPT as u32).be32(MARK, mark);
     }
 
     fn repeat(&mut self, queue: u16, id: u32, mark: u32) {
-        self.verdict(queue, id, libc::NF_REPEAT as u32);
-        self.0.be32(MARK, mark);
+        self.verdict(queue, id, libc::NF_REPEAT as u32).be32(MARK, mark);
     }
 
     fn drop(&mut self, queue: u16, id: u32) {
@@ -164,18 +211,14 @@ impl Judge for Verdicts {
 }
 
 impl Verdicts {
-    fn verdict(&mut self, queue: u16, id: u32, verdict: u32) {
-        self.0.begin(SUBSYSTEM | MSG_VERDICT, 0, 0, &header(queue));
+    fn verdict(&mut self, queue: u16, id: u32, verdict: u32) -> &mut Message {
+        let message = &mut self.to[usize::from(queue != self.first)];
+        message.begin(SUBSYSTEM | MSG_VERDICT, 0, 0, &header(queue));
         let mut value = [0; 8];
         value[..4].copy_from_slice(&verdict.to_be_bytes());
         value[4..].copy_from_slice(&id.to_be_bytes());
-        self.0.attribute(VERDICT_HDR, &value);
-    }
-}
-
-impl AsFd for Queues {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        message.attribute(VERDICT_HDR, &value);
+        message
     }
 }
 
