@@ -171,7 +171,7 @@ impl Racing {
 /// Takes the queue for answers, which every daemon has: while it is held, none starts. `ResourceBusy`: one runs.
 pub fn claim() -> io::Result<Queues> {
     let mut queues = Queues::open(RECEIVE_BUFFER)?;
-    // Of an answer the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
+    // The first, so that answers never wait behind openings. Of one the headers suffice: 60 bytes of IPv4 and as many of TCP at most.
     queues.bind(QUEUE, 128, QUEUE_LENGTH)?;
     Ok(queues)
 }

@@ -143,9 +143,7 @@ impl Queues {
         // more is begun, the first lane has its turn.
         self.lanes[at].ready = got == BATCH;
         self.lanes[0].ready |= got == BATCH;
-        let first = self.first.unwrap_or_default();
-        let mut verdicts =
-            Verdicts { first, to: self.lanes.each_mut().map(|lane| core::mem::take(&mut lane.verdicts)) };
+        let mut verdicts = self.take();
         for (buffer, header) in self.buffers.iter().zip(&headers).take(got) {
             let bytes = buffer.get(..header.msg_len as usize).unwrap_or(buffer);
             for message in Messages(bytes) {
@@ -160,11 +158,15 @@ impl Queues {
 
     /// Adds verdicts outside of [`Self::receive`], and sends them.
     pub fn verdicts(&mut self, give: impl FnOnce(&mut Verdicts)) -> io::Result<()> {
-        let first = self.first.unwrap_or_default();
-        let mut verdicts =
-            Verdicts { first, to: self.lanes.each_mut().map(|lane| core::mem::take(&mut lane.verdicts)) };
+        let mut verdicts = self.take();
         give(&mut verdicts);
         self.send(verdicts)
+    }
+
+    /// What waits still, for more to join it.
+    fn take(&mut self) -> Verdicts {
+        let to = self.lanes.each_mut().map(|lane| core::mem::take(&mut lane.verdicts));
+        Verdicts { first: self.first.unwrap_or_default(), to }
     }
 
     fn send(&mut self, verdicts: Verdicts) -> io::Result<()> {
