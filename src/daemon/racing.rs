@@ -43,6 +43,10 @@ const RING: Span = Span::from_millis(50);
 /// Batches of packets before timers get their turn.
 const BATCHES: usize = 8;
 
+/// Batches that are taken for stale at most, lest a flood be for ever. Both receive buffers together hold fewer packets: the kernel
+/// gives twice what it is asked for, and each packet costs it 768 bytes at least (`SKB_TRUESIZE`).
+const STALE_BATCHES: usize = 200;
+
 /// The thread's: packets and their copies are on it, one at a time.
 const STACK: usize = 256 * 1024;
 
@@ -209,7 +213,8 @@ struct Runner {
 impl Runner {
     fn run(&mut self) -> io::Result<()> {
         // The first beat comes when there is a ruleset that hears it.
-        let mut next_beat = now() + BEAT;
+        let mut woken = now();
+        let mut next_beat = woken + BEAT;
         while !self.stop.load(Ordering::Relaxed) {
             let before = now();
             if before >= next_beat {
@@ -223,10 +228,14 @@ impl Runner {
                 WAKER => waker.reset(),
                 socket => queues.wake(socket as usize),
             })?;
-            let woken = now();
-            let stale = woken.since(before) > deadline.since(before) + STALE;
+            let turn = woken;
+            woken = now();
+            // In the last turn, or while it waited.
+            let stale = before.since(turn) > STALE || woken.since(before) > deadline.since(before) + STALE;
             if stale {
-                logging::warn!("stood still for {}; what was queued meanwhile passes unraced", woken.since(before));
+                logging::warn!("stood still for {}; what was queued meanwhile passes unraced", woken.since(turn));
+                // Who is woken by a signal hears of nothing that waits.
+                self.queues.wake_all();
             }
             self.turn(woken, stale)?;
         }
@@ -236,7 +245,8 @@ impl Runner {
     fn turn(&mut self, woken: Time, stale: bool) -> io::Result<()> {
         let mut field = lock(&self.field);
         let mut more = true;
-        for _ in 0..BATCHES {
+        let batches = if stale { STALE_BATCHES } else { BATCHES };
+        for _ in 0..batches {
             let resets = field.resets();
             if !more && resets == 0 {
                 break;

@@ -119,6 +119,11 @@ impl Queues {
         }
     }
 
+    /// Something may have come in by any of them.
+    pub fn wake_all(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.ready = true);
+    }
+
     /// Hands every event that waits, up to a batch, to `each`; `true` if there may be more. Does not block.
     pub fn receive(&mut self, mut each: impl FnMut(Event, &mut Verdicts)) -> io::Result<bool> {
         // SAFETY: both structs are plain integers and pointers, for which zeroes are valid.
