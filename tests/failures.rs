@@ -3,15 +3,17 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, iter, thread};
 
+use etherparse::PacketBuilder;
 use lab::{Direction, Namespace, Server, connect};
 use support::{
-    Bed, Daemon, SERVERS, Transfer, config, eventually, filter_strictly, link_of, ms, raw_packets, settled, syn,
+    Bed, Daemon, SERVERS, Transfer, config, eventually, filter_strictly, link_of, ms, queued, raw_packets, settled, syn,
 };
 
 #[test]
@@ -96,6 +98,39 @@ fn a_flood_of_openings_leaves_room_for_others() {
         });
         bed.connect(&server);
     }
+}
+
+/// A server that somebody asked says the same over and over, as fast as it can.
+#[test]
+fn a_flood_of_answers_leaves_room_for_openings() {
+    need_lab!();
+    let bed = Bed::new(&[5, 5]);
+    bed.lab.internet().sh("ip route add blackhole 203.0.113.0/24");
+    let nowhere = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 80);
+    let watch = bed.lab.wire(1).watch();
+    raw_packets(bed.lab.client(), [&syn(1024, nowhere.into())]);
+    let copies = || watch.packets(Direction::Up).into_iter().filter(|packet| packet.destination == nowhere.into());
+    eventually("a copy is on its way", || copies().next().is_some());
+    let SocketAddr::V4(copy) = copies().next().unwrap().source else { unreachable!("a source of the other family") };
+    let mut answer = Vec::new();
+    let addressed = PacketBuilder::ipv4(nowhere.ip().octets(), copy.ip().octets(), 64);
+    // It acknowledges what nobody sent, and so decides nothing.
+    addressed.tcp(nowhere.port(), copy.port(), 7, 64240).syn().ack(5).write(&mut answer, &[]).unwrap();
+    let server = bed.server(SERVERS[0], 80);
+    let flooding = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let thousand = || raw_packets(bed.lab.internet(), iter::repeat_n(&answer, 1000));
+            iter::repeat_with(thousand).take_while(|_| flooding.load(Ordering::Relaxed)).count()
+        });
+        thread::sleep(ms(300));
+        let connected: Vec<_> = (0..5).map(|_| connect(bed.lab.client(), server.address(), ms(4500))).collect();
+        flooding.store(false, Ordering::Relaxed);
+        flood.join().unwrap();
+        connected.into_iter().for_each(|connected| echo(&mut connected.unwrap().0));
+    });
+    let [answers, _] = queued(bed.lab.router());
+    assert!(answers > 2_000, "{answers} were queued");
 }
 
 #[test]

@@ -36,6 +36,9 @@ const PAYLOAD: u16 = 10;
 const BATCH: usize = 16;
 const DATAGRAM: usize = 2048;
 
+/// Batches of the first lane while the other waits: a server that sends the same answer over and over must not keep openings out.
+const IN_A_ROW: u32 = 4;
+
 /// Bytes of verdicts that wait for the kernel to have memory for them: the queues hold few more packets.
 const MOST: usize = 64 * 1024;
 
@@ -44,6 +47,8 @@ pub struct Queues {
     lanes: [Lane; 2],
     /// The queue of the first lane.
     first: Option<u16>,
+    /// Batches of the first lane since the last one of the other.
+    in_a_row: u32,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
 }
 
@@ -83,7 +88,7 @@ impl Queues {
         let lanes = [Lane::open(memory)?, Lane::open(memory)?];
         let buffers = vec![[0; DATAGRAM]; BATCH].into_boxed_slice();
         let buffers = buffers.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
-        Ok(Queues { lanes, first: None, buffers })
+        Ok(Queues { lanes, first: None, in_a_row: 0, buffers })
     }
 
     /// Takes a queue: packets are copied up to `range` bytes; past `length` waiting packets, it lets them pass unseen.
@@ -133,7 +138,7 @@ impl Queues {
             headers[n].msg_hdr.msg_iov = &mut vectors[n];
             headers[n].msg_hdr.msg_iovlen = 1;
         }
-        let Some(at) = self.lanes.iter().position(|lane| lane.ready) else { return Ok(false) };
+        let Some(at) = self.turn() else { return Ok(false) };
         let fd = self.lanes[at].socket.as_fd().as_raw_fd();
         // SAFETY: each header points at one vector, which points at a buffer of DATAGRAM bytes; all live through the call.
         let got = unsafe {
@@ -159,6 +164,18 @@ impl Queues {
         }
         self.send(verdicts)?;
         Ok(self.lanes.iter().any(|lane| lane.ready))
+    }
+
+    /// The lane whose turn it is, of those where something may be.
+    fn turn(&mut self) -> Option<usize> {
+        let turn = match self.lanes.each_ref().map(|lane| lane.ready) {
+            [true, true] => usize::from(self.in_a_row >= IN_A_ROW),
+            [true, false] => 0,
+            [false, true] => 1,
+            [false, false] => return None,
+        };
+        self.in_a_row = if turn == 0 { self.in_a_row.saturating_add(1) } else { 0 };
+        Some(turn)
     }
 
     /// Adds verdicts outside of [`Self::receive`], and sends them.
