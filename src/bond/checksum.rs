@@ -1,6 +1,6 @@
 //! Which packets have a checksum that a device may fill in, and what stands in it until then.
 
-use crate::packet::checksum::{self, fold, words};
+use crate::packet::checksum::{self, closed, closed_transport, fold, words};
 use crate::packet::numbers::{TCP, UDP};
 
 /// Where a TCP or UDP packet's parts are.
@@ -68,7 +68,7 @@ impl Layout {
 /// Makes the header checksum of an IPv4 header, options included, anew.
 pub fn finish_ipv4(header: &mut [u8]) {
     put(header, 10, [0, 0]);
-    let sum = checksum::closed(words(header));
+    let sum = closed(words(header));
     put(header, 10, sum);
 }
 
@@ -76,17 +76,9 @@ pub fn finish_ipv4(header: &mut [u8]) {
 /// `false`: there is no such field.
 pub fn complete(packet: &mut [u8], start: usize, offset: usize) -> bool {
     let Some(covered) = packet.get(start..).filter(|covered| covered.len() >= offset + 2) else { return false };
-    let sum = closed(words(covered));
+    let sum = closed_transport(words(covered));
     put(packet, start + offset, sum);
     true
-}
-
-/// A checksum that may be UDP's: there zero means none (RFC 768), and the other protocols do not mind.
-pub fn closed(sum: u64) -> [u8; 2] {
-    match checksum::closed(sum) {
-        [0, 0] => [0xff; 2],
-        sum => sum,
-    }
 }
 
 /// Writes two bytes where there is room for them.

@@ -4,9 +4,9 @@
 //! [`segments`] cuts what was read. Its packets keep their checksums pending: in the far kernel they arrive as if a card had
 //! looked at them, and nobody ever sums up their bytes. [`super::coalesce`] is the way back.
 
-use super::checksum::{Layout, closed, complete, finish_ipv4, put};
+use super::checksum::{Layout, complete, finish_ipv4, put};
 use super::flow::Packet;
-use crate::packet::checksum::{fold, words};
+use crate::packet::checksum::{closed_transport, fold, words};
 use crate::packet::numbers::flags::{CWR, FIN, PSH};
 
 /// What a device may be asked to do for us.
@@ -162,7 +162,7 @@ fn cut(packet: &[u8], header: &Virtio, each: &mut dyn FnMut(Packet)) -> Option<u
         }
         // Behind extension headers, the far end could not tell where the checksum is.
         if !known {
-            let sum = closed(words(head.get(transport..)?) + words(chunk));
+            let sum = closed_transport(words(head.get(transport..)?) + words(chunk));
             put(head, transport + offset, sum);
         }
         each(Packet { head, body: chunk, pending: known });

@@ -40,6 +40,14 @@ pub fn closed(sum: u64) -> [u8; 2] {
     (!fold(sum)).to_ne_bytes()
 }
 
+/// The same for a header that may be UDP's: there zero means none (RFC 768), and to the other protocols all ones say as much.
+pub fn closed_transport(sum: u64) -> [u8; 2] {
+    match closed(sum) {
+        [0, 0] => [0xff; 2],
+        sum => sum,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

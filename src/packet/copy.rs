@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::checksum::{closed, pseudo, words};
+use super::checksum::{closed, closed_transport, pseudo, words};
 use super::numbers::{ICMP, TCP, UDP};
 use super::view::{Ip, MSS, options};
 use super::{MAX_PACKET, Opening, Protocol};
@@ -128,11 +128,7 @@ fn transport_checksum(protocol: u8, from: IpAddr, to: IpAddr, payload: &[u8]) ->
         (IpAddr::V6(from), IpAddr::V6(to)) => words(&from.octets()) + pseudo(&to.octets(), protocol, payload.len()),
         _ => return [0, 0],
     };
-    match closed(sum + words(payload)) {
-        // RFC 768: a UDP checksum that comes out as 0 is sent as all ones, since 0 means that there is none.
-        [0, 0] if protocol == UDP => [0xFF, 0xFF],
-        sum => sum,
-    }
+    closed_transport(sum + words(payload))
 }
 
 #[cfg(test)]
