@@ -27,6 +27,8 @@ targets() {
 }
 
 # A linker of that name: zig, for one of its targets. The other arguments are libraries that Rust asks for in vain.
+# A first link has zig 0.15.2 compile its own libraries side by side, in threads that all write LLVM's table of targets, which is
+# not made for that: at times one finds its own target missing, and the next try finds it.
 linker() { # NAME ZIG-TARGET [LIBRARY]..
 	place=$CROSS/linkers/$1 zig=$2
 	shift 2
@@ -38,7 +40,13 @@ linker() { # NAME ZIG-TARGET [LIBRARY]..
 			case " $* " in *" \$argument "*) continue ;; esac
 			set -- "\$@" "\$argument"
 		done
-		exec "$CROSS/venv/bin/python" -m ziglang cc -target $zig -Os -fno-sanitize=all "\$@"
+		for try in 1 2 3 4 5; do
+			failed=0
+			said=\$("$CROSS/venv/bin/python" -m ziglang cc -target $zig -Os -fno-sanitize=all "\$@" 2>&1) || failed=\$?
+			case \$said in *"No available targets are compatible"*) ;; *) break ;; esac
+		done
+		[ -z "\$said" ] || echo "\$said" >&2
+		exit \$failed
 	END
 	chmod +x "$place"
 }
