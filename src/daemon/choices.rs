@@ -5,7 +5,7 @@ use crate::control::Value;
 use crate::family::Family;
 use crate::link::{Link, LinkId};
 use crate::race::Remembered;
-use crate::steer::{Plan, best};
+use crate::steer::best;
 use crate::time::{Span, Time};
 
 use super::Daemon;
@@ -17,23 +17,9 @@ impl Daemon {
     /// Every policy with the links that it uses now, by family.
     pub(super) fn policies(&self) -> Value {
         let links = self.ways();
-        let (queueing, ipsec) = (self.installation.queueing(), self.installation.ipsec());
-        let (config, lost) = (&self.config, self.flows.lost());
-        let plan = Plan {
-            config,
-            links: &links,
-            lost,
-            queueing,
-            ipsec,
-            direct: &[],
-            tunnels: &[],
-            foreign: None,
-            splits: None,
-            races: self.races,
-        };
         let policies = self.config.policies.iter().map(|policy| {
             let mut reserve: Vec<Value> = Vec::new();
-            for (links, _) in Family::BOTH.map(|family| best(&plan, policy, family)) {
+            for (links, _) in Family::BOTH.map(|family| best(&links, policy, family)) {
                 let metered = |link: &&&Link| link.metered && links.first().is_some_and(|first| !first.metered);
                 for link in links.iter().filter(metered) {
                     let named = Value::Map(vec![("link", link.name.as_str().into())]);
@@ -45,8 +31,8 @@ impl Daemon {
             Value::Map(vec![
                 ("name", policy.name.as_str().into()),
                 ("mode", mode(policy.mode).into()),
-                ("ipv4", self.shares(&plan, policy, Family::Ipv4)),
-                ("ipv6", self.shares(&plan, policy, Family::Ipv6)),
+                ("ipv4", self.shares(&links, policy, Family::Ipv4)),
+                ("ipv6", self.shares(&links, policy, Family::Ipv6)),
                 ("last_resort", last_resort(policy.last_resort).into()),
                 // Up, and of no use while another is.
                 ("reserve", reserve.into()),
@@ -57,8 +43,8 @@ impl Daemon {
 
     /// The links that share new connections, the best first, and their shares: by weight, or, where they race, by the
     /// races won so far, as nobody knows who wins the next one.
-    fn shares(&self, plan: &Plan, policy: &PolicyConfig, family: Family) -> Value {
-        let (links, sharing) = best(plan, policy, family);
+    fn shares(&self, links: &[Link], policy: &PolicyConfig, family: Family) -> Value {
+        let (links, sharing) = best(links, policy, family);
         // As the ruleset has it: metered links race only when there is no other.
         let racing = match (policy.mode, links.first()) {
             (Mode::Race, Some(first)) => links.iter().filter(|link| link.metered == first.metered).count(),

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::IpAddr;
 
-use super::index_of;
 use super::netlink::{Answer, CREATE, Message, REPLACE, Socket, address, array};
+use super::{index_of, number_of};
+use crate::family::Family;
 
 /// `IFA_F_NODAD`: an IPv6 address is of use at once. Nobody else can have it.
 const NO_DUPLICATES: u8 = 0x02;
@@ -58,9 +59,10 @@ fn link(index: u32, flags: u32) -> [u8; 16] {
 }
 
 fn change(socket: &mut Socket, kind: u16, flags: u16, index: u32, address: IpAddr, length: u8) -> io::Result<()> {
-    let (family, own) = if address.is_ipv6() { (libc::AF_INET6, NO_DUPLICATES) } else { (libc::AF_INET, 0) };
+    let family = number_of(Family::of(address)) as u8;
+    let own = if address.is_ipv6() { NO_DUPLICATES } else { 0 };
     // `ifaddrmsg`: family, length, flags, scope, index.
-    let mut header = [family as u8, length, own, 0, 0, 0, 0, 0];
+    let mut header = [family, length, own, 0, 0, 0, 0, 0];
     header[4..].copy_from_slice(&index.to_ne_bytes());
     let mut message = Message::new(kind, flags, &header);
     message.address(libc::IFA_LOCAL, address).address(libc::IFA_ADDRESS, address);

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::{bind_to, check, check_size, socket};
+use super::{bind_to, check, check_size, number_of, socket};
+use crate::family::Family;
 
 /// A connection. Dropping it leaves nothing behind, at either end.
 pub struct Connection {
@@ -37,8 +38,7 @@ impl Connection {
     }
 
     fn open(kind: libc::c_int, device: &str, mark: u32, to: SocketAddr) -> io::Result<Self> {
-        let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let fd = socket(family, kind | libc::SOCK_NONBLOCK, 0)?;
+        let fd = socket(number_of(Family::of(to.ip())), kind | libc::SOCK_NONBLOCK, 0)?;
         bind_to(&fd, device, mark)?;
         Ok(Connection { fd })
     }

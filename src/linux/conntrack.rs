@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, Socket, address, array};
+use super::number_of;
+use crate::family::Family;
 use crate::kernel::{Flow, Picked};
 use crate::packet::{Opening, Protocol};
 use crate::time::Span;
@@ -80,8 +82,8 @@ pub const NEW: u16 = SUBSYSTEM | MSG_NEW;
 /// Appends the request to create the flow of `opening` as if it had left from `source` with `mark`. The kernel answers only if
 /// it cannot, with `sequence`; `AlreadyExists`: either direction of it belongs to another flow.
 pub fn establish(message: &mut Message, sequence: u32, opening: &Opening, source: SocketAddr, mark: u32) {
-    let family = if source.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    message.begin(NEW, CREATE | EXCLUSIVE, sequence, &[family as u8, 0, 0, 0]);
+    let family = number_of(Family::of(source.ip())) as u8;
+    message.begin(NEW, CREATE | EXCLUSIVE, sequence, &[family, 0, 0, 0]);
     let Opening { protocol, client, server, .. } = *opening;
     message.nested(CTA_TUPLE_ORIG, |m| tuple(m, protocol, client, server, false));
     message.nested(CTA_TUPLE_REPLY, |m| tuple(m, protocol, server, client, true));

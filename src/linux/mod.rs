@@ -14,6 +14,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use crate::family::Family;
+
 pub mod address;
 pub mod batch;
 pub mod clock;
@@ -46,6 +48,14 @@ pub mod thread;
 pub mod tun;
 pub mod udp;
 pub mod wait;
+
+/// A family as system calls number it.
+fn number_of(family: Family) -> libc::c_int {
+    match family {
+        Family::Ipv4 => libc::AF_INET,
+        Family::Ipv6 => libc::AF_INET6,
+    }
+}
 
 /// A system call's result as Rust has it: -1 is the error that errno names.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

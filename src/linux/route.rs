@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::netlink::{Answer, Attributes, CREATE, EXCLUSIVE, Message, REPLACE, Socket, address, array};
+use super::number_of;
 use crate::family::Family;
 use crate::kernel::{Address, Device, PROTOCOL, Route, Rule, Snapshot};
 
@@ -205,14 +206,6 @@ const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
-
-/// As system calls number it.
-fn number_of(family: Family) -> libc::c_int {
-    match family {
-        Family::Ipv4 => libc::AF_INET,
-        Family::Ipv6 => libc::AF_INET6,
-    }
-}
 
 /// `rtmsg` and `fib_rule_hdr` have the same 12 bytes: family, lengths, tos, table, three more, flags.
 fn header(family: Family) -> [u8; 12] {

@@ -9,8 +9,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::batch::{Arena, Batch, DATAGRAMS, Entry, Fault, Name, Notes, Sent, fault, local_of, note_of};
-use super::{bind_to, check, set_buffers, set_option, socket};
+use super::{bind_to, check, number_of, set_buffers, set_option, socket};
 use crate::bond::address::Address;
+use crate::family::Family;
 
 /// Bytes that wait in the kernel, each way: 20 ms of 1 Gbit/s.
 const BUFFER: libc::c_int = 2_500_000;
@@ -52,8 +53,7 @@ impl Udp {
 
     fn open(address: SocketAddr, prepare: impl FnOnce(&OwnedFd) -> io::Result<()>) -> io::Result<Self> {
         let ipv6 = address.is_ipv6();
-        let family = if ipv6 { libc::AF_INET6 } else { libc::AF_INET };
-        let fd = socket(family, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0)?;
+        let fd = socket(number_of(Family::of(address.ip())), libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0)?;
         if ipv6 {
             // The other family has a socket of its own.
             set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1)?;

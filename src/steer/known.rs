@@ -72,7 +72,7 @@ pub fn can_move(plan: &Plan, link: &Link, family: Family) -> bool {
 pub fn returns(plan: &Plan, link: &Link, family: Family) -> bool {
     let mut wanted = false;
     for policy in &plan.config.policies {
-        let (links, sharing) = policy::best(plan, policy, family);
+        let (links, sharing) = policy::best(plan.links, policy, family);
         let is_used = links.iter().take(sharing).any(|used| used.id == link.id);
         if is_used && is_displaced(plan, policy, link, family) {
             return false;

@@ -36,9 +36,10 @@ pub fn raced_policies(config: &Config, links: &[Link]) -> Vec<(usize, Rules)> {
 
 /// The links that a policy uses now in one family, the best first, with the number that share the load: more than one in
 /// mode weighted, and in mode failover where the lowest metric is shared.
-pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, family: Family) -> (Vec<&'l Link>, usize) {
+pub fn best<'l>(links: &'l [Link], policy: &PolicyConfig, family: Family) -> (Vec<&'l Link>, usize) {
+    let own = own_links(links, policy);
     let mut links: Vec<&Link> = Vec::new();
-    for link in own_links(plan, policy).filter(|link| link.usable(family)) {
+    for link in own.filter(|link| link.usable(family)) {
         // Among equals, the order of the list. Metered links come last, so they are used when nothing else is up.
         let at = links.partition_point(|one| (one.metered, one.metric) <= (link.metered, link.metric));
         links.insert(at, link);
@@ -57,8 +58,7 @@ pub fn best<'l>(plan: &Plan<'l>, policy: &PolicyConfig, family: Family) -> (Vec<
 const GLOBAL: &str = "ip6 saddr 2000::/3";
 
 /// The links that a policy names, in its order.
-fn own_links<'p>(plan: &Plan<'p>, policy: &PolicyConfig) -> impl Iterator<Item = &'p Link> {
-    let links = plan.links;
+fn own_links<'l>(links: &'l [Link], policy: &PolicyConfig) -> impl Iterator<Item = &'l Link> {
     policy.link.iter().filter_map(move |name| links.iter().find(|link| link.name == *name))
 }
 
@@ -90,7 +90,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
         // They are as good as local.
     } else if let Some(refuse) = refuse {
         // Whoever wants no other way than the policy's links gets none.
-        for link in own_links(plan, policy).filter(|link| link.usable(Family::Ipv6)) {
+        for link in own_links(plan.links, policy).filter(|link| link.usable(Family::Ipv6)) {
             write_prefixes(out, &widest(&prefixes(plan, link), Family::Ipv6), format_args!("goto link_{}", link.id));
         }
         out.rule(format_args!("{GLOBAL} {refuse}"));
@@ -99,7 +99,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
     }
     for family in Family::BOTH {
         let of_family = format!("meta nfproto {}", family.name());
-        let (links, sharing) = best(plan, policy, family);
+        let (links, sharing) = best(plan.links, policy, family);
         let Some(first) = links.first() else {
             out.rule(format_args!("{of_family} {}", refuse.unwrap_or("return")));
             continue;
@@ -157,7 +157,7 @@ pub(super) fn write(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number
 /// The sets that say which client has which link, and a chain for each link that notes it. An address is in one of them at
 /// most: whoever had to move stays where it went.
 fn write_sticky(out: &mut Writer, plan: &Plan, policy: &PolicyConfig, number: usize) {
-    let links: Vec<&Link> = own_links(plan, policy).collect();
+    let links: Vec<&Link> = own_links(plan.links, policy).collect();
     for link in &links {
         for family in Family::BOTH {
             let about = format!("{} {}", policy.name, link.name);

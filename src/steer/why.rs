@@ -205,7 +205,7 @@ fn by_policy(question: &Question, facts: &Facts, policy: &PolicyConfig, reasons:
         _ => {}
     }
     let family = Family::of(question.to);
-    let (links, sharing) = best(&facts.plan, policy, family);
+    let (links, sharing) = best(facts.plan.links, policy, family);
     left_out(facts, policy, &links, family, reasons);
     let Some(first) = links.first() else {
         let (way, what) = match policy.last_resort {
