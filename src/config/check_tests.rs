@@ -142,11 +142,12 @@ fn every_option_arrives() {
 
 #[test]
 fn every_word_of_the_table_has_a_meaning() {
-    for spec in options::Kind::ALL.into_iter().flat_map(options::Kind::options) {
+    let every = options::Kind::ALL.into_iter().flat_map(|kind| kind.options().map(move |spec| (kind, spec)));
+    for (kind, spec) in every {
         let options::Shape::OneOf(words) = spec.shape else { continue };
         let mut seen = Vec::new();
         for word in words {
-            let section = match spec.kind {
+            let section = match kind {
                 Kind::Main => "config cheaproute main",
                 Kind::Link => "config link wan",
                 Kind::Policy => "config policy p",

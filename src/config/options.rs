@@ -35,7 +35,6 @@ pub enum Kind {
 /// An option of a section type.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    pub kind: Kind,
     pub name: &'static str,
     pub shape: Shape,
     /// Takes several values: `list` lines, or one `option` with blanks or commas between the values.
@@ -151,12 +150,12 @@ impl Kind {
     }
 }
 
-const fn one(kind: Kind, name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
-    Spec { kind, name, shape, list: false, without, doc }
+const fn one(name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
+    Spec { name, shape, list: false, without, doc }
 }
 
-const fn list(kind: Kind, name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
-    Spec { kind, name, shape, list: true, without, doc }
+const fn list(name: &'static str, shape: Shape, without: Without, doc: &'static str) -> Spec {
+    Spec { name, shape, list: true, without, doc }
 }
 
 const fn count(min: u16, max: u16, unit: &'static str) -> Shape {

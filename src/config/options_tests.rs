@@ -4,8 +4,8 @@ use crate::config::form::form;
 use crate::config::read;
 use crate::config::values::is_name;
 
-fn every() -> impl Iterator<Item = &'static Spec> {
-    Kind::ALL.into_iter().flat_map(Kind::options)
+fn every() -> impl Iterator<Item = (Kind, &'static Spec)> {
+    Kind::ALL.into_iter().flat_map(|kind| kind.options().map(move |spec| (kind, spec)))
 }
 
 const COMMITTED: &str = include_str!("../../files/cheaproute.config");
@@ -50,7 +50,7 @@ fn the_sample_can_be_read() {
 #[test]
 fn the_sample_shows_every_option() {
     let sample = sample();
-    for spec in every() {
+    for (_, spec) in every() {
         let keyword = if spec.list { "list" } else { "option" };
         for value in spec.example() {
             let line = format!("{keyword} {} '{value}'", spec.name);
@@ -63,16 +63,18 @@ fn the_sample_shows_every_option() {
 #[test]
 fn what_the_sample_comments_out_can_be_used() {
     let sample = sample();
-    for spec in every().filter(|spec| !matches!(spec.name, "interface" | "gateway" | "gateway6" | "policy")) {
+    for (kind, spec) in
+        every().filter(|(_, spec)| !matches!(spec.name, "interface" | "gateway" | "gateway6" | "policy"))
+    {
         let mut text = sample.replace(&format!("\t#option {} ", spec.name), &format!("\toption {} ", spec.name));
         text = text.replace(&format!("\t#list {} ", spec.name), &format!("\tlist {} ", spec.name));
         text = text.replace("#config rule", "config rule").replace("#\toption policy", "\toption policy");
-        if spec.kind == Rule {
+        if kind == Rule {
             text = text.replace(&format!("#\tlist {} ", spec.name), &format!("\tlist {} ", spec.name));
             text = text.replace(&format!("#\toption {} ", spec.name), &format!("\toption {} ", spec.name));
             text = text.replace("#\tlist proto ", "\tlist proto ");
         }
-        if matches!(spec.kind, Kind::Peer | Kind::Client) {
+        if matches!(kind, Kind::Peer | Kind::Client) {
             continue; // sections of their own: the next test
         }
         if spec.name == "device" {
@@ -120,14 +122,13 @@ fn what_the_sample_says_of_peers_can_be_used() {
 
 #[test]
 fn the_table_fits_itself() {
-    for spec in every() {
+    for (kind, spec) in every() {
         assert!(!spec.example().is_empty(), "{}", spec.name);
         assert!(spec.list || spec.example().len() == 1, "{}", spec.name);
         for value in spec.example() {
             assert!(spec.shape.parse(value).is_some(), "{} {value}", spec.name);
         }
-        let same = |other: &&Spec| other.kind == spec.kind && other.name == spec.name;
-        assert_eq!(every().filter(same).count(), 1, "{}", spec.name);
+        assert_eq!(kind.options().filter(|other| other.name == spec.name).count(), 1, "{}", spec.name);
         assert!(is_name(spec.name) && spec.doc.ends_with('.') && !spec.doc.contains("  "), "{}", spec.name);
     }
     for kind in Kind::ALL {

@@ -1,31 +1,30 @@
 //! Which connections take which policy.
 
-use super::Kind::Rule;
 use super::Shape::{self, Bool, OneOf};
 use super::Without::{Default, Required};
 use super::{Spec, list, one, otherwise};
 
 #[rustfmt::skip]
 pub(super) const OPTIONS: &[Spec] = &[
-    one(Rule, "policy", Shape::Name, Required { example: &["fastest"] },
+    one("policy", Shape::Name, Required { example: &["fastest"] },
         "The policy that the connections take."),
-    one(Rule, "enabled", Bool, Default(&["1"]),
+    one("enabled", Bool, Default(&["1"]),
         "Whether the rule is used."),
-    one(Rule, "family", OneOf(&["any", "ipv4", "ipv6"]), Default(&["any"]),
+    one("family", OneOf(&["any", "ipv4", "ipv6"]), Default(&["any"]),
         "The address family."),
-    list(Rule, "proto", Shape::Protocol, otherwise("all", &["tcp"]),
+    list("proto", Shape::Protocol, otherwise("all", &["tcp"]),
         "Protocols. icmp means that of either family."),
-    list(Rule, "src_ip", Shape::Prefix, otherwise("any", &["192.168.1.0/24", "2001:db8::10"]),
+    list("src_ip", Shape::Prefix, otherwise("any", &["192.168.1.0/24", "2001:db8::10"]),
         "The client's address."),
-    list(Rule, "dest_ip", Shape::Prefix, otherwise("any", &["198.51.100.7", "2001:db8:2::/48"]),
+    list("dest_ip", Shape::Prefix, otherwise("any", &["198.51.100.7", "2001:db8:2::/48"]),
         "The server's address."),
-    list(Rule, "src_port", Shape::Ports, otherwise("any", &["1024-65535"]),
+    list("src_port", Shape::Ports, otherwise("any", &["1024-65535"]),
         "The client's port. It needs proto tcp, udp or both."),
-    list(Rule, "dest_port", Shape::Ports, otherwise("any", &["80", "8000-8100"]),
+    list("dest_port", Shape::Ports, otherwise("any", &["80", "8000-8100"]),
         "The server's port. It needs proto tcp, udp or both."),
-    one(Rule, "src_device", Shape::Device, otherwise("any", &["br-guest"]),
+    one("src_device", Shape::Device, otherwise("any", &["br-guest"]),
         "The device that the connection comes in by."),
-    one(Rule, "nftset", Shape::NftSet, otherwise("none", &["video"]),
+    one("nftset", Shape::NftSet, otherwise("none", &["video"]),
         "The server's address is in one of the nft sets of this name, with 4 or 6 added, in table inet cheaproute. \
          dnsmasq-full fills them: nftset=/example.com/4#inet#cheaproute#video4,6#inet#cheaproute#video6. (OpenWrt's plain \
          dnsmasq does not start with such a line.) They are empty after a restart of cheaproute: killall -HUP dnsmasq makes \
