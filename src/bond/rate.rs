@@ -18,7 +18,9 @@ use super::brim::{Brim, Step};
 use super::jitter::{Jitter, Round};
 use super::least::{Least, MEMORY};
 use super::pace::Pace;
+use arrivals::{Arrivals, Samples};
 
+mod arrivals;
 mod rounds;
 
 /// The queue that a busy path keeps. Less, and timers' and radios' jitter leaves the link idle; more is latency for all.
@@ -39,10 +41,6 @@ const FOREIGN: u64 = 5 * QUEUE;
 /// BBR's ProbeRTT does).
 const DRAINED: u64 = 1_000;
 const DRAIN: Span = Span::from_secs(5);
-/// What is taken for a rate: not shorter, or a burst would be one.
-const SAMPLE: u64 = 20_000;
-/// Reports that are further apart tell nothing of a rate.
-const PAUSE: u64 = 250_000;
 /// What was known of a queue this long ago tells nothing of it now.
 const FRESH: Span = Span::from_secs(1);
 /// What a path's delays were this long ago, before which nothing is remembered, tells nothing of them now: another route, a cell, a clock.
@@ -93,21 +91,13 @@ pub struct Rate {
     jitter: Jitter,
     brim: Brim,
     /// The window and the samples before the brim's trial.
-    before: (u64, [u64; 8]),
+    before: (u64, Samples),
     /// The least queue of the last round, and when that was.
     stood: (u64, Time),
-    /// The last report's clock and count; those at the last round's end, and bytes a second in that.
-    latest: Option<(u32, u32)>,
-    arrived: Option<(u32, u32, u64)>,
+    arrivals: Arrivals,
     /// From sending to knowing, of late, in microseconds; and how much longer than the least the way back takes of that.
     trip: u64,
     back: u64,
-    /// Bytes a second that arrived: the best of the last eight samples that tell.
-    samples: [u64; 8],
-    next: usize,
-    /// Where the present sample began: the other end's clock and count, and whether it tells.
-    anchor: Option<(u32, u32)>,
-    full: bool,
     /// Losses of this round and what was sent, in packets.
     lost: u32,
     sent: u32,
@@ -153,16 +143,11 @@ impl Rate {
             draining: None,
             jitter: Jitter::default(),
             brim: Brim::default(),
-            before: (FIRST, [0; 8]),
+            before: (FIRST, Samples::default()),
             stood: (0, Time(0)),
-            latest: None,
-            arrived: None,
+            arrivals: Arrivals::default(),
             trip: 0,
             back: 0,
-            samples: [0; 8],
-            next: 0,
-            anchor: None,
-            full: false,
             lost: 0,
             sent: 0,
             loss: 0,
@@ -282,8 +267,10 @@ impl Rate {
     /// wait for their turns, too; what arrives of those is no rate that the path carries.
     pub fn note_wait(&mut self, full: bool) {
         self.limited |= full || !self.starting;
-        self.full |= full;
         self.filled |= full;
+        if full {
+            self.arrivals.note_full();
+        }
     }
 
     /// So much is under way. As long as nothing is known of the path it is to get out of the way: a wait here would end a TCP's
@@ -294,7 +281,7 @@ impl Rate {
 
     /// The session is new: its counts begin anew.
     pub fn restart(&mut self) {
-        (self.anchor, self.latest, self.arrived) = (None, None, None);
+        self.arrivals.restart();
         self.jitter.restart();
     }
 
@@ -312,11 +299,7 @@ impl Rate {
         self.queue = self.queue.min(later);
         self.back = (self.back * 7 + (feedback - shortest - later).max(0) as u64) / 8;
         if let Some(bytes) = heard.bytes {
-            self.sample(heard.at, bytes);
-            // Reports overtake one another.
-            if self.latest.is_none_or(|(last, _)| heard.at.wrapping_sub(last) <= u32::MAX / 2) {
-                self.latest = Some((heard.at, bytes));
-            }
+            self.arrivals.see(heard.at, bytes);
         }
         self.sent += heard.arrived + heard.lost;
         self.lost += heard.lost;
@@ -336,33 +319,6 @@ impl Rate {
         }
     }
 
-    fn sample(&mut self, at: u32, bytes: u32) {
-        let Some((then, counted)) = self.anchor else {
-            self.anchor = Some((at, bytes));
-            self.full = false;
-            return;
-        };
-        let passed = u64::from(at.wrapping_sub(then));
-        // Reports overtake one another.
-        if passed > u64::from(u32::MAX / 2) || passed < SAMPLE {
-            return;
-        }
-        // Nothing was sent for a while.
-        if passed > PAUSE {
-            (self.anchor, self.full) = (Some((at, bytes)), false);
-            return;
-        }
-        let rate = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
-        let best = self.best();
-        // Of a path that had little to do, only a better rate than the known one is news: what a few pings make is none.
-        if self.full || best > 0 && rate > best {
-            self.samples[self.next % 8] = rate;
-            self.next = self.next.wrapping_add(1);
-        }
-        self.anchor = Some((at, bytes));
-        self.full = false;
-    }
-
     /// A round trip is over.
     fn turn(&mut self, now: Time) {
         let delay = self.delay();
@@ -374,10 +330,9 @@ impl Rate {
             self.drained = now;
         }
         self.stood = (queue, now);
-        let counted = self.arrived;
-        let arrives = self.arrives();
-        let idle = !self.limited && arrives.0 * delay / 1_000_000 <= FEW && self.sent <= MANY;
-        if idle && self.arrived != counted {
+        let arrived = self.arrivals.turn();
+        let idle = !self.limited && arrived.rate * delay / 1_000_000 <= FEW && self.sent <= MANY;
+        if idle && arrived.is_news {
             self.jitter.idles(queue);
         }
         let round = |(at, bytes)| {
@@ -385,11 +340,10 @@ impl Rate {
             Round { window, queue, trip, full, at, bytes }
         };
         let tells = !self.starting && self.draining.is_none() && !self.brim.is_trying();
-        let round = self.latest.filter(|_| tells).map(round);
+        let round = self.arrivals.latest().filter(|_| tells).map(round);
         let set = round.and_then(|round| self.jitter.round(&round, now));
         let step = if self.limited && set.is_none() && self.jitter.level() <= SHAKY {
-            let more = (self.arrived != counted).then_some(arrives.1);
-            self.brims(arrives.0, more, delay, queue, now)
+            self.brims(arrived, delay, queue, now)
         } else {
             self.brim.leave(now)
         };
@@ -399,36 +353,22 @@ impl Rate {
         if let Some(window) = set {
             self.window = window;
         } else if self.jitter.level() > SHAKY {
-            self.shaky(arrives, delay, queue, now);
+            self.shaky(arrived, delay, queue, now);
         } else {
             self.draining = None;
             // Of a path with little to do, it is not our queue.
             self.starting &= idle || queue <= QUEUE;
             self.steady(step, delay, queue, now);
         }
-        self.bound(step, arrives.0, delay, queue);
+        self.bound(step, arrived.rate, delay, queue);
         (self.lost, self.sent, self.queue) = (0, 0, Least::NONE);
         (self.limited, self.filled) = (false, false);
         self.round = now + Span::from_micros(delay.max(2_000));
     }
 
-    /// Bytes a second that arrived in this round, and whether it is half again as much as in the last one: what doubles the
-    /// window brings that as long as the path is not full, whatever its packets' delay.
-    fn arrives(&mut self) -> (u64, bool) {
-        let Some((at, bytes)) = self.latest else { return (0, false) };
-        let (then, counted, rate) = *self.arrived.get_or_insert((at, bytes, 0));
-        let passed = u64::from(at.wrapping_sub(then));
-        if passed < SAMPLE {
-            return (rate, false);
-        }
-        let now = u64::from(bytes.wrapping_sub(counted)) * 1_000_000 / passed;
-        self.arrived = Some((at, bytes, now));
-        (now, now * 2 >= rate * 3)
-    }
-
-    /// The best of the samples.
+    /// Bytes a second that arrived at best, of late.
     fn best(&self) -> u64 {
-        self.samples.iter().copied().max().unwrap_or(0)
+        self.arrivals.best()
     }
 
     /// From sending to knowing, without queues on the way there. What others queue on the way back is in it, as is the reports' own

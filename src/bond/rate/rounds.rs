@@ -1,5 +1,6 @@
 //! What a round trip tells of the window.
 
+use super::arrivals::Arrived;
 use super::{
     DRAIN, DRAINED, FIRST, FLOODED, FOREIGN, LEAST, LOSSY, MANY, MOST, OVERFULL, QUEUE, QUICK, Rate, SATED, SHAKY,
     SLOWEST,
@@ -8,13 +9,13 @@ use crate::bond::brim::{self, Step};
 use crate::time::Time;
 
 impl Rate {
-    /// Whether it is the window that loses packets: tries a smaller one, or gives it back. `rate` bytes a second arrive; if that is news,
-    /// they are `more` than in the last round.
-    pub(super) fn brims(&mut self, rate: u64, more: Option<bool>, delay: u64, queue: u64, now: Time) -> Step {
+    /// Whether it is the window that loses packets: tries a smaller one, or gives it back.
+    pub(super) fn brims(&mut self, arrived: Arrived, delay: u64, queue: u64, now: Time) -> Step {
+        let Arrived { rate, more, is_news } = arrived;
         let (lost, sent, window) = (self.lost, self.sent, self.window);
         let arrives = rate * (delay + self.little()) / 1_000_000;
         // A link that buffers nothing never shows a queue: by that, a start would not end.
-        let over = self.starting && more == Some(false) && queue <= 2 * QUEUE && self.is_flooded() && arrives > 0;
+        let over = self.starting && is_news && !more && queue <= 2 * QUEUE && self.is_flooded() && arrives > 0;
         let step = match (over, self.starting) {
             (true, _) => self.brim.begin(lost, sent, arrives.min(window), now),
             (_, true) => Step::Usual,
@@ -22,10 +23,7 @@ impl Rate {
         };
         self.starting &= !over;
         if let Step::Begins(_) = step {
-            self.before = (self.window, self.samples);
-            // What arrived before may have been a burst, which a policer lets pass.
-            self.samples = [0; 8];
-            self.samples[0] = rate;
+            self.before = (self.window, self.arrivals.forget(rate));
         }
         step
     }
@@ -33,9 +31,7 @@ impl Rate {
     /// What was tried is given back.
     pub(super) fn gives_back(&mut self) {
         self.window = self.before.0;
-        for (sample, before) in self.samples.iter_mut().zip(self.before.1) {
-            *sample = before.max(*sample);
-        }
+        self.arrivals.remember(self.before.1);
         self.jitter.restart();
     }
 
@@ -88,8 +84,8 @@ impl Rate {
         }
     }
 
-    /// A round on a path whose delay varies by itself: `rate` bytes a second arrive, `more` than in the last one.
-    pub(super) fn shaky(&mut self, (rate, more): (u64, bool), delay: u64, queue: u64, now: Time) {
+    /// A round on a path whose delay varies by itself.
+    pub(super) fn shaky(&mut self, Arrived { rate, more, .. }: Arrived, delay: u64, queue: u64, now: Time) {
         let jitter = self.jitter.level();
         // What is under way, by what arrives: a window that is not used makes no queue.
         let flying = rate * self.trip / 1_000_000;
