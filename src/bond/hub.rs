@@ -256,8 +256,8 @@ impl Hub {
     }
 
     /// Whether another packet may be read from the device. One busy peer of many does not stop the others'.
-    pub fn ready(&self, now: Time) -> bool {
-        self.peers().any(|peer| peer.ready(now))
+    pub fn ready(&self) -> bool {
+        self.peers().any(|peer| peer.ready())
     }
 
     pub fn tick(&mut self, now: Time, out: &mut dyn Output) {

@@ -178,7 +178,7 @@ impl Many {
             } else if flood <= next {
                 self.flood.1 = self.flood.1 + Span(LARGE as u64 * 8_000_000 / self.flood.0);
                 self.flooded.sent += 1;
-                if self.server.ready(self.now) {
+                if self.server.ready() {
                     self.send(End::Server, &packet(THERE, inner(0), LARGE, self.now));
                 }
             } else if self.wakes[CLIENTS] <= next {

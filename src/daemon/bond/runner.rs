@@ -97,7 +97,7 @@ impl Runner {
         let mut deadline = self.posted + if self.changed() { POST_AGAIN } else { POST };
         for (number, section) in self.sections.iter_mut().enumerate() {
             deadline = section.deadline(at).map_or(deadline, |due| deadline.min(due));
-            let ready = section.ready(at);
+            let ready = section.ready();
             let Some(device) = section.out.device.as_mut().filter(|device| device.muted == ready) else { continue };
             device.muted = !ready;
             if ready {

@@ -167,8 +167,8 @@ impl Section {
     }
 
     /// Whether the device may be read.
-    pub fn ready(&self, now: Time) -> bool {
-        !self.out.is_blocked() && self.hub.as_ref().is_some_and(|hub| hub.ready(now))
+    pub fn ready(&self) -> bool {
+        !self.out.is_blocked() && self.hub.as_ref().is_some_and(|hub| hub.ready())
     }
 
     pub fn found(&mut self, found: Found, now: Time) {
@@ -223,7 +223,7 @@ impl Section {
         let (mut gone, mut refused) = (device.muted, 0);
         let (hub, out) = (&mut self.hub, &mut self.out);
         for _ in 0..TURNS {
-            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready(now)) else { break };
+            let Some(hub) = hub.as_mut().filter(|hub| !gone && !out.is_blocked() && hub.ready()) else { break };
             match out.device.as_ref().map(|device| device.tun.read(buffer)) {
                 Some(Ok(Some((header, packet)))) => {
                     segments(packet, &header, &mut |packet| hub.packet(packet, now, out));
