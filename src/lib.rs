@@ -43,6 +43,7 @@ pub mod kernel;
 pub mod link;
 pub mod packet;
 pub mod playback;
+pub mod prefix;
 pub mod probe;
 pub mod race;
 pub mod split;

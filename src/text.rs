@@ -1,4 +1,15 @@
-//! Text that many say.
+//! Text that many read and say.
+
+use core::str::FromStr;
+
+/// Text that is no value of the kind asked for. The option table knows what would be one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Invalid;
+
+/// Decimal digits and nothing else, where `from_str` also takes a `+`.
+pub fn number<N: FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|c| c.is_ascii_digit()) { text.parse().ok() } else { None }
+}
 
 /// The parts with commas between them, as sentences and nft's sets have it. std's `join` takes three times the room for each
 /// type of parts.
@@ -32,6 +43,7 @@ mod tests {
     fn commas_stand_between() {
         assert_eq!([commas(&["a"]), commas(&["a", "b", "c"]), commas::<String>(&[])], ["a", "a, b, c", ""]);
     }
+
     #[test]
     fn names_of_hosts() {
         let long = ["a".repeat(63).as_str(); 4].join(".");

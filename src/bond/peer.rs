@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::config::Prefix;
+use crate::prefix::Prefix;
 use crate::time::{Span, Time};
 
 use self::again::Again;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::Prefix;
+use crate::prefix::Prefix;
 
 use super::sorted::Sorted;
 

@@ -4,13 +4,14 @@ use super::check::Read;
 use super::fault::{Fault, MAX_FAULTS, nearest, shown};
 use super::peer_check::{Peers, needs_links};
 use super::section::Known;
-use super::values::{Prefix, Protocol, span_text};
+use super::values::{Protocol, span_text};
 use super::{
     Attach, ClientConfig, LastResort, LinkConfig, MAX_RULES, Main, Mode, PeerConfig, PolicyConfig, Role, RuleConfig,
     SplitConfig,
 };
 use crate::family::Family;
 use crate::link::MAX_LINKS;
+use crate::prefix::Prefix;
 use crate::probe::MAX_TARGETS;
 use crate::race::MAX_POLICIES;
 use crate::split::{MAX_SPLITS, Side};

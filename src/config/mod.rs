@@ -20,6 +20,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::family::Family;
 use crate::link::Marks;
+use crate::prefix::Prefix;
 use crate::split::Split;
 use crate::time::Span;
 
@@ -31,7 +32,7 @@ pub use peer::{
     Scheduler, Transport, Wire,
 };
 pub(crate) use sample::comment;
-pub use values::{NftSet, PortRange, Prefix, Protocol, Target, is_device};
+pub use values::{NftSet, PortRange, Protocol, Target, is_device};
 pub(crate) use values::{is_name, parse_bool};
 
 /// The file's content, which need not be UTF-8: comments seldom are. Either a configuration that can be used, with

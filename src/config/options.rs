@@ -4,8 +4,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::peer::{Endpoint, Key, Mac, OwnAddress};
-use super::values::{NftSet, PortRange, Prefix, Protocol, Target};
+use super::values::{NftSet, PortRange, Protocol, Target};
 use crate::link::Marks;
+use crate::prefix::Prefix;
 use crate::split::Ratio;
 use crate::time::Span;
 

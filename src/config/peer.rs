@@ -5,9 +5,10 @@ use core::str::FromStr;
 use std::net::{IpAddr, SocketAddr};
 
 use super::section::Known;
-use super::values::{Invalid, Prefix, is_device, is_name, number};
+use super::values::{is_device, is_name};
 use crate::bond::keys::Secret;
-use crate::text::is_host_name;
+use crate::prefix::Prefix;
+use crate::text::{Invalid, is_host_name, number};
 use crate::time::Span;
 
 /// A section `peer`: one device, behind which is a server, or are clients.

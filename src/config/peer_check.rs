@@ -6,9 +6,10 @@ use super::fault::{Fault, shown};
 use super::options::KEY;
 use super::peer::Wire;
 use super::section::Known;
-use super::{ClientConfig, Key, LinkConfig, MAX_CLIENTS, MAX_PEERS, PeerConfig, Prefix, Role, Transport};
+use super::{ClientConfig, Key, LinkConfig, MAX_CLIENTS, MAX_PEERS, PeerConfig, Role, Transport};
 use crate::bond::keys::Secret;
 use crate::link::MAX_LINKS;
+use crate::prefix::Prefix;
 
 /// The smallest MTU of a device with IPv6.
 const LEAST_IPV6: u16 = 1_280;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::prefix::Prefix;
 
 fn same<T: FromStr + fmt::Display>(texts: &[(&str, &str)]) {
     for (text, printed) in texts {

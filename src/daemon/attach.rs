@@ -3,10 +3,11 @@
 use core::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::{Attach, Config, LinkConfig, Prefix, SplitConfig, is_name};
+use crate::config::{Attach, Config, LinkConfig, SplitConfig, is_name};
 use crate::family::Family;
 use crate::kernel::{Device, Route, Snapshot};
 use crate::link::{Link, LinkId, LinkSet, MAX_LINKS, Side};
+use crate::prefix::Prefix;
 use crate::steer::Tunnel;
 use crate::ubus::netifd::{Hop, Interface, find};
 

@@ -1,8 +1,8 @@
 use super::*;
-use crate::config::Prefix;
 use crate::config::{self, Config};
 use crate::kernel::Device;
 use crate::kernel::fake::Fake;
+use crate::prefix::Prefix;
 use crate::split::place::Place;
 use crate::steer::Tunnel;
 

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::Prefix;
 use crate::control::{Code, Exit, Value};
 use crate::family::Family;
 use crate::kernel::{Control, Route, Snapshot};
@@ -12,6 +11,7 @@ use crate::linux::program;
 use crate::logging;
 use crate::packet::Protocol;
 use crate::packet::numbers::{TCP, UDP};
+use crate::prefix::Prefix;
 use crate::race::record::{Outcome, Record};
 use crate::race::{Memory, Remembered};
 use crate::steer::why::{Facts, Question, Way, Why, has_ports, why};

@@ -171,7 +171,7 @@ fn every_field_of_a_rule() {
                       option ipset video",
     );
     let first = first.unwrap();
-    let shown = |all: &[crate::config::Prefix]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let shown = |all: &[crate::prefix::Prefix]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     assert_eq!(first.family, Some(Family::Ipv4));
     assert_eq!(shown(&first.src_ip), "192.168.1.0/24");
     assert_eq!(shown(&first.dest_ip), "198.51.100.7/32 203.0.113.0/24");

@@ -7,10 +7,10 @@ use core::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::Prefix;
 use crate::family::Family;
 use crate::link::LinkId;
 use crate::packet::Opening;
+use crate::prefix::Prefix;
 use crate::race::RaceId;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! conntrack (priority -200) sees one ordinary connection at either end: the sender rewrites after it, the receiver before it.
 //! A SYN always takes the first path, so that a connection comes about whatever the second one does.
 
-use crate::text::commas;
+use crate::text::{Invalid, commas, number};
 
 use core::fmt::{self, Write};
 use core::str::FromStr;
@@ -166,10 +166,6 @@ pub fn listed(text: &str) -> Vec<Used> {
     found
 }
 
-/// Text that is none of these.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Invalid;
-
 /// `sender` or `receiver`.
 impl FromStr for Side {
     type Err = Invalid;
@@ -194,10 +190,7 @@ impl FromStr for Ratio {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let part = |text: &str| {
-            let digits = text.bytes().all(|c| c.is_ascii_digit());
-            text.parse().ok().filter(|part: &u16| digits && *part > 0).ok_or(Invalid)
-        };
+        let part = |text: &str| number(text).filter(|part: &u16| *part > 0).ok_or(Invalid);
         let (primary, secondary) = text.split_once(':').ok_or(Invalid)?;
         Ok(Ratio { primary: part(primary)?, secondary: part(secondary)? })
     }

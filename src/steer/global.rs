@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::config::Prefix;
 use crate::family::Family;
 use crate::link::Link;
+use crate::prefix::Prefix;
 use crate::text::commas;
 
 use super::Plan;

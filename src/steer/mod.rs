@@ -19,9 +19,10 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Config, Prefix};
+use crate::config::Config;
 use crate::family::Family;
 use crate::link::{Link, LinkId, LinkSet};
+use crate::prefix::Prefix;
 use crate::split::place::Place;
 
 mod classify;

@@ -1,8 +1,9 @@
 //! A policy: from its mode and the links that are up to the rules that write the mark.
 
-use crate::config::{Config, LastResort, Mode, PolicyConfig, Prefix};
+use crate::config::{Config, LastResort, Mode, PolicyConfig};
 use crate::family::Family;
 use crate::link::{Link, Stage};
+use crate::prefix::Prefix;
 use crate::race::Rules;
 use crate::text::commas;
 use crate::time::Span;

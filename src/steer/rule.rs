@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::config::{PortRange, Prefix, Protocol, RuleConfig};
+use crate::config::{PortRange, Protocol, RuleConfig};
 use crate::family::Family;
+use crate::prefix::Prefix;
 use crate::text::commas;
 
 use super::ruleset::widest;

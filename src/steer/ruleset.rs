@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::config::Prefix;
 use crate::family::Family;
 use crate::link::Link;
+use crate::prefix::Prefix;
 use crate::split;
 use crate::text::commas;
 

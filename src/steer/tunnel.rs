@@ -4,10 +4,11 @@
 //! mark; what the router itself sends has none, and finds them in a table of their own ([`TABLE`]), after the main table
 //! without its default routes. A server's clients are next door: never steered, and only in that table.
 
-use crate::config::{Mode, Prefix};
+use crate::config::Mode;
 use crate::family::Family;
 use crate::kernel::{Route, Rule};
 use crate::link::LinkId;
+use crate::prefix::Prefix;
 
 use super::Plan;
 use super::rule::prefix_set;

@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 
 use super::peer::Settings;
 use super::schedule::Scheduler;
-use crate::config::Prefix;
+use crate::prefix::Prefix;
 use crate::time::{Span, Time};
 use packet::Parsed;
 use report::Report;

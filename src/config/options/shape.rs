@@ -3,14 +3,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::super::peer::{is_local, parse_rate};
-use super::super::values::{
-    Prefix, is_device, is_host, is_name, is_path, number, parse_bool, parse_hex, parse_span, span_text,
-};
+use super::super::values::{is_device, is_host, is_name, is_path, parse_bool, parse_hex, parse_span, span_text};
 use super::Value;
 use crate::family::Family;
 use crate::link::Marks;
+use crate::prefix::Prefix;
 use crate::split;
-use crate::text::commas;
+use crate::text::{commas, number};
 use crate::time::Span;
 
 /// What a value looks like.

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::config::{PortRange, Prefix, Protocol, RuleConfig};
+use crate::config::{PortRange, Protocol, RuleConfig};
 use crate::family::Family;
 use crate::packet::numbers::{TCP, UDP};
+use crate::prefix::Prefix;
 use crate::text::commas;
 
 use super::{Facts, Question, has_ports, say};

@@ -8,7 +8,7 @@ use cheaproute::bond::keys::Secret;
 use cheaproute::bond::peer::Settings;
 use cheaproute::bond::schedule::Scheduler;
 use cheaproute::bond::{Event, Output, Slot, Via};
-use cheaproute::config::Prefix;
+use cheaproute::prefix::Prefix;
 use cheaproute::time::Span;
 
 pub use libfuzzer_sys::arbitrary::Unstructured;

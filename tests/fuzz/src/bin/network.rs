@@ -10,7 +10,7 @@ use cheaproute::bond::frame::PathId;
 use cheaproute::bond::hub::{Hub, Member};
 use cheaproute::bond::peer::Line;
 use cheaproute::bond::{Event, Via};
-use cheaproute::config::Prefix;
+use cheaproute::prefix::Prefix;
 use cheaproute::time::{Span, Time};
 use fuzz::{CLIENT, MEMORY, MOST, Out, SECOND, SERVER, Unstructured, bytes, member, number, via};
 use libfuzzer_sys::fuzz_target;

@@ -11,7 +11,7 @@ use cheaproute::bond::hub::Hub;
 use cheaproute::bond::keys::Secret;
 use cheaproute::bond::offload::{Offload, Virtio};
 use cheaproute::bond::session::Session;
-use cheaproute::config::Prefix;
+use cheaproute::prefix::Prefix;
 use cheaproute::time::{Span, Time};
 use fuzz::{CLIENT, MEMORY, MOST, Out, SERVER, Unstructured, bytes, member, number, secret, via};
 use libfuzzer_sys::fuzz_target;
