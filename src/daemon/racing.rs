@@ -198,6 +198,9 @@ fn lock(field: &Mutex<Field<Outlets>>) -> MutexGuard<'_, Field<Outlets>> {
 /// What the poll says of it; the queues have their sockets' places.
 const WAKER: u64 = 2;
 
+/// The socket of answers, by which the kernel says as well what it has against a flow.
+const ANSWERS: usize = 0;
+
 struct Runner {
     field: SharedField,
     queues: Queues,
@@ -247,22 +250,16 @@ impl Runner {
         let mut more = true;
         let batches = if stale { STALE_BATCHES } else { BATCHES };
         for _ in 0..batches {
-            let resets = field.resets();
-            if !more && resets == 0 {
+            if !more && field.resets() == 0 {
                 break;
             }
-            let got = self.queues.receive(|event, verdicts| match event {
-                Event::Packet(packet) if stale => field.pass(&packet, verdicts),
-                Event::Packet(packet) => field.packet(woken, &packet, verdicts),
-                Event::Failed(race, error) => field.failed(race, &error, verdicts),
-            });
-            more = match got {
-                Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => true,
-                got => got?,
-            };
-            field.reset_losers(resets);
+            more = batch(&mut self.queues, &mut field, woken, stale)?;
         }
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
+        // Time decides races as well, and answers may have kept what the kernel has against others from being read.
+        if field.resets() > 0 {
+            batch(&mut self.queues, &mut field, woken, stale)?;
+        }
         field.reset_losers(usize::MAX);
         // After all that a client waits for.
         if field.racer.log().suspicion() {
@@ -273,4 +270,27 @@ impl Runner {
         }
         done
     }
+}
+
+/// A batch of packets, then the resets that wait since before; whether there may be more.
+fn batch(queues: &mut Queues, field: &mut Field<Outlets>, woken: Time, stale: bool) -> io::Result<bool> {
+    let resets = field.resets();
+    if resets > 0 {
+        // The flows that they wait for were asked for after the socket was read, and the kernel has answered by now.
+        queues.wake(ANSWERS);
+    }
+    let got = queues.receive(|event, verdicts| match event {
+        Event::Packet(packet) if stale => field.pass(&packet, verdicts),
+        Event::Packet(packet) => field.packet(woken, &packet, verdicts),
+        Event::Failed(race, error) => field.failed(race, &error, verdicts),
+    });
+    let more = match got {
+        Err(error) if error.raw_os_error() == Some(NO_SUCH_PACKET) => true,
+        got => got?,
+    };
+    // Openings may have had their turn, or the answer may be behind packets.
+    if queues.is_read(ANSWERS) {
+        field.reset_losers(resets);
+    }
+    Ok(more)
 }

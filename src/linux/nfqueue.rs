@@ -124,6 +124,11 @@ impl Queues {
         }
     }
 
+    /// Whether all has been read that came in by one of them, as far as is known.
+    pub fn is_read(&self, socket: usize) -> bool {
+        self.lanes.get(socket).is_none_or(|lane| !lane.ready)
+    }
+
     /// Something may have come in by any of them.
     pub fn wake_all(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.ready = true);
