@@ -8,7 +8,7 @@ fi
 missing='' browser=''
 tools='nft:nftables ip:iproute2 conntrack:conntrack cc:gcc'
 if [ "${1:-}" != demo ]; then
-    tools="$tools iptables:iptables c++:g++ python3:python3 busybox:busybox setpriv:util-linux tshark:tshark"
+    tools="$tools iptables:iptables ping:iputils-ping c++:g++ python3:python3 busybox:busybox setpriv:util-linux tshark:tshark"
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || browser=chromium
 fi
 for tool in $tools; do
