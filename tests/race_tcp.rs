@@ -410,9 +410,5 @@ fn assert_carries(stream: &mut TcpStream, words: &[u8]) {
 
 /// How many races ended like this.
 fn ended(bed: &Bed, outcome: &str) -> usize {
-    let output = bed.daemon.command(bed.lab.router(), &["metrics"]).output().unwrap();
-    let (text, wanted) =
-        (String::from_utf8(output.stdout).unwrap(), format!("races_ended_total{{outcome=\"{outcome}\"}} "));
-    let line = text.lines().find_map(|line| Some(line.split_once(&wanted)?.1));
-    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number of {outcome} races in {text}"))
+    bed.counted(&format!("races_ended_total{{outcome=\"{outcome}\"}}"))
 }

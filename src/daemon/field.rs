@@ -20,8 +20,10 @@ pub struct Field<D> {
     marks: Marks,
     links: [Option<Link>; MAX_LINKS],
     buffer: Buffer,
-    /// Links, port and opening of copies to be reset; no more than a batch leads to.
+    /// Links, port and opening of copies to be reset, the oldest first; no more than a turn leads to.
     resets: Vec<(LinkSet, u16, Opening)>,
+    /// The first so many of them are ripe.
+    ripe: usize,
     complained: bool,
 }
 
@@ -35,6 +37,7 @@ impl<D: Data> Field<D> {
             links: [const { None }; MAX_LINKS],
             buffer: Buffer::new(),
             resets: Vec::new(),
+            ripe: 0,
             complained: false,
         }
     }
@@ -65,17 +68,24 @@ impl<D: Data> Field<D> {
         self.perform(&mut actions, &[], verdicts);
     }
 
-    /// Resets that wait for [`reset_losers`](Self::reset_losers).
-    pub fn resets(&self) -> usize {
-        self.resets.len()
+    /// Whether resets wait for [`Self::reset_losers`].
+    pub fn resets_wait(&self) -> bool {
+        !self.resets.is_empty()
     }
 
-    /// Sends the first `count` resets that packets led to. Call it after each batch, with as many as there were before it: what the
-    /// kernel has against the flows that the batch before established is known by then.
-    pub fn reset_losers(&mut self, count: usize) {
+    /// All resets that wait are ripe: what the kernel has against their winners' flows can be read from now on. Whether there are
+    /// any.
+    pub fn ripen(&mut self) -> bool {
+        self.ripe = self.resets.len();
+        self.resets_wait()
+    }
+
+    /// Sends the resets that are ripe. Call it once the kernel's word is read.
+    pub fn reset_losers(&mut self) {
         let mut resets = core::mem::take(&mut self.resets);
-        let count = count.min(resets.len());
-        resets.drain(..count).for_each(|(links, port, opening)| self.reset_over(links, port, &opening));
+        resets
+            .drain(..core::mem::take(&mut self.ripe))
+            .for_each(|(links, port, opening)| self.reset_over(links, port, &opening));
         self.resets = resets;
     }
 
@@ -88,7 +98,10 @@ impl<D: Data> Field<D> {
     }
 
     /// Lets a packet from a queue pass, unseen.
-    pub fn pass(&self, packet: &Queued, verdicts: &mut impl Judge) {
+    pub fn pass(&mut self, packet: &Queued, verdicts: &mut impl Judge) {
+        if packet.queue != QUEUE {
+            self.racer.not_raced();
+        }
         verdicts.accept(packet.queue, packet.id, self.cleared(packet.mark));
     }
 
@@ -114,10 +127,7 @@ impl<D: Data> Field<D> {
                     let policy = usize::from(packet.queue.wrapping_sub(QUEUE + 1));
                     self.racer.open(now, (&opening, packet.bytes), policy, held, &mut actions);
                 }
-                None => {
-                    self.racer.not_raced();
-                    self.pass(packet, verdicts);
-                }
+                None => self.pass(packet, verdicts),
             }
         }
         self.perform(&mut actions, packet.bytes, verdicts);
@@ -131,8 +141,7 @@ impl<D: Data> Field<D> {
                     let bytes = kept.as_deref().unwrap_or(packet);
                     let Some(opening) = packet::opening(bytes) else { continue };
                     // The server is to forget the connection before it hears of the next one from that port.
-                    if let Some(at) = self.deferred(port, &opening) {
-                        let (links, port, opening) = self.resets.swap_remove(at);
+                    if let Some((links, port, opening)) = self.take_deferred(port, &opening) {
                         self.reset_over(links, port, &opening);
                     }
                     for link in self.links.iter().flatten().filter(|link| links.contains(link.id)) {
@@ -145,9 +154,7 @@ impl<D: Data> Field<D> {
                 }
                 Action::Reset { links, port, opening } => self.defer(links, port, opening),
                 Action::Spare { port, opening } => {
-                    if let Some(at) = self.deferred(port, &opening) {
-                        self.resets.swap_remove(at);
-                    }
+                    self.take_deferred(port, &opening);
                 }
                 Action::Establish { race, link, opening, port } => {
                     let address = self.links[link.index()]
@@ -194,6 +201,12 @@ impl<D: Data> Field<D> {
     fn deferred(&self, port: u16, opening: &Opening) -> Option<usize> {
         let wanted = (port, opening.client, opening.server);
         self.resets.iter().position(|(_, known, other)| (*known, other.client, other.server) == wanted)
+    }
+
+    fn take_deferred(&mut self, port: u16, opening: &Opening) -> Option<(LinkSet, u16, Opening)> {
+        let at = self.deferred(port, opening)?;
+        self.ripe -= usize::from(at < self.ripe);
+        Some(self.resets.remove(at))
     }
 
     /// A mark without our bits: what passes has its route already, or gets it by its conntrack entry.

@@ -23,12 +23,12 @@ fn field() -> Field<Fake> {
 }
 
 fn syn() -> Vec<u8> {
-    syn_of(1000)
+    syn_of(40_000, 1000)
 }
 
-fn syn_of(isn: u32) -> Vec<u8> {
+fn syn_of(port: u16, isn: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let tcp = PacketBuilder::ipv4([192, 168, 1, 7], [198, 51, 100, 1], 63).tcp(40_000, 443, isn, 64_000).syn();
+    let tcp = PacketBuilder::ipv4([192, 168, 1, 7], [198, 51, 100, 1], 63).tcp(port, 443, isn, 64_000).syn();
     let mss = etherparse::TcpOptionElement::MaximumSegmentSize(1460);
     tcp.options(&[mss]).unwrap().write(&mut bytes, &[]).unwrap();
     bytes
@@ -36,9 +36,13 @@ fn syn_of(isn: u32) -> Vec<u8> {
 
 /// The server's answer to link `number`.
 fn syn_ack(number: u8) -> Vec<u8> {
+    syn_ack_to(number, 40_000)
+}
+
+fn syn_ack_to(number: u8, port: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     let ip = PacketBuilder::ipv4([198, 51, 100, 1], [203, 0, 113, number], 60);
-    ip.tcp(443, 40_000, 77, 64_000).syn().ack(1001).write(&mut bytes, &[]).unwrap();
+    ip.tcp(443, port, 77, 64_000).syn().ack(1001).write(&mut bytes, &[]).unwrap();
     bytes
 }
 
@@ -62,7 +66,8 @@ fn a_race_from_the_first_byte_to_the_last() {
     assert_eq!(opening.client, "192.168.1.7:40000".parse().unwrap());
     assert_eq!((source, mark), ("203.0.113.2:40000".parse().unwrap(), 0x0200_0000));
     assert_eq!(judge.verdicts.last(), Some(&((QUEUE, 5), Some(0))), "the answer goes on, without a mark of ours");
-    field.reset_losers(usize::MAX);
+    field.ripen();
+    field.reset_losers();
     assert_eq!(field.data.sent.len(), 3, "and the loser is reset");
     assert_eq!(field.data.sent[2].0, id(1));
 }
@@ -95,10 +100,36 @@ fn a_taken_port_sends_the_client_the_plain_way() {
     give(&mut field, QUEUE, 5, 2, &syn_ack(2), &mut judge);
     let (race, ..) = judge.established[0];
     field.failed(race, &io::ErrorKind::AlreadyExists.into(), &mut judge);
-    field.reset_losers(usize::MAX);
+    field.ripen();
+    field.reset_losers();
     assert_eq!(field.data.sent.len(), 2, "the copies");
     give(&mut field, QUEUE + 1, 2, 9, &syn(), &mut judge);
     assert_eq!(judge.verdicts.last(), Some(&((QUEUE + 1, 2), Some(0xC011_0000))));
+}
+
+/// What is known of one flow says nothing of another, which was asked for later.
+#[test]
+fn a_reset_waits_for_the_word_on_its_own_flow() {
+    let (mut field, mut judge) = (field(), FakeJudge::default());
+    let ports = [40_000, 40_001, 40_002];
+    for port in ports {
+        if port == ports[2] {
+            assert!(field.ripen());
+        }
+        give(&mut field, QUEUE + 1, 1, 9, &syn_of(port, 1000), &mut judge);
+        give(&mut field, QUEUE, 5, 2, &syn_ack_to(2, port), &mut judge);
+    }
+    field.data.sent.clear();
+    field.failed(judge.established[0].0, &io::ErrorKind::AlreadyExists.into(), &mut judge);
+    field.reset_losers();
+    field.reset_losers();
+    assert_eq!(field.data.sent.len(), 1);
+    assert_eq!(
+        field.data.sent[0].1[20..22],
+        ports[1].to_be_bytes(),
+        "neither the first, which is spared, nor the third"
+    );
+    assert!(field.ripen());
 }
 
 #[test]
@@ -106,8 +137,9 @@ fn a_server_is_told_to_forget_before_it_is_asked_anew() {
     let (mut field, mut judge) = (field(), FakeJudge::default());
     give(&mut field, QUEUE + 1, 1, 9, &syn(), &mut judge);
     // The client gave up, and begins again from the same port, in the same batch.
-    give(&mut field, QUEUE + 1, 2, 9, &syn_of(5000), &mut judge);
-    field.reset_losers(usize::MAX);
+    give(&mut field, QUEUE + 1, 2, 9, &syn_of(40_000, 5000), &mut judge);
+    field.ripen();
+    field.reset_losers();
     let sent: Vec<_> =
         field.data.sent.iter().map(|(link, bytes)| (link.number(), packet::opening(bytes).is_some())).collect();
     assert_eq!(sent, [(1, true), (2, true), (1, false), (2, false), (1, true), (2, true)]);

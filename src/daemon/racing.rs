@@ -250,17 +250,19 @@ impl Runner {
         let mut more = true;
         let batches = if stale { STALE_BATCHES } else { BATCHES };
         for _ in 0..batches {
-            if !more && field.resets() == 0 {
+            if !more && !field.resets_wait() {
                 break;
             }
             more = batch(&mut self.queues, &mut field, woken, stale)?;
         }
         let done = self.queues.verdicts(|verdicts| field.turn(woken, verdicts));
         // Time decides races as well, and answers may have kept what the kernel has against others from being read.
-        if field.resets() > 0 {
+        if field.resets_wait() {
             batch(&mut self.queues, &mut field, woken, stale)?;
         }
-        field.reset_losers(usize::MAX);
+        if field.ripen() {
+            field.reset_losers();
+        }
         // After all that a client waits for.
         if field.racer.log().suspicion() {
             self.ring_at.get_or_insert(woken + RING);
@@ -274,9 +276,8 @@ impl Runner {
 
 /// A batch of packets, then the resets that wait since before; whether there may be more.
 fn batch(queues: &mut Queues, field: &mut Field<Outlets>, woken: Time, stale: bool) -> io::Result<bool> {
-    let resets = field.resets();
-    if resets > 0 {
-        // The flows that they wait for were asked for after the socket was read, and the kernel has answered by now.
+    if field.ripen() {
+        // Their flows were asked for after the socket was read, and the kernel has answered by now.
         queues.wake(ANSWERS);
     }
     let got = queues.receive(|event, verdicts| match event {
@@ -290,7 +291,7 @@ fn batch(queues: &mut Queues, field: &mut Field<Outlets>, woken: Time, stale: bo
     };
     // Openings may have had their turn, or the answer may be behind packets.
     if queues.is_read(ANSWERS) {
-        field.reset_losers(resets);
+        field.reset_losers();
     }
     Ok(more)
 }

@@ -42,7 +42,7 @@ impl<S: BuildHasher> Racer<S> {
         act(actions, Action::Verdict { held, verdict });
     }
 
-    /// Counts an opening that could not be parsed: it passes.
+    /// Counts an opening that could not be parsed, or waited too long: it passes.
     pub fn not_raced(&mut self) {
         self.log.counters.passed_other += 1;
     }

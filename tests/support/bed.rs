@@ -80,6 +80,15 @@ impl Bed {
         let answered = lab::query(self.lab.client(), server.address(), b"question", ms(1000)).is_ok();
         (server.peers()[before..].iter().map(|peer| link_of(*peer)).collect(), answered)
     }
+
+    /// What the daemon has counted so far: a sample's name and labels as `metrics` prints them.
+    #[track_caller]
+    pub fn counted(&self, sample: &str) -> usize {
+        let output = self.daemon.command(self.lab.router(), &["metrics"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let number = text.lines().find_map(|line| line.split_once(sample)?.1.strip_prefix(' ')?.parse().ok());
+        number.unwrap_or_else(|| panic!("no number of {sample} in {text}"))
+    }
 }
 
 /// Connects a host, and says which link that took.
